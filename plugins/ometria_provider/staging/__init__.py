@@ -1,0 +1,1 @@
+"""Parquet between tasks, on Airflow's object storage."""

@@ -1,0 +1,57 @@
+"""Cut records into push requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+#: Records in one push request (contract/ometria.md, `POST /push`).
+MAX_RECORDS = 100
+
+#: Bytes of one push request. The contract limits a record (61,440 bytes), not a request: our choice, so that a
+#: hundred large records do not make one six-megabyte body.
+MAX_BYTES = 1_000_000
+
+
+class Outgoing(NamedTuple):
+    """One record on its way.
+
+    :param body: the record as JSON, as it goes over the wire.
+    :param fingerprint: digest of its canonical form.
+    :param source_digest: digest of the customer that it was made from.
+    :param filled: bitmap of the remote fields that it fills.
+    """
+
+    contact_id: str
+    body: bytes
+    fingerprint: bytes
+    source_digest: bytes | None
+    filled: bytes | None
+
+
+Batch = tuple[Outgoing, ...]
+
+
+def batches(records: Iterable[Outgoing]) -> Iterator[Batch]:
+    """Yield batches within Ometria's limits, in the records' order."""
+    batch: list[Outgoing] = []
+    size = 0
+    for record in records:
+        if batch and (len(batch) == MAX_RECORDS or size + len(record.body) > MAX_BYTES):
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(record)
+        size += len(record.body) + 1
+    if batch:
+        yield tuple(batch)
+
+
+def body(batch: Batch) -> bytes:
+    """Return the request body of a batch: the records' own bytes, not encoded a second time."""
+    return b"[" + b",".join(record.body for record in batch) + b"]"
+
+
+def halves(batch: Batch) -> tuple[Batch, Batch]:
+    """Split a refused batch of two records or more, to find the record at fault."""
+    middle = len(batch) // 2
+    return batch[:middle], batch[middle:]

@@ -1,0 +1,74 @@
+"""Decide what becomes of one member: the comparison of what was read with what the ledger knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+#: What map decides about a member. `remembered`: rejected before and not due; `held`: acknowledged in a batch of which
+#: Ometria rejected something unknown, so neither delivered for sure nor to be sent again.
+Action = Literal["send", "unchanged", "filtered", "rejected", "remembered", "held"]
+
+
+class Known(Protocol):
+    """What the ledger knows of a contact (a row of `contact_state`)."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def fingerprint(self) -> bytes | None: ...
+    @property
+    def source_digest(self) -> bytes | None: ...
+    @property
+    def sync_run_id(self) -> int: ...
+    @property
+    def changed_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The rules of one run.
+
+    :param run_id: the run that compares; what it did itself before it was cleared is not "before".
+    :param retry_rejected: after this time a remembered rejection is tried again; None: only when something changes.
+    :param now: the run's start.
+    """
+
+    run_id: int
+    retry_rejected: timedelta | None
+    now: datetime
+
+    def at_a_glance(self, known: Known | None, source: bytes) -> Action | None:
+        """Return what becomes of a member by the source digest alone, or None when it must be mapped."""
+        if known is None or known.source_digest != source or known.sync_run_id == self.run_id:
+            return None
+        match known.state:
+            case "accepted":
+                return "unchanged"
+            case "pending":
+                return "held"
+            case "filtered":
+                return "filtered"
+            case "rejected" if not self._due(known):
+                return "remembered"
+        return None
+
+    def by_record(self, known: Known | None, source: bytes, fingerprint: bytes) -> Action:
+        """Return what becomes of a member whose record was made and passes the mapping's `where`."""
+        if known is None or known.fingerprint != fingerprint:
+            return "remembered" if self._remembered(known, source) else "send"
+        if known.sync_run_id == self.run_id and known.state in {"accepted", "pending"}:
+            # This run's own delivery, before its map was cleared: push sees that it is done, and counts it.
+            return "send"
+        return "held" if known.state == "pending" else "unchanged"
+
+    def by_refusal(self, known: Known | None, source: bytes) -> Action:
+        """Return what becomes of a member that the mapping rejects."""
+        return "remembered" if self._remembered(known, source) else "rejected"
+
+    def _remembered(self, known: Known | None, source: bytes) -> bool:
+        return self.at_a_glance(known, source) == "remembered"
+
+    def _due(self, known: Known) -> bool:
+        return self.retry_rejected is not None and self.now - known.changed_at >= self.retry_rejected

@@ -1,0 +1,80 @@
+"""Compare a run's counts with its mapping's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Limits(Protocol):
+    """The `limits` of a mapping file: shares of the members read, None for no limit."""
+
+    @property
+    def max_rejected_share(self) -> float | None: ...
+    @property
+    def max_outstanding_share(self) -> float | None: ...
+    @property
+    def max_changed_share(self) -> float | None: ...
+    @property
+    def max_cleared_share(self) -> float | None: ...
+    @property
+    def max_drop_share(self) -> float | None: ...
+    @property
+    def min_count(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a run is about to do.
+
+    :param last_read: members read by the last complete scan, None when there was none.
+    :param cleared: members that would lose a value, by remote field.
+    """
+
+    read: int
+    rejected: int
+    remembered: int
+    changed: int
+    last_read: int | None = None
+    cleared: Mapping[str, int] = field(default_factory=dict)
+
+
+def breaches(counts: Counts, limits: Limits) -> list[str]:
+    """Return a sentence for each limit that is broken: which, by how much, and what to set if it is meant.
+
+    A share counts only from `min_count` members on, so that one bad record in a list of ten stops nothing.
+    """
+    checks = [
+        ("max_rejected_share", counts.rejected, "would be newly rejected", counts.read),
+        ("max_outstanding_share", counts.rejected + counts.remembered, "are rejected and unresolved", counts.read),
+        ("max_changed_share", counts.changed, "would change", counts.read),
+        *(
+            ("max_cleared_share", members, f"would lose their value of `{name}`", counts.read)
+            for name, members in counts.cleared.items()
+        ),
+    ]
+    if counts.last_read:
+        gone = counts.last_read - counts.read
+        checks.append(
+            ("max_drop_share", gone, f"fewer were read than last time ({counts.last_read})", counts.last_read)
+        )
+    found = (
+        _breach(name, getattr(limits, name), members, what, of, limits.min_count) for name, members, what, of in checks
+    )
+    return [sentence for sentence in found if sentence]
+
+
+def _breach(name: str, limit: float | None, members: int, what: str, of: int, min_count: int) -> str | None:
+    if limit is None or not of or members < min_count or members / of <= limit:
+        return None
+    share = members / of
+    return (
+        f"{members:,} of {of:,} members {what}: {share:.1%}, and limits.{name} is {limit:.1%}. "
+        f"If that is meant, set limits.{name} to {_above(share)} or more (null: no limit) and start a new run."
+    )
+
+
+def _above(share: float) -> float:
+    """Return the next whole percent above a share, as it would be written in the file."""
+    return min(1.0, (int(share * 100) + 1) / 100)

@@ -1,0 +1,104 @@
+"""One rate budget for each account, kept in the ledger and so shared by every task on every worker.
+
+A request leases the next slot just before it goes. A lease is for now, never for later: whoever finds the slot in
+the future sleeps until then and asks again, so nobody holds a place in a queue and nobody needs priorities.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import case, literal, select, update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import Double
+
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.models import RateSlot
+from ometria_provider.ledger.statements import insert
+
+#: Share of the documented rate that is used. Requests leave evenly spaced, yet reach the server with some jitter;
+#: the server may count in any window. At 0.98 nine requests of an 8/s account span 1.02 s.
+PACE = 0.98
+
+#: How late a request may be and still be counted on time, in seconds; what is later is lost, not caught up on.
+CATCH_UP = 0.008
+
+
+class db_now(FunctionElement[float]):
+    """The database's clock in seconds since 1970: workers' clocks differ."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(db_now, "sqlite")
+def _sqlite_now(_element: db_now, _compiler: Any, **_options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(db_now, "postgresql")
+def _postgres_now(_element: db_now, _compiler: Any, **_options: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+class RateBudget:
+    """Leases of one account (implements the hooks' `Limiter`).
+
+    :param ledger: where the slots are kept.
+    :param account: the connection id; one connection stands for one account.
+    :param rates: requests a second, by bucket (`push`, `data`, `requests`).
+    """
+
+    def __init__(self, ledger: Ledger, account: str, rates: Mapping[str, float]) -> None:
+        self._ledger = ledger
+        self._account = account
+        self._intervals = {bucket: 1 / (rate * PACE) for bucket, rate in rates.items()}
+        # Within a process one thread at a time asks the database; the others would only ask in vain.
+        self._turn: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self.waited = 0.0
+
+    def acquire(self, bucket: str) -> None:
+        """Block until a request may go now.
+
+        :raises Retryable: when the ledger does not answer.
+        """
+        with self._turn[bucket]:
+            while (wait := self._lease(bucket)) > 0:
+                self.waited += wait
+                time.sleep(wait)
+
+    def yield_for(self, bucket: str, seconds: float) -> None:
+        """Let nobody go before `seconds` from now: the server said that the account is over its limit."""
+        with self._ledger.write() as connection:
+            connection.execute(
+                update(RateSlot)
+                .where(*self._slot(bucket), RateSlot.next_at < db_now() + literal(seconds, Double))
+                .values(next_at=db_now() + literal(seconds, Double))
+            )
+
+    def _lease(self, bucket: str) -> float:
+        """Take the slot if it is due, and return 0; else return the seconds until it is."""
+        on_time = RateSlot.next_at > db_now() - CATCH_UP
+        base = case((on_time, RateSlot.next_at), else_=db_now() - CATCH_UP)
+        take = (
+            update(RateSlot)
+            .where(*self._slot(bucket), RateSlot.next_at <= db_now())
+            .values(next_at=base + literal(self._intervals[bucket], Double))
+        )
+        with self._ledger.write() as connection:
+            if connection.execute(take).rowcount:
+                return 0.0
+            due_in = connection.execute(select(RateSlot.next_at - db_now()).where(*self._slot(bucket))).scalar()
+            if due_in is None:
+                values = {"account": self._account, "bucket": bucket, "next_at": 0.0}
+                connection.execute(insert(self._ledger, RateSlot).values(values).on_conflict_do_nothing())
+                return 0.0005
+        return max(due_in, 0.0005)
+
+    def _slot(self, bucket: str) -> tuple[Any, Any]:
+        return RateSlot.account == self._account, RateSlot.bucket == bucket

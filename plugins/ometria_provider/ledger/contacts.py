@@ -1,0 +1,111 @@
+"""What the ledger knows of contacts: reading it by the tens of thousands, writing it by the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, or_, select, update
+
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.models import ContactState, PushBatch, RemoteField
+from ometria_provider.ledger.statements import insert, is_one_of
+
+#: Ids asked for, and rows written, in one statement.
+CHUNK = 5_000
+
+
+class Known(NamedTuple):
+    """One row of `contact_state`."""
+
+    contact_id: str
+    state: str
+    reason: str | None
+    fingerprint: bytes | None
+    source_digest: bytes | None
+    filled: bytes | None
+    snapshot_at: datetime | None
+    sync_run_id: int
+    changed_at: datetime
+
+
+_COLUMNS = [getattr(ContactState, name) for name in Known._fields]
+
+
+def known_contacts(ledger: Ledger, account: str, collection: str, ids: Sequence[str]) -> dict[str, Known]:
+    """Return what is known of these contacts, by contact id; unknown ones are left out."""
+    found: dict[str, Known] = {}
+    with ledger.read() as connection:
+        for start in range(0, len(ids), CHUNK):
+            rows = connection.execute(
+                select(*_COLUMNS).where(
+                    ContactState.account == account,
+                    ContactState.collection == collection,
+                    is_one_of(ledger, ContactState.contact_id, ids[start : start + CHUNK]),
+                )
+            )
+            found.update((row[0], Known._make(row)) for row in rows)
+    return found
+
+
+def write_states(
+    ledger: Ledger, connection: Connection, rows: Sequence[dict[str, Any]], columns: Iterable[str]
+) -> None:
+    """Insert contacts, or update these columns of those that are known.
+
+    An older snapshot never overwrites a newer one: a row whose stored `snapshot_at` is later stays as it is.
+
+    :param rows: one dict a contact with the key columns, `columns`, `sync_run_id` and `changed_at`.
+    :param columns: the columns that this write is about.
+    """
+    if not rows:
+        return
+    statement = insert(ledger, ContactState)
+    new = statement.excluded
+    changed = {name: new[name] for name in (*columns, "sync_run_id", "changed_at")}
+    statement = statement.on_conflict_do_update(
+        index_elements=["account", "collection", "contact_id"],
+        set_=changed,
+        where=or_(
+            ContactState.snapshot_at.is_(None),
+            new.snapshot_at.is_(None),
+            ContactState.snapshot_at <= new.snapshot_at,
+        ),
+    )
+    for start in range(0, len(rows), CHUNK):
+        connection.execute(statement, rows[start : start + CHUNK])
+
+
+def settle(ledger: Ledger, account: str, collection: str) -> None:
+    """Accept every contact whose request Ometria acknowledged without a word about rejected records.
+
+    Contacts of a doubtful batch (its answer counted rejected records) stay pending.
+    """
+    acknowledged = select(PushBatch.id).where(PushBatch.state == "acknowledged")
+    with ledger.write() as connection:
+        connection.execute(
+            update(ContactState)
+            .where(
+                ContactState.account == account,
+                ContactState.collection == collection,
+                ContactState.state == "pending",
+                ContactState.push_batch_id.in_(acknowledged),
+            )
+            .values(state="accepted", changed_at=datetime.now(UTC))
+        )
+
+
+def field_bits(ledger: Ledger, account: str, collection: str, names: Iterable[str]) -> dict[str, int]:
+    """Return each remote field's bit in `contact_state.filled`, handing out bits to new fields."""
+    key = (RemoteField.account == account, RemoteField.collection == collection)
+    with ledger.write() as connection:
+        rows = connection.execute(select(RemoteField.name, RemoteField.bit).where(*key))
+        bits: dict[str, int] = dict(rows.tuples().all())
+        new = [name for name in names if name not in bits]
+        for bit, name in enumerate(new, start=max(bits.values(), default=-1) + 1):
+            bits[name] = bit
+            connection.execute(
+                insert(ledger, RemoteField).values(account=account, collection=collection, name=name, bit=bit)
+            )
+    return bits

@@ -1,0 +1,146 @@
+"""Open the ledger: one engine for each process, short transactions, and errors that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+
+from ometria_provider.exceptions import Misconfigured, Retryable
+
+#: The migration that this code expects; a test holds it against Alembic's head.
+HEAD = "0001"
+
+#: How long a writer waits for another one on SQLite, in seconds.
+BUSY_SECONDS = 30
+
+
+class Ledger:
+    """A ledger database.
+
+    :param engine: SQLAlchemy engine, as made by :func:`open_ledger`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.dialect: str = engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a connection for reading.
+
+        :raises Retryable: when the ledger cannot be reached.
+        """
+        with self._translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that is committed at the end of the block.
+
+        :raises Retryable: when the ledger is locked, full or cannot be reached.
+        """
+        with self._translated(), self.engine.execution_options(write=True).begin() as connection:
+            yield connection
+
+    def version(self) -> str | None:
+        """Return the migration that the database is at, or None when it has no tables of ours."""
+        with self.read() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+    def check_version(self) -> None:
+        """Refuse a ledger of another version.
+
+        :raises Misconfigured: naming both versions and the command that mends it.
+        """
+        if (version := self.version()) != HEAD:
+            found = "has no tables yet" if version is None else f"is at version {version}"
+            raise Misconfigured(
+                f"The ledger {self} {found}; this package works with version {HEAD}. "
+                "Run `ometria-sync ledger upgrade` once, then clear the task."
+            )
+
+    def __str__(self) -> str:
+        return self.engine.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError) as error:
+            raise Retryable(f"The ledger {self} does not answer: {_cause(error)}") from error
+
+
+def _cause(error: DBAPIError) -> str:
+    """Return the driver's own words and the next step; never the statement's parameters."""
+    words = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+    if "locked" in words:
+        return f"{words}. Another process has held it for {BUSY_SECONDS} s; the task tries again."
+    if "full" in words or "No space" in words:
+        return f"{words}. Free some space on its disk; the task tries again."
+    return f"{words}. Is the database up, and the folder there and writable?"
+
+
+@cache
+def open_ledger(url: str) -> Ledger:
+    """Return this process's ledger at a SQLAlchemy URL; nothing is opened yet.
+
+    :raises Misconfigured: when the URL cannot be understood or its driver is missing.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, OSError) as error:
+        raise Misconfigured(
+            f"`[ometria] ledger_sql_alchemy_conn` cannot be used: {error}. "
+            "Write a SQLAlchemy URL such as sqlite:////path/ledger.db or postgresql+psycopg://user:…@host/ledger."
+        ) from error
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine)
+    return Ledger(engine)
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """Make SQLite safe for several processes: WAL, a busy time-out, and writers that lock at their start."""
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        # The driver would begin transactions on its own, too late to lock; ours begin below.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        # FULL: what Ometria acknowledged must survive a power cut, or it would be sent again.
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def upgrade(url: str) -> str:
+    """Bring the ledger's tables to this package's version and return that version.
+
+    :raises Misconfigured: when the URL cannot be used.
+    :raises Retryable: when the database cannot be reached.
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    ledger = open_ledger(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with ledger.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return HEAD

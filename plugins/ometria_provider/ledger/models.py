@@ -1,0 +1,213 @@
+"""The ledger's tables: what was read, sent, accepted and rejected, and what Ometria is known to hold.
+
+No personal data beyond ids: records are kept as digests, rejections as field names and reasons.
+Times are UTC. Tables of later capabilities (events, cursors) come with their own migrations.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time: stored in UTC, and always aware when it comes back (SQLite forgets the zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("the ledger takes aware datetimes only")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that migrations on both databases can find them again."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it so)
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
+
+
+# SQLite counts rows only in a column of type INTEGER; PostgreSQL wants 64 bits.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class SyncRun(Base):
+    """One DAG run of one mapping. Clearing the DAG run continues its row."""
+
+    __tablename__ = "sync_run"
+    __table_args__ = (UniqueConstraint("dag_id", "run_id"), Index(None, "mapping", "id"))
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    dag_id: Mapped[str] = mapped_column(String(250))
+    run_id: Mapped[str] = mapped_column(String(250))
+    mapping: Mapped[str] = mapped_column(String(200))
+    account: Mapped[str | None] = mapped_column(String(200))
+    collection: Mapped[str | None] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str | None] = mapped_column(Text)
+    strategy: Mapped[str] = mapped_column(String(20))
+    dry_run: Mapped[bool]
+    read: Mapped[int] = mapped_column(BigInteger, default=0)
+    unchanged: Mapped[int] = mapped_column(BigInteger, default=0)
+    filtered: Mapped[int] = mapped_column(BigInteger, default=0)
+    rejected: Mapped[int] = mapped_column(BigInteger, default=0)
+    sent: Mapped[int] = mapped_column(BigInteger, default=0)
+    accepted: Mapped[int] = mapped_column(BigInteger, default=0)
+    pending: Mapped[int] = mapped_column(BigInteger, default=0)
+    departed: Mapped[int] = mapped_column(BigInteger, default=0)
+    # As planned: a cleared task works with these, whatever the files say by then.
+    planned_mapping: Mapped[str | None] = mapped_column(Text)
+    planned_suite: Mapped[str | None] = mapped_column(Text)
+    plan: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class SyncStep(Base):
+    """One task of a run on one slice: how long it took and what it counted. Slice -1 is the whole run."""
+
+    __tablename__ = "sync_step"
+
+    sync_run_id: Mapped[int] = mapped_column(BigId, ForeignKey("sync_run.id", ondelete="CASCADE"), primary_key=True)
+    step: Mapped[str] = mapped_column(String(20), primary_key=True)
+    slice: Mapped[int] = mapped_column(Integer, primary_key=True)
+    state: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str | None] = mapped_column(Text)
+    facts: Mapped[dict[str, Any]]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class PushBatch(Base):
+    """One push request: written before it goes, and again when its answer came. The push's checkpoint."""
+
+    __tablename__ = "push_batch"
+    __table_args__ = (Index(None, "sync_run_id", "slice"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    sync_run_id: Mapped[int] = mapped_column(BigId, ForeignKey("sync_run.id", ondelete="CASCADE"))
+    slice: Mapped[int] = mapped_column(Integer)
+    records: Mapped[int] = mapped_column(Integer)
+    size: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(String(20))
+    request_id: Mapped[str | None] = mapped_column(String(200))
+    reason: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class ContactState(Base):
+    """What is known of one contact: the digest of the record last acknowledged, and where it stands.
+
+    `fingerprint`, `filled` and `snapshot_at` speak of the record last acknowledged; `source_digest` of the customer
+    (and mapping) last looked at, whatever became of it.
+    """
+
+    __tablename__ = "contact_state"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (SQLAlchemy's own form)
+
+    account: Mapped[str] = mapped_column(String(200), primary_key=True)
+    collection: Mapped[str] = mapped_column(String(200), primary_key=True)
+    contact_id: Mapped[str] = mapped_column(String(250), primary_key=True)
+    state: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str | None] = mapped_column(Text)
+    fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
+    source_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    filled: Mapped[bytes | None] = mapped_column(LargeBinary)
+    snapshot_at: Mapped[datetime | None]
+    sync_run_id: Mapped[int] = mapped_column(BigInteger)
+    push_batch_id: Mapped[int | None] = mapped_column(BigInteger)
+    changed_at: Mapped[datetime]
+
+
+class RemoteField(Base):
+    """The bit that a remote field has in `contact_state.filled`; handed out once, never reused."""
+
+    __tablename__ = "remote_field"
+    __table_args__ = (UniqueConstraint("account", "collection", "bit"),)
+
+    account: Mapped[str] = mapped_column(String(200), primary_key=True)
+    collection: Mapped[str] = mapped_column(String(200), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    bit: Mapped[int] = mapped_column(Integer)
+
+
+class Rejection(Base):
+    """One record that a run did not deliver: which stage refused it, for which field, and why. Never a value."""
+
+    __tablename__ = "rejection"
+    __table_args__ = (Index(None, "sync_run_id", "slice", "stage"), Index(None, "contact_id"))
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    sync_run_id: Mapped[int] = mapped_column(BigId, ForeignKey("sync_run.id", ondelete="CASCADE"))
+    slice: Mapped[int] = mapped_column(Integer)
+    contact_id: Mapped[str] = mapped_column(String(250))
+    stage: Mapped[str] = mapped_column(String(20))
+    field: Mapped[str | None] = mapped_column(String(250))
+    reason: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class RuleResult(Base):
+    """What one validation rule found in one slice: how many failed, and the first thousand ids."""
+
+    __tablename__ = "rule_result"
+    __table_args__ = (Index(None, "sync_run_id", "slice"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    sync_run_id: Mapped[int] = mapped_column(BigId, ForeignKey("sync_run.id", ondelete="CASCADE"))
+    slice: Mapped[int] = mapped_column(Integer)
+    rule: Mapped[str] = mapped_column(String(250))
+    kind: Mapped[str] = mapped_column(String(10))
+    severity: Mapped[str] = mapped_column(String(20))
+    failed: Mapped[int] = mapped_column(BigInteger)
+    contact_ids: Mapped[list[Any]]
+    detail: Mapped[str | None] = mapped_column(Text)
+
+
+class RateSlot(Base):
+    """When the next request of an account may go, in seconds since 1970 by the database's clock."""
+
+    __tablename__ = "rate_budget"
+
+    account: Mapped[str] = mapped_column(String(200), primary_key=True)
+    bucket: Mapped[str] = mapped_column(String(20), primary_key=True)
+    next_at: Mapped[float] = mapped_column(Double)

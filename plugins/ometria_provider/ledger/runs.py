@@ -1,0 +1,242 @@
+"""Runs and their steps: opened by plan, continued when a task is cleared, closed by report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+
+from ometria_provider.exceptions import Halted, Misconfigured
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.models import PushBatch, Rejection, SyncRun, SyncStep
+from ometria_provider.ledger.statements import insert
+
+#: The slice number of a step that concerns the whole run.
+WHOLE_RUN = -1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as its tasks need it.
+
+    :param id: the ledger's number of the run.
+    :param mapping_json: the mapping as planned.
+    :param suite_json: the validation rules as planned.
+    """
+
+    id: int
+    dag_id: str
+    run_id: str
+    mapping: str
+    dry_run: bool
+    mapping_json: str | None
+    suite_json: str | None
+    started_at: datetime
+
+
+@dataclass
+class Step:
+    """One step while it works: what it puts into `facts` is kept when it ends, well or not."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One step as the ledger keeps it."""
+
+    step: str
+    slice: int
+    state: str
+    reason: str | None
+    facts: Mapping[str, Any]
+    started_at: datetime
+    ended_at: datetime | None
+
+
+def open_run(ledger: Ledger, *, dag_id: str, run_id: str, mapping: str, dry_run: bool) -> Run:
+    """Open a run, or continue it when its DAG run was cleared; close what earlier runs left open.
+
+    A DAG has one active run, so an older row still `running` belongs to a run that was killed.
+    """
+    now = datetime.now(UTC)
+    row = {"state": "running", "strategy": "full", "dry_run": dry_run, "reason": None, "ended_at": None}
+    statement = insert(ledger, SyncRun).values(
+        dag_id=dag_id,
+        run_id=run_id,
+        mapping=mapping,
+        started_at=now,
+        **dict.fromkeys(COUNTS, 0),
+        **row,
+    )
+    with ledger.write() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["dag_id", "run_id"], set_=row))
+        connection.execute(
+            update(SyncRun)
+            .where(SyncRun.dag_id == dag_id, SyncRun.run_id != run_id, SyncRun.state == "running")
+            .values(state="failed", ended_at=now, reason="The run was killed before it could report.")
+        )
+    return get_run(ledger, dag_id=dag_id, run_id=run_id)
+
+
+COUNTS = ("read", "unchanged", "filtered", "rejected", "sent", "accepted", "pending", "departed")
+
+
+def get_run(ledger: Ledger, *, dag_id: str, run_id: str) -> Run:
+    """Return a run by its Airflow ids.
+
+    :raises Misconfigured: when the ledger does not know it (its plan never ran, or the ledger is another one).
+    """
+    with ledger.read() as connection:
+        row = connection.execute(
+            select(SyncRun).where(SyncRun.dag_id == dag_id, SyncRun.run_id == run_id)
+        ).one_or_none()
+    if row is None:
+        raise Misconfigured(
+            f"The ledger knows no run {run_id} of {dag_id}: its plan never ran with this ledger. Start a new run."
+        )
+    return Run(
+        id=row.id,
+        dag_id=row.dag_id,
+        run_id=row.run_id,
+        mapping=row.mapping,
+        dry_run=row.dry_run,
+        mapping_json=row.planned_mapping,
+        suite_json=row.planned_suite,
+        started_at=row.started_at,
+    )
+
+
+def keep_plan(ledger: Ledger, run: Run, **columns: Any) -> None:
+    """Keep what plan decided (`planned_mapping`, `planned_suite`, `plan`, `account`, `collection`)."""
+    with ledger.write() as connection:
+        connection.execute(update(SyncRun).where(SyncRun.id == run.id).values(**columns))
+
+
+def superseded_by(ledger: Ledger, run: Run, *, account: str, collection: str) -> int | None:
+    """Return the number of a newer run that has compared the same members, or None.
+
+    Whatever still differed then was that run's to send; what this one holds is older.
+    """
+    with ledger.read() as connection:
+        return connection.execute(
+            select(func.max(SyncRun.id))
+            .join(SyncStep, SyncStep.sync_run_id == SyncRun.id)
+            .where(
+                SyncRun.account == account,
+                SyncRun.collection == collection,
+                SyncRun.id > run.id,
+                SyncRun.dry_run.is_(False),
+                SyncStep.step == "gate",
+                SyncStep.state == "done",
+            )
+        ).scalar()
+
+
+@contextmanager
+def working(ledger: Ledger, run: Run, step: str, slice_: int = WHOLE_RUN) -> Iterator[Step]:
+    """Keep a step's times, facts and end in the ledger while the block works.
+
+    A step that is done again starts afresh: its earlier facts, and the rejections that it wrote, give way.
+    """
+    work = Step()
+    key = {"sync_run_id": run.id, "step": step, "slice": slice_}
+    start: dict[str, Any] = {"state": "running", "reason": None, "facts": {}, "started_at": _now(), "ended_at": None}
+    with ledger.write() as connection:
+        statement = insert(ledger, SyncStep).values(**key, **start)
+        connection.execute(statement.on_conflict_do_update(index_elements=["sync_run_id", "step", "slice"], set_=start))
+    try:
+        yield work
+    except BaseException as error:
+        state = "halted" if isinstance(error, Halted) else "failed"
+        _end_step(ledger, key, {"state": state, "reason": str(error) or type(error).__name__, "facts": work.facts})
+        raise
+    _end_step(ledger, key, {"state": "done", "reason": None, "facts": work.facts})
+
+
+def _end_step(ledger: Ledger, key: dict[str, Any], values: dict[str, Any]) -> None:
+    with ledger.write() as connection:
+        connection.execute(
+            update(SyncStep)
+            .where(*(getattr(SyncStep, name) == value for name, value in key.items()))
+            .values(**values, ended_at=_now())
+        )
+
+
+def steps(ledger: Ledger, run_id: int) -> list[StepRow]:
+    """Return a run's steps in the order in which they began."""
+    columns = [getattr(SyncStep, name) for name in StepRow.__dataclass_fields__]
+    with ledger.read() as connection:
+        rows = connection.execute(
+            select(*columns).where(SyncStep.sync_run_id == run_id).order_by(SyncStep.started_at, SyncStep.slice)
+        )
+        return [StepRow(*row) for row in rows]
+
+
+def total(rows: list[StepRow], step: str, fact: str) -> int:
+    """Return the sum of one fact over a step's slices."""
+    return sum(row.facts.get(fact, 0) for row in rows if row.step == step)
+
+
+def count_rejections(ledger: Ledger, run_id: int) -> int:
+    """Return how many distinct members this run newly rejected."""
+    with ledger.read() as connection:
+        members = func.count(Rejection.contact_id.distinct())
+        return connection.execute(select(members).where(Rejection.sync_run_id == run_id)).scalar() or 0
+
+
+def drop_rejections(ledger: Ledger, run: Run, slice_: int, stage: str) -> None:
+    """Forget what an earlier attempt of this step rejected: it is about to be judged again."""
+    with ledger.write() as connection:
+        connection.execute(
+            delete(Rejection).where(
+                Rejection.sync_run_id == run.id, Rejection.slice == slice_, Rejection.stage == stage
+            )
+        )
+
+
+def count_acknowledged(ledger: Ledger, run_id: int) -> int:
+    """Return how many records of a run Ometria acknowledged, over all attempts of its pushes."""
+    with ledger.read() as connection:
+        records = func.sum(PushBatch.records)
+        return (
+            connection.execute(
+                select(records).where(
+                    PushBatch.sync_run_id == run_id, PushBatch.state.in_(("acknowledged", "doubtful"))
+                )
+            ).scalar()
+            or 0
+        )
+
+
+def last_scan(ledger: Ledger, run: Run, *, account: str, collection: str) -> int | None:
+    """Return how many members the last complete scan before this run read, or None when there was none."""
+    with ledger.read() as connection:
+        return connection.execute(
+            select(SyncRun.read)
+            .where(
+                SyncRun.account == account,
+                SyncRun.collection == collection,
+                SyncRun.id < run.id,
+                SyncRun.dry_run.is_(False),
+                SyncRun.state == "succeeded",
+            )
+            .order_by(SyncRun.id.desc())
+            .limit(1)
+        ).scalar()
+
+
+def close_run(ledger: Ledger, run_id: int, *, state: str, reason: str | None, counts: Mapping[str, int]) -> None:
+    """Write a run's books and end it."""
+    with ledger.write() as connection:
+        connection.execute(
+            update(SyncRun).where(SyncRun.id == run_id).values(state=state, reason=reason, ended_at=_now(), **counts)
+        )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,27 @@
+"""The few statements that SQLite and PostgreSQL write differently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, bindparam, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ometria_provider.ledger.engine import Ledger
+
+
+def insert(ledger: Ledger, model: type[Any]) -> Any:
+    """Return an INSERT that knows `on_conflict_do_update` and `on_conflict_do_nothing`."""
+    return (postgresql if ledger.dialect == "postgresql" else sqlite).insert(model)
+
+
+def is_one_of(ledger: Ledger, column: Any, values: Sequence[str]) -> ColumnElement[bool]:
+    """Return `column is one of values` with all values in one parameter, however many they are."""
+    if ledger.dialect == "postgresql":
+        ids = bindparam(None, list(values), type_=postgresql.ARRAY(Text))
+        return column == func.any(ids)  # type: ignore[no-any-return]  # an instrumented attribute is untyped here
+    import msgspec
+
+    each = func.json_each(msgspec.json.encode(list(values)).decode()).table_valued("value")
+    return column.in_(select(each.c.value))  # type: ignore[no-any-return]  # as above

@@ -1,0 +1,90 @@
+"""Read the `[ometria]` section of Airflow's configuration, without importing Airflow when a plain look is enough.
+
+Importing Airflow costs more than a second, and most commands of `ometria-sync` need four strings. So the two plain
+sources (environment variable, airflow.cfg) are read here in Airflow's own order of precedence; anything cleverer
+(`…_CMD`, `…_SECRET`) is left to Airflow itself.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+SECTION = "ometria"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where this deployment keeps its things.
+
+    :param ledger_url: SQLAlchemy URL of the ledger.
+    :param staging_path: URI of the folder for Parquet between tasks (`file://`, `s3://`, …).
+    :param mappings_folder: folder of the mapping files.
+    :param expectations_folder: folder of the Great Expectations suites.
+    """
+
+    ledger_url: str
+    staging_path: str
+    mappings_folder: Path
+    expectations_folder: Path
+
+
+def airflow_home() -> Path:
+    """Return Airflow's home folder (`AIRFLOW_HOME`, default `~/airflow`)."""
+    return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+
+
+def read_settings() -> Settings:
+    """Return the settings in force for this process."""
+    option = _option_reader()
+    home = airflow_home()
+    include = _dags_folder(home).parent / "include"
+    return Settings(
+        ledger_url=option("ledger_sql_alchemy_conn") or f"sqlite:///{home / 'ometria_ledger.db'}",
+        staging_path=option("staging_path") or f"file://{home / 'ometria_staging'}",
+        mappings_folder=Path(option("mappings_folder") or include / "mappings"),
+        expectations_folder=Path(option("expectations_folder") or include / "expectations"),
+    )
+
+
+def _option_reader() -> Callable[[str], str | None]:
+    if "airflow.configuration" in sys.modules:
+        return _from_airflow
+    config = _config_file()
+
+    def option(key: str) -> str | None:
+        name = f"AIRFLOW__{SECTION.upper()}__{key.upper()}"
+        if value := os.environ.get(name):
+            return value
+        indirect = {f"{name}_CMD", f"{name}_SECRET"} & os.environ.keys() or any(
+            config.has_option(SECTION, f"{key}{suffix}") for suffix in ("_cmd", "_secret")
+        )
+        if indirect:
+            return _from_airflow(key)
+        return config.get(SECTION, key, fallback=None) or None
+
+    return option
+
+
+def _from_airflow(key: str) -> str | None:
+    from airflow.configuration import conf
+
+    value: str | None = conf.get(SECTION, key, fallback=None)
+    return value or None
+
+
+def _config_file() -> configparser.ConfigParser:
+    path = os.environ.get("AIRFLOW_CONFIG") or airflow_home() / "airflow.cfg"
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(path, encoding="utf-8")
+    return config
+
+
+def _dags_folder(home: Path) -> Path:
+    """Return the DAG folder: mappings and suites lie beside it unless the configuration says otherwise."""
+    configured = os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or _config_file().get("core", "dags_folder", fallback="")
+    return Path(configured) if configured else home / "dags"

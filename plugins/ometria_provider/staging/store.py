@@ -1,0 +1,124 @@
+"""Where a run's slices lie between its tasks.
+
+A folder for each run, a folder for each slice, a Parquet file for each chunk of at most 50,000 members, and a manifest
+for each step. The manifest is written last: a step is there wholly or not at all, on a file system and in a bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ometria_provider.exceptions import Misconfigured, Retryable
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+#: Members in one chunk: what bounds a task's memory.
+CHUNK = 50_000
+
+GONE = "The staging of this run is gone ({what}). Start a new run: it reads today's data and sends only what differs."
+
+
+class SliceStore:
+    """The files of one slice.
+
+    :param folder: the slice's own folder.
+    """
+
+    def __init__(self, folder: ObjectStoragePath) -> None:
+        self._folder = folder
+
+    def write_chunk(self, step: str, index: int, table: pa.Table) -> None:
+        """Write one chunk of a step.
+
+        :raises Retryable: when the storage refuses (disk full, no access, out of reach).
+        """
+        with self._storage("write"):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with (self._folder / f"{step}-{index:04}.parquet").open("wb") as file:
+                pq.write_table(table, file, compression="zstd")
+
+    def read_chunk(self, step: str, index: int) -> pa.Table:
+        """Read one chunk of a step.
+
+        :raises Misconfigured: when it is gone.
+        """
+        path = self._folder / f"{step}-{index:04}.parquet"
+        with self._storage("read"):
+            if not path.exists():
+                raise Misconfigured(GONE.format(what=path.name))
+            with path.open("rb") as file:
+                return pq.read_table(file)
+
+    def write_manifest(self, step: str, manifest: dict[str, Any]) -> None:
+        """Declare a step complete.
+
+        :param manifest: what the next step must know; JSON.
+        """
+        with self._storage("write"):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (self._folder / f"{step}.json").write_bytes(msgspec.json.encode(manifest))
+
+    def read_manifest(self, step: str) -> dict[str, Any]:
+        """Read what a step declared.
+
+        :raises Misconfigured: when the step's files are gone.
+        """
+        path = self._folder / f"{step}.json"
+        with self._storage("read"):
+            if not path.exists():
+                raise Misconfigured(GONE.format(what=path.name))
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+
+    @contextmanager
+    def _storage(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Retryable(
+                f"Staging cannot {verb} in {self._folder}: {error.strerror or type(error).__name__}. "
+                "Is the disk full, or the folder not writable? See `[ometria] staging_path`."
+            ) from error
+
+
+class RunStore:
+    """The files of one run.
+
+    :param root: URI of the staging folder (`[ometria] staging_path`).
+    :param run: the run's number in the ledger.
+    """
+
+    def __init__(self, root: str, mapping: str, run: int) -> None:
+        from airflow.sdk import ObjectStoragePath
+
+        self._mapping = ObjectStoragePath(root) / mapping
+        self._folder = self._mapping / f"run-{run:08}"
+
+    def slice(self, index: int) -> SliceStore:
+        """Return the store of one slice."""
+        return SliceStore(self._folder / f"slice-{index:04}")
+
+    def remove_older(self, keep: set[str]) -> int:
+        """Remove the staging of this mapping's runs that are not to be kept, and return how many were removed.
+
+        :param keep: names of run folders (:meth:`name`).
+        """
+        if not self._mapping.exists():
+            return 0
+        old = [
+            folder for folder in self._mapping.iterdir() if folder.name.startswith("run-") and folder.name not in keep
+        ]
+        for folder in old:
+            folder.rmdir(recursive=True)
+        return len(old)
+
+    @staticmethod
+    def name(run: int) -> str:
+        """Return the name of a run's folder."""
+        return f"run-{run:08}"
