@@ -1,10 +1,12 @@
-"""Tell Airflow what this distribution brings."""
+"""Tell Airflow what this distribution brings: connection types, the configuration section, module lists."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ometria_provider import __version__
+
+_SERVICES = ("Antavo", "Ometria")
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -14,4 +16,138 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Ometria",
         "description": "Keeps Ometria contacts in step with Antavo customers.",
         "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "Antavo",
+                "external-doc-url": "https://antavo.com/",
+                "tags": ["service"],
+            },
+            {
+                "integration-name": "Ometria",
+                "external-doc-url": "https://developers.ometria.com/",
+                "tags": ["service"],
+            },
+        ],
+        "hooks": _modules("hooks"),
+        "operators": _modules("operators"),
+        "connection-types": [_antavo_connection(), _ometria_connection()],
+        "config": {"ometria": {"description": "Keeping Ometria contacts in step.", "options": _options()}},
+    }
+
+
+def _modules(room: str) -> list[dict[str, Any]]:
+    return [
+        {"integration-name": name, "python-modules": [f"ometria_provider.{room}.{name.lower()}"]} for name in _SERVICES
+    ]
+
+
+def _field(label: str, kind: str, description: str, **schema: Any) -> dict[str, Any]:
+    """Describe an extra. Left empty it means the hook's own default, so that there is no second copy to keep."""
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
+
+
+_TIMEOUT = _field("Time-out (seconds)", "number", "How long to wait for an answer. Left empty: 60.")
+
+
+def _antavo_connection() -> dict[str, Any]:
+    return {
+        "connection-type": "antavo",
+        "hook-name": "Antavo",
+        "hook-class-name": "ometria_provider.hooks.antavo.AntavoHook",
+        "ui-field-behaviour": {
+            "hidden-fields": [],
+            "relabeling": {"host": "Loyalty API URL", "login": "API key", "password": "API secret"},
+            "placeholders": {"host": "https://api.st2.antavo.com"},
+        },
+        "conn-fields": {
+            "read_api_url": _field(
+                "Read API URL",
+                "string",
+                "Root of the Read API, without /v1. Left empty: https://read-api.<stack>.antavo.com of the host.",
+            ),
+            "credential_scope": _field(
+                "Credential scope",
+                "string",
+                "What requests are signed for. Left empty: <stack>/api/antavo_request of the host.",
+            ),
+            "read_credential_scope": _field(
+                "Credential scope of the Read API", "string", "Left empty: the same as the credential scope."
+            ),
+            "signing": _field(
+                "Signing",
+                "string",
+                "escher signs each request (needed in production); none sends the API key alone. Left empty: escher.",
+                enum=["escher", "none", None],
+            ),
+            "requests_per_minute": _field(
+                "Requests per minute",
+                "number",
+                "The account's limit: 1500 on a shared stack, 20000 on a dedicated one. Left empty: 1500.",
+            ),
+            "timeout": _TIMEOUT,
+        },
+    }
+
+
+def _ometria_connection() -> dict[str, Any]:
+    return {
+        "connection-type": "ometria",
+        "hook-name": "Ometria",
+        "hook-class-name": "ometria_provider.hooks.ometria.OmetriaHook",
+        "ui-field-behaviour": {
+            "hidden-fields": ["login"],
+            "relabeling": {"host": "API URL", "password": "API key"},
+            "placeholders": {"host": "https://api.ometria.com"},
+        },
+        "conn-fields": {
+            "push_requests_per_second": _field(
+                "Pushes per second", "number", "The account's limit for pushes. Left empty: 8."
+            ),
+            "data_requests_per_second": _field(
+                "Other requests per second", "number", "The account's limit for reading. Left empty: 4."
+            ),
+            "concurrency": _field("Concurrency", "integer", "Pushes in flight at once. Left empty: 8."),
+            "timeout": _TIMEOUT,
+            "settle_seconds": _field(
+                "Settle (seconds)",
+                "number",
+                "How long after the last push Ometria's queue counts as drained. Left empty: 10.",
+            ),
+        },
+    }
+
+
+def _option(description: str, example: str, *, sensitive: bool = False) -> dict[str, Any]:
+    """Describe an option. The defaults depend on AIRFLOW_HOME and the dags folder; settings.py works them out."""
+    option = {
+        "description": description,
+        "version_added": __version__,
+        "type": "string",
+        "example": example,
+        "default": None,
+    }
+    return {**option, "sensitive": True} if sensitive else option
+
+
+def _options() -> dict[str, Any]:
+    return {
+        "ledger_sql_alchemy_conn": _option(
+            "SQLAlchemy URL of the ledger. Left empty: sqlite:///{AIRFLOW_HOME}/ometria_ledger.db. Use PostgreSQL "
+            "when workers run on more than one machine.",
+            "postgresql+psycopg://ometria:***@db/ometria_ledger",
+            sensitive=True,
+        ),
+        "staging_path": _option(
+            "Where a run keeps its Parquet files between tasks; every worker must see it. Left empty: "
+            "file://{AIRFLOW_HOME}/ometria_staging.",
+            "s3://aws_default@bucket/ometria_staging",
+        ),
+        "mappings_folder": _option(
+            "Folder of the mapping files. Left empty: include/mappings beside the DAGs folder.",
+            "/opt/airflow/include/mappings",
+        ),
+        "expectations_folder": _option(
+            "Folder of the Great Expectations suites. Left empty: include/expectations beside the DAGs folder.",
+            "/opt/airflow/include/expectations",
+        ),
     }

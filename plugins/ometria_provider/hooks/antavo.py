@@ -1,0 +1,274 @@
+"""Read customers from Antavo's Read API and Loyalty API (contract/antavo.md)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import requests
+from airflow.sdk.log import mask_secret
+from escherauth import EscherRequestsAuth
+from requests.auth import AuthBase
+
+from ometria_provider.exceptions import Misconfigured, SyncError
+from ometria_provider.hooks.answer import Action, Verdict
+from ometria_provider.hooks.base import Api, Call, JsonApiHook, Limiter
+from ometria_provider.hooks.connection import Extras, clean_key, root_url, versioned
+from ometria_provider.hooks.scan import Customer, Instant, instant, instant_text, walk
+
+BUCKET = "requests"
+PAGE_SIZE = 1000  # the Read API's largest
+NOT_FOUND = "160212"  # Antavo's code for an unknown customer
+
+# Antavo's Escher dialect, all five: the library's defaults are another vendor's.
+ESCHER_OPTIONS = {
+    "algo_prefix": "ANTAVO",
+    "vendor_key": "Antavo",
+    "hash_algo": "SHA256",
+    "auth_header_name": "Authorization",
+    "date_header_name": "Date",
+}
+
+
+class QueryKeyAuth(AuthBase):
+    """`signing: none`: the key as query parameter `api_key`, as documented for unsigned requests."""
+
+    def __init__(self, api_key: str) -> None:
+        self._api_key = api_key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the parameter."""
+        request.prepare_url(request.url, {"api_key": self._api_key})
+        return request
+
+
+@dataclass(frozen=True)
+class AntavoHosts:
+    """Where the two APIs are and with which Escher scope requests to them are signed."""
+
+    loyalty_url: str
+    loyalty_scope: str | None
+    read_url: str
+    read_scope: str | None
+
+
+def derive_hosts(conn_id: str, loyalty_url: str, extras: Extras, *, signed: bool) -> AntavoHosts:
+    """Fill in what the extra leaves out, from a host like ``https://api.<stack>.antavo.com``.
+
+    :raises Misconfigured: something is left out and the host does not tell.
+    """
+    stack = _label(loyalty_url, "api")
+    read_url = extras.text("read_api_url") or (stack and f"https://read-api.{stack}.antavo.com")
+    scope = extras.text("credential_scope")
+    if not read_url:
+        raise Misconfigured(_not_derivable(conn_id, "read_api_url"))
+    read_url = root_url(conn_id, read_url)
+    environment = _label(read_url, "read-api")
+    read_scope = extras.text("read_credential_scope") or scope or _scope(environment) or _scope(stack)
+    scope = scope or _scope(stack)
+    if signed and not (scope and read_scope):
+        raise Misconfigured(_not_derivable(conn_id, "credential_scope"))
+    return AntavoHosts(loyalty_url, scope, read_url, read_scope)
+
+
+class AntavoHook(JsonApiHook):
+    """Read customers from Antavo.
+
+    Connection (type ``antavo``): host = root of the Loyalty API, login = API key, password = API secret; extras
+    ``read_api_url``, ``credential_scope``, ``read_credential_scope``, ``signing`` (escher or none),
+    ``requests_per_minute`` (1500), ``timeout`` (seconds).
+
+    :param antavo_conn_id: the Airflow connection.
+    :param limiter: the account's rate budget; bucket ``requests``.
+    :param options: ``attempts``, ``first_wait``, ``sleep`` of `JsonApiHook`.
+    """
+
+    conn_name_attr = "antavo_conn_id"
+    default_conn_name = "antavo_default"
+    conn_type = "antavo"
+    hook_name = "Antavo"
+    service: ClassVar[str] = "Antavo"
+    known_extras: ClassVar[tuple[str, ...]] = (
+        "read_api_url",
+        "credential_scope",
+        "read_credential_scope",
+        "signing",
+        "requests_per_minute",
+        "timeout",
+    )
+    denied_advice: ClassVar[str] = (
+        "Check the API key (login), the API secret (password), and the extras signing, credential_scope and "
+        "read_credential_scope."
+    )
+
+    def __init__(
+        self, antavo_conn_id: str = default_conn_name, *, limiter: Limiter | None = None, **options: Any
+    ) -> None:
+        super().__init__(antavo_conn_id, limiter=limiter, **options)
+        self.antavo_conn_id = antavo_conn_id
+
+    def _configure(self, connection: Any, extras: Extras) -> Api:
+        self._requests_per_minute = extras.number("requests_per_minute", 1500.0)
+        signed = extras.choice("signing", ("escher", "none")) == "escher"
+        key = clean_key(self.conn_id, "API key (login)", connection.login)
+        mask_secret(key)  # Airflow masks passwords only, and without signing the key stands in every URL
+        secret = clean_key(self.conn_id, "API secret (password)", connection.password) if signed else ""
+        loyalty_url = root_url(self.conn_id, connection.host, connection.schema, connection.port)
+        hosts = derive_hosts(self.conn_id, loyalty_url, extras, signed=signed)
+
+        def auth(scope: str | None) -> AuthBase:
+            if not signed:
+                return QueryKeyAuth(key)
+            signer: AuthBase = EscherRequestsAuth(key, secret, scope, dict(ESCHER_OPTIONS))
+            return signer
+
+        self._loyalty = Api("Antavo's Loyalty API", hosts.loyalty_url, auth(hosts.loyalty_scope))
+        self._read = Api("Antavo's Read API", versioned(hosts.read_url, "v1"), auth(hosts.read_scope))
+        return self._loyalty
+
+    @property
+    def requests_per_minute(self) -> float:
+        """The account's limit: 1500 on a shared stack, 20000 on a dedicated one."""
+        self._load()
+        return self._requests_per_minute
+
+    def scan(self, *, gte: str | None = None, lt: str | None = None) -> Iterator[list[Customer]]:
+        """Yield lists of at most 1000 customers: each that is there during the whole scan, exactly once.
+
+        :param gte: ISO 8601 time: only customers created then or later.
+        :param lt: ISO 8601 time: only customers created before.
+        :raises Misconfigured: the server ignores order or filter (see `hooks.scan.walk`).
+        :raises Retryable: too many failures, or customers that share one value keep moving.
+        """
+        until = _moment(lt)
+
+        def fetch(start: Instant | None, offset: int) -> list[Customer]:
+            rows = self._page(offset=offset, limit=PAGE_SIZE, gte=start, lt=until)
+            # The server might round the bound; a customer of the next slice must not come twice.
+            return [row for row in rows if not (until and (at := instant(row.get("created_at"))) and at >= until)]
+
+        return walk(fetch, gte=_moment(gte), warn=lambda text: self.log.warning("%s: %s", self.conn_id, text))
+
+    def created_at_at(self, offset: int) -> str | None:
+        """Return ``created_at`` (UTC, ending in Z) of the customer at this offset by ``created_at``, to cut slices.
+
+        None: there are not so many customers, or this one's ``created_at`` cannot be read.
+        """
+        rows = self._page(offset=offset, limit=1)
+        at = instant(rows[0].get("created_at")) if rows else None
+        return instant_text(at) if at else None
+
+    def sample(self, limit: int) -> list[Customer]:
+        """Return the ``limit`` newest customers (at most 1000)."""
+        return self._page(offset=0, limit=max(1, min(limit, PAGE_SIZE)), direction="desc")
+
+    def customer(self, id: str) -> Customer | None:
+        """Return one whole customer from the Read API; None when Antavo knows no such id."""
+        if id.strip(". ") == "":  # such an id would change the path of the request
+            return None
+        call = Call(self._apis()[1], "/customers/{id}", BUCKET, parts={"id": id}, check=_check_customer)
+        return _one_customer(self.call(call, absent=_is_unknown))
+
+    def count_active(self) -> int:
+        """Return the number of active customers (Loyalty API)."""
+        call = Call(self._apis()[0], "/customers/-/count", BUCKET, check=_check_count)
+        return int(self.call(call)["active"])
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask both APIs once and say in plain words what is wrong."""
+        self._attempts = 1
+        reached = ""
+        try:
+            active = self.count_active()
+            reached = "The Loyalty API answers, but: "
+            self.sample(1)
+        except SyncError as error:
+            hint = f" Read API: {self._read.root} (extra read_api_url)." if reached else ""
+            return False, f"{reached}{error}{hint}"
+        return True, f"Both APIs answer; Antavo counts {active:,} active customers."
+
+    def _apis(self) -> tuple[Api, Api]:
+        self._load()
+        return self._loyalty, self._read
+
+    def _page(
+        self,
+        *,
+        offset: int,
+        limit: int,
+        gte: Instant | None = None,
+        lt: Instant | None = None,
+        direction: str = "asc",
+    ) -> list[Customer]:
+        query = {
+            "limit": str(limit),
+            "offset": str(offset),
+            "sort[0][field]": "created_at",
+            "sort[0][direction]": direction,
+        }
+        for name, moment in (("gte", gte), ("lt", lt)):
+            if moment is not None:
+                query[f"filter[created_at][{name}]"] = instant_text(moment)
+        call = Call(self._apis()[1], "/customers", BUCKET, query=query, check=_check_page)
+        customers: list[Customer] = self.call(call)["payload"]["customers"]
+        return customers
+
+
+def _label(url: str, service: str) -> str | None:
+    """Give the stack or environment in ``https://<service>.<label>.antavo.com``."""
+    match = re.fullmatch(rf"{service}\.([a-z0-9-]+)\.antavo\.com", urlsplit(url).hostname or "")
+    return match and match[1]
+
+
+def _scope(label: str | None) -> str | None:
+    return label and f"{label}/api/antavo_request"
+
+
+def _not_derivable(conn_id: str, extra: str) -> str:
+    return (
+        f"Connection {conn_id!r}: set the extra {extra}; it can only be left out when the host looks like "
+        "https://api.<stack>.antavo.com."
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    moment = instant(text)
+    if text is not None and moment is None:
+        raise ValueError(f"not an ISO 8601 time: {text!r}")
+    return moment
+
+
+def _is_unknown(verdict: Verdict) -> bool:
+    return verdict.action is Action.ABSENT or str(verdict.code) == NOT_FOUND
+
+
+def _check_page(data: Any) -> str | None:
+    payload = data.get("payload") if isinstance(data, dict) else None
+    rows = payload.get("customers") if isinstance(payload, dict) else None
+    if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+        return None
+    return "no list payload.customers in the answer; is read_api_url the root of the Read API?"
+
+
+def _check_count(data: Any) -> str | None:
+    active = data.get("active") if isinstance(data, dict) else None
+    is_count = isinstance(active, int) and not isinstance(active, bool)
+    return None if is_count else "no number `active` in the answer; is the host the root of the Loyalty API?"
+
+
+def _check_customer(data: Any) -> str | None:
+    return None if _one_customer(data) else "no customer in the answer; is read_api_url the root of the Read API?"
+
+
+def _one_customer(data: Any) -> Customer | None:
+    """Find the customer, whatever envelope holds it: the contract shows only the list's."""
+    for name in ("payload", "customer", "customers"):
+        if isinstance(data, dict) and "_id" not in data:
+            data = data.get(name, data)
+        if isinstance(data, list) and len(data) == 1:
+            data = data[0]
+    return data if isinstance(data, dict) and "_id" in data else None

@@ -1,0 +1,358 @@
+"""What both APIs share: one session, a time-out always, retries by a table, errors without data or keys."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, ClassVar, Protocol
+from urllib.parse import quote
+
+import msgspec
+import requests
+import tenacity
+from airflow.providers.http.hooks.http import HttpHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
+
+from ometria_provider import __version__
+from ometria_provider.exceptions import Misconfigured, RecordRejected, Retryable, SyncError, Throttled
+from ometria_provider.hooks.answer import Action, Verdict, judge_failure, judge_response, leaf_texts, scrub
+from ometria_provider.hooks.connection import Extras
+
+CONNECT_TIMEOUT = 10.0  # seconds
+READ_TIMEOUT = 60.0  # seconds between two bytes; the extra `timeout` replaces it
+ATTEMPTS = 6
+FIRST_WAIT = 1.0  # seconds; doubles with each attempt, and again on a 429: six attempts wait 31 s, or 60 s
+LONGEST_WAIT = 30.0
+PATIENCE = 120.0  # a Retry-After beyond this is for the scheduler to wait for, not for a worker
+
+
+class Limiter(Protocol):
+    """The account's rate budget, shared by every task on every worker (`ledger/budget.py`)."""
+
+    def acquire(self, bucket: str) -> None:
+        """Block until this request may go, now."""
+
+    def yield_for(self, bucket: str, seconds: float) -> None:
+        """Let nobody go for so long: the server said 429."""
+
+
+@dataclass
+class Usage:
+    """What a hook has asked for so far.
+
+    :param requests: requests sent, repetitions included.
+    :param throttled: answers that were 429.
+    :param retried: repetitions.
+    """
+
+    requests: int = 0
+    throttled: int = 0
+    retried: int = 0
+
+
+@dataclass(frozen=True)
+class Api:
+    """One root URL and how requests to it are authorised."""
+
+    name: str
+    root: str
+    auth: AuthBase
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, as it can be made again.
+
+    :param path: a template below the root, as in ``/contacts/{collection}/{id}``. Errors and logs show the template.
+    :param parts: what stands in the template's braces.
+    :param query: never with ``+``, ``!`` or ``*`` in a value: they canonicalise differently in Antavo's PHP and here.
+    :param body: encoded JSON; it is a push when there is one.
+    :param check: says what is wrong with the JSON of a 200, None when it is as documented.
+    """
+
+    api: Api
+    path: str
+    bucket: str
+    parts: Mapping[str, str] | None = None
+    query: Mapping[str, str] | None = None
+    body: bytes | None = None
+    check: Callable[[Any], str | None] | None = None
+
+    @property
+    def method(self) -> str:
+        """GET, or POST when there is a body."""
+        return "GET" if self.body is None else "POST"
+
+    def __str__(self) -> str:
+        """Name the request without anything personal."""
+        return f"{self.method} {self.path} of {self.api.name}"
+
+    def request(self) -> requests.Request:
+        """Build the request; it is signed when it is prepared, so each attempt has a fresh date."""
+        path = self.path.format(**{k: quote(v, safe="") for k, v in (self.parts or {}).items()})
+        query = encode_query(self.query or {})
+        url = f"{self.api.root}{path}?{query}" if query else f"{self.api.root}{path}"
+        headers = {} if self.body is None else {"Content-Type": "application/json"}
+        return requests.Request(self.method, url, headers=headers, data=self.body, auth=self.api.auth)
+
+
+def encode_query(query: Mapping[str, str]) -> str:
+    """Encode a query with ``%2C`` and ``%20`` (contract/antavo.md "Traps").
+
+    :raises ValueError: a value holds ``+``, ``!`` or ``*``.
+    """
+    if any(set("+!*") & set(value) for value in query.values()):
+        raise ValueError("a query value holds +, ! or *, which Antavo canonicalises differently")
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items())
+
+
+class JsonApiHook(HttpHook):
+    """A JSON API behind an Airflow connection.
+
+    Differs from the HTTP provider's hook on purpose: the extra never becomes headers, one session is kept alive for
+    all requests and threads, there is always a time-out, redirects are not followed (the key would travel along), and
+    neither bodies nor keys are logged. Making the object does no I/O; the connection is read at the first use.
+
+    :param conn_id: the Airflow connection.
+    :param limiter: asked right before every attempt; None: no limit.
+    :param attempts: how often a request is sent before the fault is the caller's.
+    :param first_wait: seconds before the second attempt.
+    :param sleep: waits so many seconds.
+    """
+
+    service: ClassVar[str]
+    known_extras: ClassVar[tuple[str, ...]] = ("timeout",)
+    denied_advice: ClassVar[str] = "Check its keys."
+
+    def __init__(
+        self,
+        conn_id: str,
+        *,
+        limiter: Limiter | None = None,
+        attempts: int = ATTEMPTS,
+        first_wait: float = FIRST_WAIT,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(method="GET", http_conn_id=conn_id, tcp_keep_alive=False)
+        self.conn_id = conn_id
+        self.usage = Usage()
+        self.timeout = READ_TIMEOUT
+        self._limiter = limiter
+        self._attempts = attempts
+        self._first_wait = first_wait
+        self._sleep = sleep
+        self._lock = threading.RLock()
+        self._session: requests.Session | None = None
+        self._ready = False
+        self._secrets: tuple[str, ...] = ()
+
+    # -- the connection -------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _configure(self, connection: Any, extras: Extras) -> Api:
+        """Take everything from the connection and return the API that ``run()`` talks to."""
+
+    def _load(self) -> None:
+        """Read the connection, once.
+
+        :raises Misconfigured: it is not defined, or something in it is wrong.
+        """
+        with self._lock:
+            if self._ready:
+                return
+            try:
+                connection = self.get_connection(self.conn_id)
+            except AirflowNotFoundException:
+                raise Misconfigured(
+                    f"Connection {self.conn_id!r} is not defined; add one of type {self.conn_type!r}."
+                ) from None
+            extras = Extras.parse(self.conn_id, connection.extra)
+            if unknown := extras.unknown(self.known_extras):
+                self.log.warning("Connection %s: nobody reads the extra %s", self.conn_id, ", ".join(unknown))
+            self._secrets = tuple(key.strip() for key in (connection.login, connection.password) if key)
+            self.timeout = extras.number("timeout", READ_TIMEOUT)
+            self._main = self._configure(connection, extras)
+            self.base_url, self._base_url_initialized = self._main.root, True
+            self._ready = True
+
+    def get_conn(
+        self,
+        headers: dict[Any, Any] | None = None,  # noqa: ARG002 - the HTTP provider's signature
+        extra_options: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> requests.Session:
+        """Give the session, the same one each time; safe for ``concurrency`` threads.
+
+        :param headers: not used: headers belong to a request.
+        :param extra_options: not used: the extra is settings of ours.
+        """
+        self._load()
+        with self._lock:
+            if self._session is None:
+                self._session = self._open_session()
+            return self._session
+
+    def _open_session(self) -> requests.Session:
+        session = requests.Session()
+        session.auth = self._main.auth
+        session.headers.update({"Accept": "application/json", "User-Agent": f"airflow-provider-ometria/{__version__}"})
+        # No cookie is kept, so that threads share nothing that changes.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=self._pool_size(), pool_block=True))
+        return session
+
+    def _pool_size(self) -> int:
+        """Connections that are kept open for each host."""
+        return 1
+
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        with self._lock:
+            if self._session is not None:
+                self._session.close()
+                self._session = None
+
+    # -- the HTTP provider's own seams ----------------------------------------------------------------------------
+
+    def run_and_check(
+        self, session: requests.Session, prepped_request: requests.PreparedRequest, extra_options: dict[Any, Any]
+    ) -> requests.Response:
+        """Send one prepared request, with the time-out, following no redirect.
+
+        :param extra_options: ``check_response: False`` leaves the status to the caller; nothing else is read.
+        """
+        settings = session.merge_environment_settings(prepped_request.url, {}, False, None, None)
+        response = session.send(
+            prepped_request,
+            timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout),
+            allow_redirects=False,
+            **settings,
+        )
+        if extra_options.get("check_response", True):
+            self.check_response(response)
+        return response
+
+    def check_response(self, response: requests.Response) -> None:
+        """Raise by the status table; nothing of the body is logged."""
+        verdict = judge_response(response, secrets=self._secrets)
+        if verdict.action is not Action.DONE:
+            raise self._error(f"a request to {self.service}", verdict)
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def call(self, call: Call, *, absent: Callable[[Verdict], bool] | None = None) -> Any:
+        """Send a request until it is answered, and return the decoded JSON.
+
+        :param absent: says of an answer that it means "no such thing"; then None is returned.
+        :raises Retryable: no usable answer in all attempts.
+        :raises Throttled: 429 in the last attempt.
+        :raises RecordRejected: 400, 413 or 422 to a request with a body.
+        :raises Misconfigured: anything that another attempt would not mend.
+        """
+        session = self.get_conn()
+        verdict: Verdict = tenacity.Retrying(
+            stop=self._is_last,
+            wait=lambda state: self._pause(_last(state), state.attempt_number),
+            retry=tenacity.retry_if_result(lambda verdict: verdict.again and not (absent and absent(verdict))),
+            retry_error_callback=_last,
+            before_sleep=lambda state: self._announce(call, state),
+            sleep=self._sleep,
+        )(self._attempt, session, call)
+        if absent and absent(verdict):
+            return None
+        if verdict.action is Action.DONE:
+            return verdict.data
+        raise self._error(str(call), verdict, body=call.body)
+
+    def _attempt(self, session: requests.Session, call: Call) -> Verdict:
+        if self._limiter:
+            self._limiter.acquire(call.bucket)
+        self._count(requests=1)
+        # The error is judged and let go here: its text and its traceback hold the URL, and so perhaps the key.
+        try:
+            prepared = session.prepare_request(call.request())
+            response = self.run_and_check(session, prepared, {"check_response": False})
+        except (HTTPError, OSError) as error:
+            return judge_failure(error)
+        verdict = judge_response(response, secrets=self._secrets)
+        if verdict.action is Action.THROTTLED:
+            self._count(throttled=1)
+            if self._limiter:
+                self._limiter.yield_for(call.bucket, verdict.retry_after or 2 * self._first_wait)
+        if verdict.action is Action.DONE and call.check and (complaint := call.check(verdict.data)):
+            return Verdict(Action.AGAIN, status=verdict.status, reason=complaint)
+        return verdict
+
+    def _pause(self, verdict: Verdict, attempt: int) -> float:
+        """Seconds before the next attempt: exponential with jitter, at least what the server asked for."""
+        wait = self._first_wait * 2.0 ** (attempt - 1) * (2 if verdict.action is Action.THROTTLED else 1)
+        jitter = random.uniform(0.75, 1.25)  # noqa: S311 - spreads retries, protects nothing
+        return max(min(wait, LONGEST_WAIT) * jitter, verdict.retry_after or 0.0)
+
+    def _is_last(self, state: tenacity.RetryCallState) -> bool:
+        return state.attempt_number >= self._attempts or (_last(state).retry_after or 0.0) > PATIENCE
+
+    def _announce(self, call: Call, state: tenacity.RetryCallState) -> None:
+        self._count(retried=1)
+        self.log.warning(
+            "%s: %s; attempt %d of %d, again in %.1f s",
+            call,
+            _last(state).describe(),
+            state.attempt_number,
+            self._attempts,
+            state.next_action.sleep if state.next_action else 0.0,
+        )
+
+    def _count(self, **changes: int) -> None:
+        with self._lock:
+            for name, change in changes.items():
+                setattr(self.usage, name, getattr(self.usage, name) + change)
+
+    def _error(self, what: str, verdict: Verdict, *, body: bytes | None = None) -> SyncError:
+        """Turn the last verdict into the error that says what the caller does about it."""
+        text = f"{what}: {verdict.describe()}."
+        where = f"Connection {self.conn_id!r}"
+        match verdict.action:
+            case Action.THROTTLED:
+                return Throttled(
+                    f"{text} {where} is over its limit; lower its requests per minute or second if this comes back.",
+                    retry_after=verdict.retry_after,
+                )
+            case Action.AGAIN:
+                return Retryable(f"{where}: {text} Tried up to {self._attempts} times; try again later.")
+            case Action.REFUSED if body is not None and verdict.status is not None:
+                reason = self._without_values(verdict.reason, body)
+                return RecordRejected(f"{what}: {verdict.status} ({reason}).", status=verdict.status, reason=reason)
+            case Action.DENIED:
+                return Misconfigured(f"{where}: {text} {self.denied_advice}{_clock(verdict)}")
+            case _:
+                return Misconfigured(f"{where}: {text} Check the connection; trying again does not help.")
+
+    @staticmethod
+    def _without_values(reason: str, body: bytes) -> str:
+        """Take the values of the records that were sent out of the server's words."""
+        return scrub(reason, leaf_texts(msgspec.json.decode(body)))
+
+
+def _last(state: tenacity.RetryCallState) -> Verdict:
+    if state.outcome is None:
+        raise RuntimeError("tenacity asked about an attempt that was not made")
+    verdict: Verdict = state.outcome.result()
+    return verdict
+
+
+def _clock(verdict: Verdict) -> str:
+    """Name the clocks when they differ by more than a signature may (300 s; contract/antavo.md "Traps")."""
+    skew = verdict.skew or 0.0
+    if abs(skew) <= 300:
+        return ""
+    way = "ahead of" if skew > 0 else "behind"
+    return f" This machine's clock is {abs(skew):.0f} s {way} the server's: set it, signatures allow 300 s."

@@ -1,0 +1,217 @@
+"""Push records to Ometria's Data API v2 and read its lists and contacts (contract/ometria.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import requests
+from requests.auth import AuthBase
+
+from ometria_provider.exceptions import SyncError
+from ometria_provider.hooks.answer import Action, Verdict
+from ometria_provider.hooks.base import Api, Call, JsonApiHook, Limiter
+from ometria_provider.hooks.connection import Extras, clean_key, root_url, versioned
+
+PUSH, DATA = "push", "data"  # buckets: Ometria limits the two apart
+
+
+class KeyAuth(AuthBase):
+    """Ometria's key header."""
+
+    def __init__(self, api_key: str) -> None:
+        self._api_key = api_key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the header."""
+        request.headers["X-Ometria-Auth"] = self._api_key
+        return request
+
+
+@dataclass(frozen=True)
+class PushAnswer:
+    """Ometria acknowledged a push; it validates later, so ``rejected`` may grow (contract/ometria.md "its answer").
+
+    :param accepted: records, as Ometria counts them; 0 when it does not say.
+    :param rejected: the same.
+    :param request_id: Ometria's, for its support.
+    """
+
+    accepted: int
+    rejected: int
+    request_id: str | None
+
+
+@dataclass(frozen=True)
+class ContactList:
+    """A list of contacts.
+
+    :param id: what a mapping's ``list`` names.
+    :param size: members, None when Ometria does not say.
+    :param type: ``STATIC`` or ``DYNAMIC``; only a static list takes members.
+    :param status: as in ``READY``.
+    """
+
+    id: int
+    title: str
+    size: int | None
+    type: str
+    status: str
+
+
+class OmetriaHook(JsonApiHook):
+    """Push to and read from Ometria.
+
+    Connection (type ``ometria``): host = root (``https://api.ometria.com`` when empty), password = API key; extras
+    ``push_requests_per_second`` (8), ``data_requests_per_second`` (4), ``concurrency`` (8), ``timeout`` (seconds),
+    ``settle_seconds`` (10).
+
+    :param ometria_conn_id: the Airflow connection.
+    :param limiter: the account's rate budget; buckets ``push`` and ``data``.
+    :param options: ``attempts``, ``first_wait``, ``sleep`` of `JsonApiHook`.
+    """
+
+    conn_name_attr = "ometria_conn_id"
+    default_conn_name = "ometria_default"
+    conn_type = "ometria"
+    hook_name = "Ometria"
+    default_host = "https://api.ometria.com"
+    service: ClassVar[str] = "Ometria"
+    known_extras: ClassVar[tuple[str, ...]] = (
+        "push_requests_per_second",
+        "data_requests_per_second",
+        "concurrency",
+        "timeout",
+        "settle_seconds",
+    )
+    denied_advice: ClassVar[str] = "Check the API key (password); a new key can take 10 minutes to work."
+
+    def __init__(
+        self, ometria_conn_id: str = default_conn_name, *, limiter: Limiter | None = None, **options: Any
+    ) -> None:
+        super().__init__(ometria_conn_id, limiter=limiter, **options)
+        self.ometria_conn_id = ometria_conn_id
+
+    def _configure(self, connection: Any, extras: Extras) -> Api:
+        self._push_rate = extras.number("push_requests_per_second", 8.0)
+        self._data_rate = extras.number("data_requests_per_second", 4.0)
+        self._concurrency = extras.integer("concurrency", 8)
+        self._settle_seconds = extras.number("settle_seconds", 10.0, zero=True)
+        key = clean_key(self.conn_id, "API key (password)", connection.password)
+        host = connection.host or self.default_host
+        root = root_url(self.conn_id, host, connection.schema, connection.port)
+        self._api = Api("Ometria", versioned(root, "v2"), KeyAuth(key))
+        return self._api
+
+    def _pool_size(self) -> int:
+        return self._concurrency
+
+    @property
+    def push_requests_per_second(self) -> float:
+        """The account's limit for pushes."""
+        self._load()
+        return self._push_rate
+
+    @property
+    def data_requests_per_second(self) -> float:
+        """The account's limit for everything else."""
+        self._load()
+        return self._data_rate
+
+    @property
+    def concurrency(self) -> int:
+        """How many pushes may be in flight at once."""
+        self._load()
+        return self._concurrency
+
+    @property
+    def settle_seconds(self) -> float:
+        """How long after the last push, and after the last new error, Ometria's queue counts as drained."""
+        self._load()
+        return self._settle_seconds
+
+    def push(self, body: bytes) -> PushAnswer:
+        """Push one batch. Thread-safe; safe to repeat, records are keyed upserts.
+
+        :param body: an encoded JSON array of at most 100 records of one type.
+        :raises RecordRejected: 400, 413 or 422; the reason holds none of the records' values.
+        :raises Retryable: not acknowledged in all attempts: only a 200 with Ometria's JSON answer acknowledges.
+        """
+        answer = self.call(Call(self._ometria(), "/push", PUSH, body=body, check=_check_push))
+        request_id = answer.get("request_id")
+        return PushAnswer(
+            accepted=_count(answer.get("accepted")) or 0,
+            rejected=_count(answer.get("rejected")) or 0,
+            request_id=None if request_id is None else str(request_id),
+        )
+
+    def lists(self, mode: Literal["active", "archived", "all"] = "active") -> list[ContactList]:
+        """Return the account's lists."""
+        call = Call(self._ometria(), "/lists", DATA, query={"mode": mode}, check=_check_lists)
+        lists = [_contact_list(row) for row in self.call(call)]
+        return [one for one in lists if one is not None]
+
+    def contact_list(self, list_id: int) -> ContactList | None:
+        """Return one list, None when there is none with this id."""
+        call = Call(self._ometria(), "/lists/{id}", DATA, parts={"id": str(list_id)}, check=_check_list)
+        return _contact_list(self.call(call, absent=_is_absent))
+
+    def contact(self, collection: str, id: str) -> dict[str, Any] | None:
+        """Return a contact as Ometria last stored it, None when there is none."""
+        if not collection.strip(". ") or not id.strip(". "):  # would change the path of the request
+            return None
+        parts = {"collection": collection, "id": id}
+        call = Call(self._ometria(), "/contacts/{collection}/{id}", DATA, parts=parts, check=_check_object)
+        contact: dict[str, Any] | None = self.call(call, absent=_is_absent)
+        return contact
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the lists once and say in plain words what is wrong."""
+        self._attempts = 1
+        try:
+            count = len(self.lists())
+        except SyncError as error:
+            return False, str(error)
+        return True, f"Ometria answers; the key sees {count} active lists."
+
+    def _ometria(self) -> Api:
+        self._load()
+        return self._api
+
+
+def _is_absent(verdict: Verdict) -> bool:
+    return verdict.action is Action.ABSENT
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _contact_list(row: Any) -> ContactList | None:
+    """Read a list; ids are numeric texts. None when it is not one."""
+    if not isinstance(row, dict) or not str(row.get("id", "")).isdecimal():
+        return None
+    return ContactList(
+        id=int(row["id"]),
+        title=str(row.get("title") or ""),
+        size=_count(row.get("size")),
+        type=str(row.get("type") or "").upper(),
+        status=str(row.get("status") or ""),
+    )
+
+
+def _check_push(data: Any) -> str | None:
+    acknowledged = isinstance(data, dict) and str(data.get("status")).upper() == "OK"
+    return None if acknowledged else 'no `"status": "OK"` in the answer'
+
+
+def _check_lists(data: Any) -> str | None:
+    return None if isinstance(data, list) else "no array of lists in the answer; is the host Ometria's?"
+
+
+def _check_list(data: Any) -> str | None:
+    return None if _contact_list(data) else "no list in the answer; is the host Ometria's?"
+
+
+def _check_object(data: Any) -> str | None:
+    return None if isinstance(data, dict) else "no object in the answer; is the host Ometria's?"
