@@ -1,0 +1,165 @@
+"""The control plane under ``/_sandbox``: what tests and people see and steer from outside. JSON in, JSON out, no key.
+
+``GET /_sandbox/stats``
+    ``requests``: {"ometria POST /v2/push": {"200": 12, "429": 1}}; ``limits``: for each rate limit what was admitted,
+    refused (429) and the fullest window; ``pushed``: records received, accepted, late errors; ``contacts``: for each
+    collection contacts stored, records received, ``repeats`` (the contact's record came again with the same bytes)
+    and ``most_for_one``; ``events``. ``?contact=COLLECTION/ID`` answers {"received", "repeats"} of that one.
+``GET /_sandbox/contacts``
+    For each collection the counts, and ``lists`` {id: size}. ``/_sandbox/contacts/COLLECTION/ID`` adds to one contact
+    how often it came. ``/_sandbox/lists/ID`` names its members.
+``GET /_sandbox/members?limit=20&offset=0``
+    How many there are, and ids by ``created_at``.
+``POST /_sandbox/members``
+    Any of ``change``, ``remove``: a number of random members or a list of ids; ``add``: a number, or a list of objects
+    of fields; ``set``: the fields that ``change`` sets, dotted paths into the Read API's shape (default: ten points
+    more); ``seed``: of the draw. Answers the ids. Each leaves an Antavo event (``profile``, ``opt_out``, ``opt_in``).
+``POST /_sandbox/events``
+    {"action", "customer_id", …}: an Antavo event; ``points``, ``timestamp``, ``properties`` override.
+``POST /_sandbox/unsubscribes``
+    {"email", "type": "email", "timestamp", "reason"}: somebody unsubscribes in Ometria.
+``GET``, ``POST``, ``DELETE /_sandbox/faults``
+    See ``faults.Fault`` for its keys: {"kind": "500", "api": "ometria", "path": "/v2/push", "probability": 0.1,
+    "times": 3, "skip": 0}, or a list of such. POST adds, DELETE takes all away. Kinds: ``429`` and ``500`` (with
+    ``retry_after`` or without), ``502_html``, ``reset_before`` and ``timeout_before`` (nothing was stored),
+    ``reset_after`` and ``timeout_after`` (all was), ``truncated`` and ``slow`` answers, ``html`` (200, but no JSON),
+    ``poison`` (``status`` for a push that holds one of ``contacts``), ``rejected`` (an answer that counts ``contacts``
+    as rejected), ``late_error`` (``contacts`` fail on ``field`` later).
+``POST /_sandbox/settings``
+    Change ``latency_ms``, ``validation_delay_ms`` or a rate limit from now on.
+``POST /_sandbox/validate``
+    Validate every push that still waits for it, now.
+``POST /_sandbox/reset``
+    {"what": ["stats", "contacts", "members", "faults"]}; without it all four.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ometria_provider.sandbox.faults import make_fault
+from ometria_provider.sandbox.wire import Answer, Call, answer
+
+if TYPE_CHECKING:
+    from ometria_provider.sandbox.server import Sandbox
+
+_LIVE = (
+    "latency_ms",
+    "validation_delay_ms",
+    "antavo_requests_per_minute",
+    "ometria_push_per_second",
+    "ometria_data_per_second",
+)
+_PARTS = ("stats", "contacts", "members", "faults")
+
+
+def control(sandbox: Sandbox, call: Call) -> Answer:
+    """Answer a request to the control plane; 400 with ``{"error"}`` when it makes no sense."""
+    try:
+        content = msgspec.json.decode(call.body) if call.body else {}
+        found = _look(sandbox, call) if call.method == "GET" else _steer(sandbox, call, content)
+    except (ValueError, KeyError, TypeError) as error:
+        return answer({"error": f"{type(error).__name__}: {error}"}, 400)
+    return (
+        answer({"error": "no such control; see the docstring of sandbox/control.py"}, 404)
+        if found is None
+        else answer(found)
+    )
+
+
+def _look(sandbox: Sandbox, call: Call) -> Any:  # noqa: PLR0911 (a return for each path)
+    contacts = sandbox.ometria.contacts
+    match call.segments[1:]:
+        case ["stats"] if "contact" in call.query:
+            return contacts.deliveries(*call.query["contact"].split("/", 1))
+        case ["stats"]:
+            return sandbox.stats()
+        case ["contacts"]:
+            sizes = {str(n): contacts.list_size(n) for n in contacts.list_ids()}
+            return {"collections": contacts.totals(), "lists": sizes}
+        case ["contacts", collection, contact_id]:
+            stored = contacts.get(collection, contact_id)
+            return {"contact": stored} | contacts.deliveries(collection, contact_id)
+        case ["lists", list_id]:
+            return contacts.list_members(int(list_id))
+        case ["members"]:
+            order = sandbox.directory.order()
+            page = sandbox.directory.page(order, call.number("offset", 0), call.number("limit", 20))
+            return {"members": len(order), "ids": [customer["_id"] for customer in page]}
+        case ["faults"]:
+            return [dataclasses.asdict(fault) for fault in sandbox.faults.active]
+    return None
+
+
+def _steer(sandbox: Sandbox, call: Call, content: Any) -> Any:  # noqa: PLR0911 (a return for each path)
+    match call.method, call.segments[1:]:
+        case "POST", ["members"]:
+            return _change_members(sandbox, content)
+        case "POST", ["events"]:
+            event = dict(content)
+            return {"id": str(sandbox.antavo.record_event(event.pop("action"), event.pop("customer_id"), event))}
+        case "POST", ["unsubscribes"]:
+            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            values = {"type": "email", "timestamp": now, "reason": "user"} | content
+            sandbox.ometria.contacts.unsubscribe(*(str(values[k]) for k in ("email", "type", "timestamp", "reason")))
+            return values
+        case "POST", ["faults"]:
+            sandbox.faults.active += map(make_fault, content if isinstance(content, list) else [content])
+            return _look(sandbox, dataclasses.replace(call, method="GET"))
+        case "DELETE", ["faults"]:
+            sandbox.faults.active.clear()
+            return []
+        case "POST", ["settings"]:
+            if unknown := content.keys() - set(_LIVE):
+                raise ValueError(f"cannot be changed: {', '.join(sorted(unknown))}; can: {', '.join(_LIVE)}")
+            sandbox.change_settings({name: int(value) for name, value in content.items()})
+            return {name: getattr(sandbox.settings, name) for name in _LIVE}
+        case "POST", ["validate"]:
+            sandbox.ometria.validate_all()
+            return sandbox.stats()["pushed"]
+        case "POST", ["reset"]:
+            parts = content.get("what", _PARTS)
+            if unknown := set(parts) - set(_PARTS):
+                raise ValueError(f"what: {', '.join(sorted(unknown))} is none of {', '.join(_PARTS)}")
+            sandbox.reset(set(parts))
+            return {"reset": sorted(parts)}
+    return None
+
+
+def _change_members(sandbox: Sandbox, content: dict[str, Any]) -> dict[str, list[str]]:
+    """Carry out ``POST /_sandbox/members``; ids that nobody has are left out of the answer."""
+    if unknown := content.keys() - {"change", "remove", "add", "set", "seed"}:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    directory, antavo, seed = sandbox.directory, sandbox.antavo, content.get("seed")
+    done: dict[str, list[str]] = {"changed": [], "removed": [], "added": []}
+
+    def chosen(wanted: int | list[str]) -> list[str]:
+        return directory.some(wanted, seed) if isinstance(wanted, int) else wanted
+
+    for customer_id in chosen(content.get("change", [])):
+        fields = content.get("set") or _ten_points_more(directory.get(customer_id))
+        if directory.change(customer_id, fields):
+            done["changed"].append(customer_id)
+            antavo.record_event("profile", customer_id)
+    for customer_id in chosen(content.get("remove", [])):
+        if directory.remove(customer_id):
+            done["removed"].append(customer_id)
+            antavo.record_event("opt_out", customer_id)
+    joiners = content.get("add", [])
+    for fields in [None] * joiners if isinstance(joiners, int) else joiners:
+        done["added"].append(directory.add(fields))
+        antavo.record_event("opt_in", done["added"][-1])
+    return done
+
+
+def _ten_points_more(customer: dict[str, Any] | None) -> dict[str, Any]:
+    if customer is None:
+        return {}
+    fields = {"score": customer["score"] + 10}
+    for account_id, account in customer["accounts"].items():
+        fields[f"accounts.{account_id}.earned"] = account["earned"] + 10
+    return fields
