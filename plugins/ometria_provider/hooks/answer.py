@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import requests
 from requests import exceptions
-from urllib3.exceptions import NameResolutionError
+from urllib3.exceptions import HTTPError, NameResolutionError
 
 REASON_LENGTH = 200
 
@@ -54,22 +54,22 @@ _UNKNOWN_STATUS = (Action.BROKEN, "a status that the API does not document")
 
 # The transport's errors, most specific first. An error that is not listed stops the work.
 FAILURE_TABLE: tuple[tuple[type[Exception], Action, str], ...] = (
-    (exceptions.SSLError, Action.AGAIN, "the TLS handshake failed (is the schema right?)"),
-    (exceptions.ProxyError, Action.AGAIN, "the proxy could not be used"),
-    (exceptions.ConnectTimeout, Action.AGAIN, "the host did not accept the connection in time"),
-    (exceptions.ReadTimeout, Action.AGAIN, "no answer in time"),
-    (exceptions.Timeout, Action.AGAIN, "no answer in time"),
-    (exceptions.ConnectionError, Action.AGAIN, "no connection to the host, or it was cut"),
-    (exceptions.ChunkedEncodingError, Action.AGAIN, "the answer broke off"),
-    (exceptions.ContentDecodingError, Action.AGAIN, "the answer could not be unpacked"),
-    (exceptions.RequestException, Action.BROKEN, "the request could not be made; check the host of the connection"),
-    (OSError, Action.BROKEN, "the request could not be made; check the machine's CA bundle and proxy settings"),
+    (exceptions.SSLError, Action.AGAIN, "the TLS handshake with {host} failed; check schema and port"),
+    (exceptions.ProxyError, Action.AGAIN, "the proxy before {host} could not be used"),
+    (exceptions.ConnectTimeout, Action.AGAIN, "{host} did not accept the connection in time; check host and firewall"),
+    (exceptions.Timeout, Action.AGAIN, "{host} did not answer in time"),
+    (exceptions.ConnectionError, Action.AGAIN, "no connection to {host}, or it was cut; check host and port"),
+    (exceptions.ChunkedEncodingError, Action.AGAIN, "the answer of {host} broke off"),
+    (exceptions.ContentDecodingError, Action.AGAIN, "the answer of {host} could not be unpacked"),
+    (exceptions.RequestException, Action.BROKEN, "the request to {host} could not be made"),
+    (HTTPError, Action.AGAIN, "the answer of {host} broke off"),
+    (OSError, Action.BROKEN, "the request to {host} could not be made; check the machine's CA bundle and proxies"),
 )
 _CERTIFICATE = (
     Action.BROKEN,
-    "the TLS certificate of the host is not trusted; check the host name and the machine's CA bundle",
+    "the TLS certificate of {host} is not trusted; check the host name and the machine's CA bundle",
 )
-_NO_HOST = (Action.AGAIN, "the host name could not be resolved (DNS); check the host of the connection")
+_NO_HOST = (Action.AGAIN, "the host name {host} could not be resolved (DNS); check the host")
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,11 @@ def judge_status(status: int) -> tuple[Action, str]:
     return _UNKNOWN_STATUS
 
 
-def judge_failure(error: BaseException) -> Verdict:
-    """Say what a transport error means. Its own text is never used: it holds the URL, and so the key."""
+def judge_failure(error: BaseException, host: str) -> Verdict:
+    """Say what a transport error means. Its own text is never used: it holds the URL, and so the key.
+
+    :param host: name and port of the server, for people.
+    """
     chain = tuple(_causes(error))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in chain):
         action, reason = _CERTIFICATE
@@ -124,16 +127,16 @@ def judge_failure(error: BaseException) -> Verdict:
             ((action, text) for kind, action, text in FAILURE_TABLE if isinstance(error, kind)),
             (Action.BROKEN, f"an unknown fault of the transport ({type(error).__name__})"),
         )
-    return Verdict(action, reason=reason)
+    return Verdict(action, reason=reason.format(host=host))
 
 
-def judge_response(response: requests.Response, *, secrets: Iterable[str] = ()) -> Verdict:
+def judge_response(response: requests.Response, *, unspeakable: Iterable[str] = ()) -> Verdict:
     """Say what an answer means.
 
     A 200 whose body is not JSON (a proxy's HTML page, a truncated body) acknowledges nothing. Antavo's ``resendable``
     is honoured in both directions, except where the key is refused or the limit hit (contract/antavo.md).
 
-    :param secrets: texts to remove from the reason.
+    :param unspeakable: texts to remove from the reason; not looked at when all is well.
     """
     action, meaning = judge_status(response.status_code)
     data, kind = _decode(response.content)
@@ -149,7 +152,8 @@ def judge_response(response: requests.Response, *, secrets: Iterable[str] = ()) 
         action = Action.AGAIN
     elif resendable is False and action is Action.AGAIN:
         action, meaning = Action.BROKEN, "an error that sending again does not mend"
-    reason = scrub(_words(error, data, response.content, kind), secrets) or meaning
+    words = "" if action is Action.DONE else _words(error, data, response.content, kind)
+    reason = scrub(words, unspeakable) if words else meaning
     return Verdict(
         action,
         status=response.status_code,
@@ -186,7 +190,8 @@ def scrub(text: str, values: Iterable[str] = ()) -> str:
     :param values: texts that must not appear: the keys, the values of the records that were sent. Those of one or two
         characters are left, since they would tear every word apart and tell nothing.
     """
-    for value in sorted({v for v in values if len(v) > 2}, key=len, reverse=True):
+    lowered = text.lower()
+    for value in sorted({v for v in values if len(v) > 2 and v.lower() in lowered}, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", text, flags=re.IGNORECASE)
     for pattern, instead in ((_E_MAIL, "<e-mail>"), (_QUOTED, "'…'"), (_DIGITS, "…")):
         text = pattern.sub(instead, text)

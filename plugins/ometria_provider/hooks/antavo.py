@@ -16,8 +16,9 @@ from requests.auth import AuthBase
 
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.hooks.answer import Action, Verdict
-from ometria_provider.hooks.base import Api, Call, JsonApiHook, Limiter
+from ometria_provider.hooks.base import JsonApiHook, Limiter
 from ometria_provider.hooks.connection import Extras, clean_key, root_url, versioned
+from ometria_provider.hooks.request import Api, Call
 from ometria_provider.hooks.scan import Customer, Instant, instant, instant_text, walk
 
 BUCKET = "requests"
@@ -180,12 +181,12 @@ class AntavoHook(JsonApiHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask both APIs once and say in plain words what is wrong."""
-        self._attempts = 1
         reached = ""
         try:
-            active = self.count_active()
-            reached = "The Loyalty API answers, but: "
-            self.sample(1)
+            with self._asking_once():
+                active = self.count_active()
+                reached = "The Loyalty API answers, but: "
+                self.sample(1)
         except SyncError as error:
             hint = f" Read API: {self._read.root} (extra read_api_url)." if reached else ""
             return False, f"{reached}{error}{hint}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, ClassVar, Protocol
-from urllib.parse import quote
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
@@ -18,13 +19,13 @@ import tenacity
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from ometria_provider import __version__
 from ometria_provider.exceptions import Misconfigured, RecordRejected, Retryable, SyncError, Throttled
-from ometria_provider.hooks.answer import Action, Verdict, judge_failure, judge_response, leaf_texts, scrub
+from ometria_provider.hooks.answer import Action, Verdict, judge_failure, judge_response, leaf_texts
 from ometria_provider.hooks.connection import Extras
+from ometria_provider.hooks.request import Api, Call
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds between two bytes; the extra `timeout` replaces it
@@ -56,62 +57,6 @@ class Usage:
     requests: int = 0
     throttled: int = 0
     retried: int = 0
-
-
-@dataclass(frozen=True)
-class Api:
-    """One root URL and how requests to it are authorised."""
-
-    name: str
-    root: str
-    auth: AuthBase
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request, as it can be made again.
-
-    :param path: a template below the root, as in ``/contacts/{collection}/{id}``. Errors and logs show the template.
-    :param parts: what stands in the template's braces.
-    :param query: never with ``+``, ``!`` or ``*`` in a value: they canonicalise differently in Antavo's PHP and here.
-    :param body: encoded JSON; it is a push when there is one.
-    :param check: says what is wrong with the JSON of a 200, None when it is as documented.
-    """
-
-    api: Api
-    path: str
-    bucket: str
-    parts: Mapping[str, str] | None = None
-    query: Mapping[str, str] | None = None
-    body: bytes | None = None
-    check: Callable[[Any], str | None] | None = None
-
-    @property
-    def method(self) -> str:
-        """GET, or POST when there is a body."""
-        return "GET" if self.body is None else "POST"
-
-    def __str__(self) -> str:
-        """Name the request without anything personal."""
-        return f"{self.method} {self.path} of {self.api.name}"
-
-    def request(self) -> requests.Request:
-        """Build the request; it is signed when it is prepared, so each attempt has a fresh date."""
-        path = self.path.format(**{k: quote(v, safe="") for k, v in (self.parts or {}).items()})
-        query = encode_query(self.query or {})
-        url = f"{self.api.root}{path}?{query}" if query else f"{self.api.root}{path}"
-        headers = {} if self.body is None else {"Content-Type": "application/json"}
-        return requests.Request(self.method, url, headers=headers, data=self.body, auth=self.api.auth)
-
-
-def encode_query(query: Mapping[str, str]) -> str:
-    """Encode a query with ``%2C`` and ``%20`` (contract/antavo.md "Traps").
-
-    :raises ValueError: a value holds ``+``, ``!`` or ``*``.
-    """
-    if any(set("+!*") & set(value) for value in query.values()):
-        raise ValueError("a query value holds +, ! or *, which Antavo canonicalises differently")
-    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items())
 
 
 class JsonApiHook(HttpHook):
@@ -210,8 +155,8 @@ class JsonApiHook(HttpHook):
         return session
 
     def _pool_size(self) -> int:
-        """Connections that are kept open for each host."""
-        return 1
+        """Connections that are kept open for each host; more threads than that wait."""
+        return 8
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -219,6 +164,15 @@ class JsonApiHook(HttpHook):
             if self._session is not None:
                 self._session.close()
                 self._session = None
+
+    @contextlib.contextmanager
+    def _asking_once(self) -> Iterator[None]:
+        """Try each request once: somebody waits for the answer."""
+        attempts, self._attempts = self._attempts, 1
+        try:
+            yield
+        finally:
+            self._attempts = attempts
 
     # -- the HTTP provider's own seams ----------------------------------------------------------------------------
 
@@ -242,7 +196,7 @@ class JsonApiHook(HttpHook):
 
     def check_response(self, response: requests.Response) -> None:
         """Raise by the status table; nothing of the body is logged."""
-        verdict = judge_response(response, secrets=self._secrets)
+        verdict = judge_response(response, unspeakable=self._secrets)
         if verdict.action is not Action.DONE:
             raise self._error(f"a request to {self.service}", verdict)
 
@@ -260,6 +214,7 @@ class JsonApiHook(HttpHook):
         session = self.get_conn()
         verdict: Verdict = tenacity.Retrying(
             stop=self._is_last,
+            after=lambda state: self._hold_back(call, state),
             wait=lambda state: self._pause(_last(state), state.attempt_number),
             retry=tenacity.retry_if_result(lambda verdict: verdict.again and not (absent and absent(verdict))),
             retry_error_callback=_last,
@@ -270,7 +225,7 @@ class JsonApiHook(HttpHook):
             return None
         if verdict.action is Action.DONE:
             return verdict.data
-        raise self._error(str(call), verdict, body=call.body)
+        raise self._error(str(call), verdict, is_push=call.body is not None)
 
     def _attempt(self, session: requests.Session, call: Call) -> Verdict:
         if self._limiter:
@@ -281,15 +236,25 @@ class JsonApiHook(HttpHook):
             prepared = session.prepare_request(call.request())
             response = self.run_and_check(session, prepared, {"check_response": False})
         except (HTTPError, OSError) as error:
-            return judge_failure(error)
-        verdict = judge_response(response, secrets=self._secrets)
-        if verdict.action is Action.THROTTLED:
-            self._count(throttled=1)
-            if self._limiter:
-                self._limiter.yield_for(call.bucket, verdict.retry_after or 2 * self._first_wait)
+            return judge_failure(error, urlsplit(call.api.root).netloc)
+        verdict = judge_response(response, unspeakable=self._unspeakable(call))
         if verdict.action is Action.DONE and call.check and (complaint := call.check(verdict.data)):
             return Verdict(Action.AGAIN, status=verdict.status, reason=complaint)
         return verdict
+
+    def _unspeakable(self, call: Call) -> Iterator[str]:
+        """Give what no message may repeat: the keys, and the values of the records that were sent."""
+        yield from self._secrets
+        if call.body is not None:
+            yield from leaf_texts(msgspec.json.decode(call.body))
+
+    def _hold_back(self, call: Call, state: tenacity.RetryCallState) -> None:
+        """After a 429: let nobody on the account go before this request may go again."""
+        verdict = _last(state)
+        if verdict.action is Action.THROTTLED:
+            self._count(throttled=1)
+            if self._limiter:
+                self._limiter.yield_for(call.bucket, self._pause(verdict, state.attempt_number))
 
     def _pause(self, verdict: Verdict, attempt: int) -> float:
         """Seconds before the next attempt: exponential with jitter, at least what the server asked for."""
@@ -316,7 +281,7 @@ class JsonApiHook(HttpHook):
             for name, change in changes.items():
                 setattr(self.usage, name, getattr(self.usage, name) + change)
 
-    def _error(self, what: str, verdict: Verdict, *, body: bytes | None = None) -> SyncError:
+    def _error(self, what: str, verdict: Verdict, *, is_push: bool = False) -> SyncError:
         """Turn the last verdict into the error that says what the caller does about it."""
         text = f"{what}: {verdict.describe()}."
         where = f"Connection {self.conn_id!r}"
@@ -327,19 +292,14 @@ class JsonApiHook(HttpHook):
                     retry_after=verdict.retry_after,
                 )
             case Action.AGAIN:
-                return Retryable(f"{where}: {text} Tried up to {self._attempts} times; try again later.")
-            case Action.REFUSED if body is not None and verdict.status is not None:
-                reason = self._without_values(verdict.reason, body)
-                return RecordRejected(f"{what}: {verdict.status} ({reason}).", status=verdict.status, reason=reason)
+                tried = f" Tried {self._attempts} times; try again later." if self._attempts > 1 else ""
+                return Retryable(f"{where}: {text}{tried}")
+            case Action.REFUSED if verdict.status is not None and is_push:
+                return RecordRejected(text, status=verdict.status, reason=verdict.reason)
             case Action.DENIED:
                 return Misconfigured(f"{where}: {text} {self.denied_advice}{_clock(verdict)}")
             case _:
                 return Misconfigured(f"{where}: {text} Check the connection; trying again does not help.")
-
-    @staticmethod
-    def _without_values(reason: str, body: bytes) -> str:
-        """Take the values of the records that were sent out of the server's words."""
-        return scrub(reason, leaf_texts(msgspec.json.decode(body)))
 
 
 def _last(state: tenacity.RetryCallState) -> Verdict:

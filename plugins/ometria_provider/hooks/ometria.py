@@ -10,8 +10,9 @@ from requests.auth import AuthBase
 
 from ometria_provider.exceptions import SyncError
 from ometria_provider.hooks.answer import Action, Verdict
-from ometria_provider.hooks.base import Api, Call, JsonApiHook, Limiter
+from ometria_provider.hooks.base import JsonApiHook, Limiter
 from ometria_provider.hooks.connection import Extras, clean_key, root_url, versioned
+from ometria_provider.hooks.request import Api, Call
 
 PUSH, DATA = "push", "data"  # buckets: Ometria limits the two apart
 
@@ -167,9 +168,9 @@ class OmetriaHook(JsonApiHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the lists once and say in plain words what is wrong."""
-        self._attempts = 1
         try:
-            count = len(self.lists())
+            with self._asking_once():
+                count = len(self.lists())
         except SyncError as error:
             return False, str(error)
         return True, f"Ometria answers; the key sees {count} active lists."
