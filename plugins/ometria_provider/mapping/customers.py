@@ -1,0 +1,156 @@
+"""From an Antavo customer to the values that a mapping reads, in one canonical shape (contract/antavo.md).
+
+Canonical: times are ISO 8601 UTC text, statuses and genders lower case, groups a list of ids, language maps resolved,
+``spendable`` computed where the API leaves it out. Whatever has the wrong shape (tiers null, a list where an object is
+expected, a tier that vanished) reads as empty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from collections.abc import Mapping as AnyMapping
+from typing import Any
+
+from ometria_provider.mapping.fields import loyalty_field, split_path
+from ometria_provider.mapping.model import Mapping
+from ometria_provider.mapping.values import Unconvertible, difference, parse_number, parse_time, time_text
+
+Customer = dict[str, Any]
+Getter = Callable[[Customer], Any]
+
+_READ_NAMES = {"id": "_id", "nickname": "handler", "groups": "group_id"}
+_CANONICAL_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{6})?\+00:00)?", re.ASCII)
+_PARTS = ("spent", "reserved", "expired")
+
+
+class Projection:
+    """Reads from customers exactly what a mapping needs.
+
+    :param mapping: whose identity, ``where`` and rows say what is read, and whose language resolves language maps.
+    """
+
+    def __init__(self, mapping: Mapping) -> None:
+        named = [row.loyalty for row in mapping.rows if row.loyalty is not None]
+        self.paths: tuple[str, ...] = tuple(dict.fromkeys((*named, *mapping.where)))
+        """Loyalty fields, in the order of the values that :meth:`project` returns."""
+        self._getters = [compile_getter(path, mapping.language) for path in self.paths]
+
+    def project(self, customer: Customer) -> list[Any]:
+        """Return the values of :attr:`paths` for a customer of the Read API, JSON-able; null where there is none."""
+        return [get(customer) for get in self._getters]
+
+
+def compile_getter(path: str, language: str = "en") -> Getter:
+    """Make the function that reads one loyalty field from a Read API customer.
+
+    :raises fields.FieldProblem: when there is no such loyalty field.
+    """
+    field, segments = loyalty_field(path), split_path(path)
+    read = _reader(segments)
+    if field.type == "time":
+        return lambda customer: canonical_time(read(customer))
+    if path in ("gender", "status"):
+        return lambda customer: _lower(read(customer))
+    if field.name.endswith(".name"):
+        return lambda customer: resolve_language(read(customer), language)
+    return read
+
+
+def _reader(segments: tuple[str, ...]) -> Getter:
+    if segments[-1] == "spendable" and segments[0] in ("spendable", "accounts"):
+        return _spendable(segments[:-1])
+    if len(segments) == 1:
+        key = _READ_NAMES.get(segments[0], segments[0])
+        return lambda customer: customer.get(key)
+    if segments[0] == "tiers" and segments[-1] == "id" and len(segments) == 3:
+        segments = (*segments[:-1], "_id")
+    return _descend(segments)
+
+
+def _descend(segments: tuple[str, ...]) -> Getter:
+    def get(customer: Customer) -> Any:
+        value: Any = customer
+        for segment in segments:
+            if type(value) is not dict:
+                return None
+            value = value.get(segment)
+        return value
+
+    return get
+
+
+def _spendable(holder: tuple[str, ...]) -> Getter:
+    read, total = (_descend(holder), "earned") if holder else (lambda customer: customer, "score")
+
+    def get(customer: Customer) -> Any:
+        balance = read(customer)
+        if type(balance) is not dict:
+            return None
+        if (given := balance.get("spendable")) is not None:
+            return given
+        return difference(balance.get(total), *(balance.get(part) for part in _PARTS))
+
+    return get
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def canonical_time(value: Any) -> Any:
+    """Return a time as ISO 8601 UTC text. A bare date stays one; what is no time stays as it is, to be seen later."""
+    if type(value) is str and _CANONICAL_TIME.fullmatch(value):
+        return value
+    if value is None or value == "":
+        return value
+    try:
+        return time_text(parse_time(value))
+    except Unconvertible:
+        return value
+
+
+def resolve_language(value: Any, language: str) -> Any:
+    """Return the text of a language map: in this language, else in ``en``, else the first by name."""
+    if type(value) is not dict:
+        return value
+    for key in (language, "en", *sorted(value)):
+        if value.get(key) not in (None, ""):
+            return value[key]
+    return None
+
+
+def from_loyalty_api(customer: AnyMapping[str, Any]) -> Customer:
+    """Return a customer of the Loyalty API in the shape of the Read API, so that both project to the same values.
+
+    Arrays of tiers and accounts become objects by id, groups a list of ids, text points numbers; times are unix
+    seconds and become canonical when they are projected. Fields that this API does not carry are left out.
+    """
+    same = {key: value for key, value in customer.items() if key not in ("id", "nickname", "groups")}
+    renamed = {_READ_NAMES[key]: customer[key] for key in ("id", "nickname") if key in customer}
+    shaped = same | renamed
+    if "groups" in customer:
+        shaped["group_id"] = [group.get("id") for group in _objects(customer["groups"])]
+    if "accounts" in customer:
+        shaped["accounts"] = {account.get("id"): account for account in _objects(customer["accounts"])}
+    if "tiers" in customer:
+        tiers = [(tier.get("structure"), tier) for tier in _objects(customer["tiers"])]
+        shaped["tiers"] = {
+            structure.get("id"): _read_tier(tier) for structure, tier in tiers if isinstance(structure, dict)
+        }
+    return shaped
+
+
+def _objects(value: Any) -> list[Customer]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _read_tier(tier: Customer) -> Customer:
+    following = tier.get("next")
+    following = dict(following) if isinstance(following, dict) else {}
+    if isinstance(following.get("points"), str):
+        try:
+            following["points"] = parse_number(following["points"])
+        except Unconvertible:
+            following["points"] = None
+    return {**tier, "_id": tier.get("id"), "next": following}

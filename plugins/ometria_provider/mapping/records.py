@@ -1,0 +1,271 @@
+"""From projected customers to Ometria records, a chunk at a time (contract/ometria.md, "Contact" and "Legacy mode")."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from ometria_provider.mapping.columns import Column, Converted, width
+from ometria_provider.mapping.customers import Projection
+from ometria_provider.mapping.fields import remote_type
+from ometria_provider.mapping.formats import final_step, passes_text
+from ometria_provider.mapping.model import Mapping, SentRow
+from ometria_provider.mapping.rules import conditions
+from ometria_provider.mapping.transforms import Step, make_steps, run_steps
+from ometria_provider.mapping.values import Unconvertible, is_empty
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RECORD_LIMIT = 61_440
+"""Bytes of the largest record that Ometria takes: 60 KB (contract/ometria.md)."""
+
+Outcome = Literal["record", "filtered", "rejected"]
+Record = dict[str, Any]
+
+
+class Rejected(NamedTuple):
+    """A field that keeps a customer from being sent. The reason never holds a value."""
+
+    row: int
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What became of a chunk of n customers; all lists have length n and the order of the customers.
+
+    :param contact_ids: "" where the customer has no usable id (it is rejected then, if it is not filtered).
+    :param records: canonical records, all directives included and nothing null; None unless the outcome is ``record``.
+        Equal records have their keys in equal order, so they encode to equal bytes.
+    :param reasons: for the filtered, the first rule that keeps them out.
+    :param filled: shape (n, len(mapping.remotes)): which remote fields each record holds; all False without a record.
+    :param rejections: by row; a customer with several bad fields has several.
+    """
+
+    contact_ids: list[str]
+    outcomes: list[Outcome]
+    records: list[Record | None]
+    reasons: list[str | None]
+    filled: np.ndarray
+    rejections: list[Rejected]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldTrace:
+    """One value's way into a record, for people to look at. It holds a member's data: show it, keep it nowhere.
+
+    :param loyalty: None for a constant.
+    :param value: as Antavo holds it, in canonical shape.
+    :param steps: each transform's name and the value after it.
+    :param final: what is sent, None for nothing.
+    :param problem: why the customer is rejected for this field, or None.
+    """
+
+    remote: str
+    loyalty: str | None
+    value: Any
+    steps: tuple[tuple[str, Any], ...]
+    final: Any
+    problem: str | None
+
+
+def map_customers(mapping: Mapping, rows: Sequence[list[Any]], *, today: datetime.date) -> Mapped:
+    """Make contact records of customers.
+
+    :param rows: what :meth:`Projection.project` returned, one list for each customer.
+    :param today: the day in UTC; birthdays after it are rejected.
+    """
+    paths = Projection(mapping).paths
+    columns = dict(zip(paths, map(Column, map(list, zip(*rows, strict=True))), strict=True)) if rows else {}
+    sent = {row.remote: _convert(row, columns, len(rows), today) for row in mapping.rows} if rows else {}
+    reasons = _filter(mapping, columns, len(rows))
+    rejections = _reject(sent, reasons)
+    bad = {rejection.row for rejection in rejections}
+    outcomes: list[Outcome] = [
+        "filtered" if reason else "rejected" if row in bad else "record" for row, reason in enumerate(reasons)
+    ]
+    records = _build(mapping, {remote: column.values for remote, column in sent.items()}, outcomes)
+    for rejection in _too_large(mapping, sent, records):
+        rejections.append(rejection)
+        outcomes[rejection.row], records[rejection.row] = "rejected", None
+    return Mapped(
+        contact_ids=[value or "" for value in sent["id"].values] if rows else [],
+        outcomes=outcomes,
+        records=records,
+        reasons=reasons,
+        filled=_filled(list(sent.values()), records, len(mapping.rows)),
+        rejections=sorted(rejections),
+    )
+
+
+def _steps(row: SentRow, today: datetime.date) -> tuple[Step, ...]:
+    return (*make_steps(row.transform), final_step(row.remote, today))
+
+
+def _convert(row: SentRow, columns: dict[str, Column], size: int, today: datetime.date) -> Converted:
+    if row.loyalty is None:
+        value = run_steps(_steps(row, today), row.value)
+        return Converted([value] * size, {}, width(value))
+    column = columns[row.loyalty]
+    if not row.transform and passes_text(row.remote) and (text := column.as_text()):
+        return text
+    return column.convert(partial(run_steps, _steps(row, today)))
+
+
+def _filter(mapping: Mapping, columns: dict[str, Column], size: int) -> list[str | None]:
+    reasons: list[str | None] = [None] * size
+    if not size:
+        return reasons
+    for condition in conditions(mapping):
+        matches = columns[condition.loyalty].test(condition.test)
+        if not all(matches):
+            for row, match in enumerate(matches):
+                if not match and reasons[row] is None:
+                    reasons[row] = condition.reason
+    return reasons
+
+
+def _reject(sent: dict[str, Converted], filtered: list[str | None]) -> list[Rejected]:
+    found = [
+        Rejected(row, remote, reason)
+        for remote, column in sent.items()
+        for row, reason in column.failures.items()
+        if filtered[row] is None
+    ]
+    if not sent:
+        return found
+    known = {rejection.row for rejection in found if rejection.field in ("id", "email", "customer_id")}
+    if None in (ids := sent["id"].values):
+        empty = [row for row, value in enumerate(ids) if value is None and row not in known and filtered[row] is None]
+        found += [Rejected(row, "id", "is empty: a contact needs an id") for row in empty]
+        known.update(empty)
+    who = [sent[remote].values for remote in ("email", "customer_id") if remote in sent]
+    if all(None in values for values in who):
+        nobody = [row for row, values in enumerate(zip(*who, strict=True)) if not any(values)]
+        reason = "is empty, and there is no customer_id either" if len(who) > 1 else "is empty"
+        field = "email" if "email" in sent else "customer_id"
+        found += [Rejected(row, field, reason) for row in nobody if row not in known and filtered[row] is None]
+    return found
+
+
+class _Layout(NamedTuple):
+    """Where each remote field stands in a record: on top, in an object of a built-in field, or in ``properties``."""
+
+    top: list[str]
+    nested: list[str]
+    properties: list[str]
+
+
+def _layout(mapping: Mapping) -> _Layout:
+    layout = _Layout([], [], [])
+    for remote in mapping.remotes:
+        built_in = remote_type(remote) is not None
+        place = layout.nested if built_in and "." in remote else layout.top if built_in else layout.properties
+        place.append(remote)
+    if mapping.mode == "legacy":  # custom field IDs stand on top there, under their own names (an assumption)
+        return _Layout([*layout.top, *layout.properties], layout.nested, [])
+    return layout
+
+
+def _build(mapping: Mapping, values: dict[str, list[Any]], outcomes: list[Outcome]) -> list[Record | None]:
+    layout = _layout(mapping)
+    head: Record = {"@type": "contact", "@collection": mapping.collection, "@merge": True}
+    tops, nests, bags = (
+        zip(*(values[remote] for remote in part), strict=True) if part and values else repeat(()) for part in layout
+    )
+    records: list[Record | None] = []
+    for outcome, top, nest, bag in zip(outcomes, tops, nests, bags, strict=False):  # an empty part repeats for ever
+        if outcome != "record":
+            records.append(None)
+            continue
+        record: Record = head | _present(layout.top, top)
+        for remote, value in _present(layout.nested, nest).items():
+            outer, _, inner = remote.partition(".")
+            record.setdefault(outer, {})[inner] = value
+        record["@add_to_lists"] = [mapping.list]
+        if properties := _present(layout.properties, bag):
+            record["properties"] = properties
+        records.append(record)
+    return records
+
+
+def _present(remotes: list[str], values: tuple[Any, ...]) -> Record:
+    if None not in values:
+        return dict(zip(remotes, values, strict=True))
+    return {remote: value for remote, value in zip(remotes, values, strict=True) if value is not None}
+
+
+def _too_large(mapping: Mapping, sent: dict[str, Converted], records: list[Record | None]) -> list[Rejected]:
+    """Find records over the limit. Bounds that were found on the way spare the measuring in nearly every chunk."""
+    frame = width([mapping.collection, *map(width, sent)]) + sum(map(width, sent)) + 200
+    if frame + sum(column.width for column in sent.values()) <= RECORD_LIMIT:
+        return []
+    import msgspec
+
+    found = []
+    for row, record in enumerate(records):
+        if record is None or frame + sum(width(column.values[row]) for column in sent.values()) <= RECORD_LIMIT:
+            continue
+        if len(msgspec.json.encode(record)) > RECORD_LIMIT:
+            largest = max(sent, key=lambda remote: len(msgspec.json.encode(sent[remote].values[row])))
+            found.append(Rejected(row, largest, f"the record is larger than {RECORD_LIMIT} bytes, most of it here"))
+    return found
+
+
+def _filled(columns: list[Converted], records: list[Record | None], remotes: int) -> np.ndarray:
+    import numpy as np
+
+    filled = np.ones((len(records), remotes), dtype=bool)
+    for position, column in enumerate(columns):
+        if None in column.values:
+            filled[:, position] = [value is not None for value in column.values]
+    if None in records:
+        filled[[record is None for record in records]] = False
+    return filled
+
+
+def clear_fields(mapping: Mapping, record: Record, remotes: Iterable[str]) -> Record:
+    """Return a copy of a record with null for these remote fields, which tells Ometria to clear them.
+
+    A field that the record fills is left as it is. The order of the copy's keys depends on the mapping alone.
+    """
+    wanted = set(remotes)
+    layout = _layout(mapping)
+    copy = dict(record)
+    for remote in layout.top:
+        if remote in wanted:
+            copy.setdefault(remote, None)
+    for remote in layout.nested:
+        if remote in wanted:
+            outer, _, inner = remote.partition(".")
+            copy[outer] = {inner: None} | copy.get(outer, {})
+    cleared = {remote: None for remote in layout.properties if remote in wanted}
+    if cleared:
+        copy["properties"] = cleared | copy.get("properties", {})
+    return copy
+
+
+def explain(mapping: Mapping, customer: dict[str, Any], *, today: datetime.date) -> list[FieldTrace]:
+    """Follow each value of a Read API customer from its loyalty field to its remote field, in the order of rows."""
+    projection = Projection(mapping)
+    values = dict(zip(projection.paths, projection.project(customer), strict=True))
+    return [_trace(row, values[row.loyalty] if row.loyalty else row.value, today) for row in mapping.rows]
+
+
+def _trace(row: SentRow, value: Any, today: datetime.date) -> FieldTrace:
+    steps, current = [], value
+    try:
+        for step in make_steps(row.transform):
+            current = run_steps((step,), current)
+            steps.append((step.label, current))
+        final = run_steps((final_step(row.remote, today),), current)
+        problem = "is empty: a contact needs an id" if row.remote == "id" and is_empty(final) else None
+    except Unconvertible as unconvertible:
+        final, problem = None, str(unconvertible)
+    return FieldTrace(row.remote, row.loyalty, value, tuple(steps), final, problem)
