@@ -32,8 +32,8 @@ class PoisonWatch:
             return self.verdicts()
         if len(self._held) >= SUSPICIOUS:
             raise Halted(
-                f"Ometria refused the first {SUSPICIOUS} records one by one, and accepted none ({reason}). The fault is "
-                "not in the records: nothing was recorded against them. Compare the mapping's mode, list and fields "
+                f"Ometria refused the first {SUSPICIOUS} records one by one, and accepted none ({reason}). The fault "
+                "is not in the records: nothing was recorded against them. Compare the mapping's mode, list and fields "
                 "with the account's settings (`ometria-sync doctor`), then clear the push."
             )
         return []

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, update
 
-from ometria_provider.exceptions import Halted, Misconfigured
+from ometria_provider.exceptions import Halted, Misconfigured, SyncError
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import PushBatch, Rejection, SyncRun, SyncStep
 from ometria_provider.ledger.statements import insert
@@ -153,7 +153,10 @@ def working(ledger: Ledger, run: Run, step: str, slice_: int = WHOLE_RUN) -> Ite
         yield work
     except BaseException as error:
         state = "halted" if isinstance(error, Halted) else "failed"
-        _end_step(ledger, key, {"state": state, "reason": str(error) or type(error).__name__, "facts": work.facts})
+        # Our own words are free of members' data; a stranger's may not be.
+        known = isinstance(error, SyncError) and str(error)
+        reason = known or f"{type(error).__name__} in {step}: see the task's log."
+        _end_step(ledger, key, {"state": state, "reason": reason, "facts": work.facts})
         raise
     _end_step(ledger, key, {"state": "done", "reason": None, "facts": work.facts})
 
@@ -199,18 +202,16 @@ def drop_rejections(ledger: Ledger, run: Run, slice_: int, stage: str) -> None:
         )
 
 
-def count_acknowledged(ledger: Ledger, run_id: int) -> int:
-    """Return how many records of a run Ometria acknowledged, over all attempts of its pushes."""
+def count_records(ledger: Ledger, run_id: int, *states: str, slice_: int | None = None) -> int:
+    """Return how many records the run's batches in these states hold, over all attempts of its pushes.
+
+    :param slice_: count one slice only.
+    """
+    query = select(func.sum(PushBatch.records)).where(PushBatch.sync_run_id == run_id, PushBatch.state.in_(states))
+    if slice_ is not None:
+        query = query.where(PushBatch.slice == slice_)
     with ledger.read() as connection:
-        records = func.sum(PushBatch.records)
-        return (
-            connection.execute(
-                select(records).where(
-                    PushBatch.sync_run_id == run_id, PushBatch.state.in_(("acknowledged", "doubtful"))
-                )
-            ).scalar()
-            or 0
-        )
+        return connection.execute(query).scalar() or 0
 
 
 def last_scan(ledger: Ledger, run: Run, *, account: str, collection: str) -> int | None:
@@ -228,6 +229,13 @@ def last_scan(ledger: Ledger, run: Run, *, account: str, collection: str) -> int
             .order_by(SyncRun.id.desc())
             .limit(1)
         ).scalar()
+
+
+def started_since(ledger: Ledger, mapping: str, since: datetime) -> list[int]:
+    """Return the numbers of a mapping's runs that started at or after a time."""
+    with ledger.read() as connection:
+        ids = select(SyncRun.id).where(SyncRun.mapping == mapping, SyncRun.started_at >= since)
+        return list(connection.execute(ids).scalars())
 
 
 def close_run(ledger: Ledger, run_id: int, *, state: str, reason: str | None, counts: Mapping[str, int]) -> None:

@@ -1,0 +1,54 @@
+"""Say what a run will read and what it costs, in one sentence."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from ometria_provider.delivery.batches import MAX_RECORDS
+
+#: Customers in one page of the Read API (contract/antavo.md, "Read API").
+PAGE = 1_000
+
+
+def plan_sentence(
+    *,
+    members: int | None,
+    slices: int,
+    requests_per_minute: float,
+    push_requests_per_second: float,
+    dry_run: bool = False,
+) -> str:
+    """Return what a complete scan reads and costs, at the accounts' rates.
+
+    :param members: how many are expected; None when nobody can tell.
+    :param requests_per_minute: Antavo's limit.
+    :param push_requests_per_second: Ometria's limit for pushes.
+    """
+    of_slices = f"in {slices:,} {'slice' if slices == 1 else 'slices'}"
+    if members is None:
+        sending = "and sends nothing: a dry run" if dry_run else "and sends those that differ to Ometria"
+        return f"A complete scan {of_slices} reads a number of members that nobody knows yet {sending}."
+    reads = max(1, ceil(members / PAGE)) + 2 * slices
+    pushes = ceil(members / MAX_RECORDS)
+    sending = (
+        "nothing is sent: a dry run"
+        if dry_run
+        else f"at most {_requests(pushes)} to Ometria ({_minutes(pushes / push_requests_per_second)} at "
+        f"{push_requests_per_second:g} a second), fewer when members are unchanged"
+    )
+    return (
+        f"A complete scan of about {members:,} members {of_slices}: about {_requests(reads)} to Antavo "
+        f"({_minutes(reads * 60 / requests_per_minute)} at {requests_per_minute:,.10g} a minute); {sending}."
+    )
+
+
+def _requests(count: int) -> str:
+    return f"{count:,} {'request' if count == 1 else 'requests'}"
+
+
+def _minutes(seconds: float) -> str:
+    """Return a time as people plan with it: whole minutes, rounded up."""
+    minutes = ceil(seconds / 60)
+    if minutes <= 1:
+        return "under a minute"
+    return f"{minutes:,} minutes"

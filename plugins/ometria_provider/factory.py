@@ -1,0 +1,114 @@
+"""Make a DAG from each mapping file."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, CronTriggerTimetable, Param, get_parsing_context, task_group
+
+from ometria_provider.dagdoc import broken_doc, mapping_doc
+from ometria_provider.mapping.files import MappingFileError, load_mapping
+from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
+from ometria_provider.operators.mapping import MapOperator, ValidateOperator
+from ometria_provider.operators.ometria import OmetriaPushOperator
+from ometria_provider.operators.params import PARAMS
+from ometria_provider.operators.run import GateOperator, ReconcileOperator, ReportOperator
+from ometria_provider.settings import read_settings
+
+if TYPE_CHECKING:
+    from ometria_provider.mapping.model import Mapping
+
+#: What the id of every DAG of this factory begins with.
+PREFIX = "contact_sync__"
+
+#: A task tries again by itself after an error that passes, sooner at first; other errors fail it at once.
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "ometria-sync",
+    "retries": 3,
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=10),
+}
+
+#: Scheduled runs never reach back (catchup is off), so any past date does.
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def contact_sync_dags(folder: Path | str | None = None) -> dict[str, DAG]:
+    """Return a DAG for each mapping file, by DAG id.
+
+    A task's process parses only the DAG that it runs.
+
+    :param folder: the mapping files' folder; default `[ometria] mappings_folder`.
+    """
+    folder = Path(folder) if folder else read_settings().mappings_folder
+    wanted = get_parsing_context().dag_id
+    names = [path.stem for path in sorted(folder.glob("*.yaml")) if wanted in (None, PREFIX + path.stem)]
+    return {PREFIX + name: contact_sync_dag(folder / f"{name}.yaml") for name in names}
+
+
+def contact_sync_dag(file: Path) -> DAG:
+    """Return the DAG of one mapping file; a broken file gets one whose only task fails and says why."""
+    try:
+        mapping = load_mapping(file)
+    except MappingFileError as error:
+        return _broken_dag(file, error)
+    with DAG(
+        PREFIX + mapping.name,
+        description=mapping.description or f"Antavo customers to Ometria list {mapping.list}",
+        schedule=_timetable(mapping),
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        default_args=DEFAULT_ARGS,
+        params={name: Param(**param) for name, param in PARAMS.items()},
+        tags={"ometria", "contact_sync", mapping.mode},
+        doc_md=mapping_doc(mapping),
+    ) as dag:
+        _tasks(mapping.name)
+    return dag
+
+
+def _tasks(mapping: str) -> None:
+    """Wire plan ─▶ [ extract ─▶ map ─▶ validate ] × slice ─▶ gate ─▶ push × slice ─▶ reconcile ─▶ report."""
+    plan = PlanOperator(task_id="plan", mapping=mapping)
+
+    @task_group(group_id="prepare")
+    def prepare(window: Any) -> None:
+        extract = ExtractOperator(task_id="extract", mapping=mapping, window=window)
+        map_ = MapOperator(task_id="map", mapping=mapping, window=window)
+        extract >> map_ >> ValidateOperator(task_id="validate", mapping=mapping, window=window)
+
+    prepared = prepare.expand(window=plan.output)
+    gate = GateOperator(task_id="gate", mapping=mapping)
+    push = OmetriaPushOperator.partial(task_id="push", mapping=mapping).expand(window=plan.output)
+    reconcile = ReconcileOperator(task_id="reconcile", mapping=mapping)
+    # The report comes whatever happened before: it closes the run, and is red when anything was.
+    report = ReportOperator(task_id="report", mapping=mapping, trigger_rule="all_done")
+    prepared >> gate >> push >> reconcile >> report
+
+
+def _timetable(mapping: Mapping) -> CronTriggerTimetable | None:
+    return CronTriggerTimetable(mapping.schedule, timezone=mapping.timezone) if mapping.schedule else None
+
+
+def _broken_dag(file: Path, error: MappingFileError) -> DAG:
+    """Return a DAG in place of one whose mapping file is broken: no other DAG suffers, and no run of it is green."""
+    with DAG(
+        PREFIX + file.stem,
+        description=f"{file.name} is broken: see the doc page",
+        schedule=None,
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        default_args={**DEFAULT_ARGS, "retries": 0},
+        tags={"ometria", "contact_sync", "broken"},
+        doc_md=broken_doc(file.name, str(error)),
+    ) as dag:
+        PlanOperator(task_id="plan", mapping=file.stem)
+    return dag
+
+
+__all__ = ["contact_sync_dag", "contact_sync_dags"]

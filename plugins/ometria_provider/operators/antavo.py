@@ -1,0 +1,212 @@
+"""Plan and extract: what a run reads from Antavo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ometria_provider.delivery.digests import encode_source, source_digest
+from ometria_provider.delivery.plan import plan_sentence
+from ometria_provider.exceptions import Misconfigured, SyncError
+from ometria_provider.hooks.antavo import AntavoHook
+from ometria_provider.hooks.ometria import OmetriaHook
+from ometria_provider.ledger import contacts, runs
+from ometria_provider.ledger.budget import RateBudget
+from ometria_provider.ledger.engine import Ledger, upgrade
+from ometria_provider.operators.base import SyncOperator, Window, Work
+from ometria_provider.operators.params import run_params
+from ometria_provider.staging.store import CHUNK, RunStore
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from ometria_provider.mapping.model import Mapping
+
+#: How long a run's staging is kept: it holds members' data, and a cleared task needs it.
+STAGING_KEEP = timedelta(days=3)
+
+
+def antavo_hook(ledger: Ledger, conn_id: str) -> AntavoHook:
+    """Return a hook that keeps to the account's shared rate budget."""
+    hook = AntavoHook(conn_id)
+    hook._limiter = RateBudget(ledger, conn_id, {"requests": hook.requests_per_minute / 60})
+    return hook
+
+
+def ometria_hook(ledger: Ledger, conn_id: str) -> OmetriaHook:
+    """Return a hook that keeps to the account's shared rate budgets."""
+    hook = OmetriaHook(conn_id)
+    rates = {"push": hook.push_requests_per_second, "data": hook.data_requests_per_second}
+    hook._limiter = RateBudget(ledger, conn_id, rates)
+    return hook
+
+
+class PlanOperator(SyncOperator):
+    """Open the run, check what it needs, and cut it into slices.
+
+    :raises Misconfigured: for a wrong param, mapping file, suite, connection or list.
+    """
+
+    step = "plan"
+
+    def open(self, ledger: Ledger, context: Context) -> runs.Run:
+        """Open the run in the ledger, or continue it; a ledger without tables is made ready."""
+        if ledger.version() is None:
+            upgrade(ledger.engine.url.render_as_string(hide_password=False))
+        ledger.check_version()
+        params = context.get("params") or {}
+        return runs.open_run(
+            ledger,
+            dag_id=self.dag_id,
+            run_id=str(context["run_id"]),
+            mapping=self.mapping,
+            dry_run=params.get("dry_run") is True,
+        )
+
+    def work(self, work: Work, facts: dict[str, Any], context: Context) -> list[Window]:
+        """Return the slices."""
+        run_params(getattr(context["dag_run"], "conf", None) or {})
+        if work.run.mapping_json is None:
+            work = self._keep_files(work)
+        mapping = work.mapping
+        ometria = ometria_hook(work.ledger, mapping.connections.ometria)
+        self._check_list(ometria, mapping)
+        if not work.run.dry_run:
+            contacts.settle(work.ledger, work.account, work.collection)
+
+        antavo = antavo_hook(work.ledger, mapping.connections.antavo)
+        edges = list(self._edges(antavo))
+        windows = [
+            {"index": index, "gte": gte, "lt": lt} for index, (gte, lt) in enumerate(pairwise([None, *edges, None]))
+        ]
+        expected = self._expected(antavo, work)
+        sentence = plan_sentence(
+            members=expected,
+            slices=len(windows),
+            requests_per_minute=antavo.requests_per_minute,
+            push_requests_per_second=ometria.push_requests_per_second,
+            dry_run=work.run.dry_run,
+        )
+        self.log.info("%s", sentence)
+        runs.keep_plan(work.ledger, work.run, plan=sentence)
+        facts.update(slices=len(windows), expected=expected, requests=antavo.usage.requests)
+        self._forget_old_staging(work)
+        return windows
+
+    def _keep_files(self, work: Work) -> Work:
+        """Read mapping and suites, and keep them with the run: its other tasks, cleared or not, work with these."""
+        from ometria_provider.mapping.files import load_mapping
+        from ometria_provider.validation.suites import load_suites
+
+        mapping = load_mapping(work.settings.mappings_folder / f"{self.mapping}.yaml")
+        suite = load_suites(work.settings.expectations_folder, mapping.name, mapping.remotes)
+        runs.keep_plan(
+            work.ledger,
+            work.run,
+            planned_mapping=mapping.model_dump_json(),
+            planned_suite=msgspec.json.encode(suite, enc_hook=str).decode(),
+            account=mapping.connections.ometria,
+            collection=mapping.collection,
+        )
+        run = runs.get_run(work.ledger, dag_id=work.run.dag_id, run_id=work.run.run_id)
+        return Work(work.ledger, run, work.settings, work.window)
+
+    def _check_list(self, ometria: OmetriaHook, mapping: Mapping) -> None:
+        found = ometria.contact_list(mapping.list)
+        if found is None:
+            raise Misconfigured(
+                f"{mapping.name}.yaml names list {mapping.list}, and the Ometria account of connection "
+                f"`{mapping.connections.ometria}` has no such list. `ometria-sync lists` shows those that it has."
+            )
+        if (found.type or "").upper() == "DYNAMIC":
+            raise Misconfigured(
+                f"{mapping.name}.yaml names list {mapping.list}, which is a dynamic segment: Ometria fills it by its "
+                "own rules, and nobody can be added. Choose a static list; `ometria-sync lists` shows the types."
+            )
+
+    def _edges(self, antavo: AntavoHook) -> Iterator[str]:
+        """Yield the `created_at` of every 50,000th customer: where one slice ends and the next begins."""
+        offset, last = CHUNK, None
+        while (edge := antavo.created_at_at(offset)) is not None:
+            if edge != last:
+                yield edge
+            offset, last = offset + CHUNK, edge
+
+    def _expected(self, antavo: AntavoHook, work: Work) -> int | None:
+        """Return about how many members there are: only the plan's sentence depends on it."""
+        try:
+            return antavo.count_active()
+        except SyncError as error:
+            self.log.warning("Antavo does not say how many customers there are: %s", error)
+            return runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection)
+
+    def _forget_old_staging(self, work: Work) -> None:
+        keep = runs.started_since(work.ledger, work.run.mapping, datetime.now(UTC) - STAGING_KEEP)
+        if removed := work.store.remove_older({RunStore.name(run) for run in keep} | {RunStore.name(work.run.id)}):
+            self.log.info("Removed the staging of %s earlier runs", removed)
+
+
+class ExtractOperator(SyncOperator):
+    """Read one slice's customers from Antavo into Parquet, keeping only what the mapping reads."""
+
+    step = "extract"
+
+    def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
+        """Stage the slice in chunks."""
+        assert work.window is not None
+        from ometria_provider.mapping.customers import Projection
+        from ometria_provider.mapping.identity import contact_id_reader
+
+        projection, contact_id, key = Projection(work.mapping), contact_id_reader(work.mapping), work.digest_key
+        hook = antavo_hook(work.ledger, work.mapping.connections.antavo)
+        started = monotonic()
+        chunks: list[dict[str, Any]] = []
+        facts.update(read=0, rate=hook.requests_per_minute / 60)
+        try:
+            pages = hook.scan(gte=work.window["gte"], lt=work.window["lt"])
+            for snapshot_at, customers in in_chunks(pages, CHUNK):
+                rows = [projection.project(customer) for customer in customers]
+                # A customer whose contact id cannot be read is rejected by map, under Antavo's own id.
+                ids = [contact_id(row) or f"antavo:{one['_id']}" for row, one in zip(rows, customers, strict=True)]
+                work.files.write_chunk("extract", len(chunks), source_table(ids, rows, key))
+                chunks.append({"rows": len(rows), "snapshot_at": snapshot_at.isoformat()})
+                facts["read"] += len(rows)
+                self.log.info("Read %s customers in %s requests", f"{facts['read']:,}", hook.usage.requests)
+        finally:
+            facts.update(seconds=round(monotonic() - started, 3), **asdict(hook.usage))
+        work.files.write_manifest("extract", {"chunks": chunks})
+
+
+def in_chunks(pages: Iterator[list[dict[str, Any]]], size: int) -> Iterator[tuple[datetime, list[dict[str, Any]]]]:
+    """Yield the pages' customers in chunks of at most `size`, each with the time before its first request."""
+    asked_at, chunk_at = datetime.now(UTC), None
+    chunk: list[dict[str, Any]] = []
+    for page in pages:
+        if chunk and len(chunk) + len(page) > size:
+            yield chunk_at or asked_at, chunk
+            chunk, chunk_at = [], None
+        chunk_at = chunk_at or asked_at
+        chunk.extend(page)
+        asked_at = datetime.now(UTC)
+    if chunk:
+        yield chunk_at or asked_at, chunk
+
+
+def source_table(ids: list[str], rows: list[list[Any]], key: bytes) -> Any:
+    """Return a chunk as a table: contact id, the values as JSON, their digest."""
+    import pyarrow as pa
+
+    sources = [encode_source(row) for row in rows]
+    return pa.table(
+        {
+            "contact_id": pa.array(ids, pa.string()),
+            "source": pa.array(sources, pa.binary()),
+            "digest": pa.array([source_digest(source, key) for source in sources], pa.binary()),
+        }
+    )

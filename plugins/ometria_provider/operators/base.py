@@ -1,0 +1,136 @@
+"""What every task of a contact sync shares: its run in the ledger, the mapping as planned, the slice's files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from airflow.sdk import BaseOperator
+from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
+
+from ometria_provider.exceptions import Fatal, Throttled
+from ometria_provider.ledger import runs
+from ometria_provider.ledger.engine import Ledger, open_ledger
+from ometria_provider.settings import Settings, read_settings
+from ometria_provider.staging.store import RunStore, SliceStore
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from ometria_provider.mapping.model import Mapping
+    from ometria_provider.validation.suites import Suite
+
+#: A slice as plan lists it: its number and its bounds in `created_at` (None: open).
+Window = dict[str, Any]
+
+
+def retry_policy() -> ExceptionRetryPolicy:
+    """Say which errors are worth another try: what a person must mend is not, a throttled account wants time."""
+    return ExceptionRetryPolicy(
+        rules=[
+            RetryRule(exception=Fatal, action=RetryAction.FAIL, reason="trying again changes nothing"),
+            RetryRule(exception=Throttled, action=RetryAction.RETRY, retry_delay=timedelta(minutes=1)),
+        ]
+    )
+
+
+@dataclass
+class Work:
+    """One task at work.
+
+    :param run: the run in the ledger, with the mapping and the suite as planned.
+    :param window: the slice, or None when the task concerns the whole run.
+    """
+
+    ledger: Ledger
+    run: runs.Run
+    settings: Settings
+    window: Window | None
+
+    @cached_property
+    def mapping(self) -> Mapping:
+        """The mapping as planned, whatever its file says by now."""
+        from ometria_provider.mapping.model import Mapping
+
+        return Mapping.model_validate_json(self.run.mapping_json or "")
+
+    @cached_property
+    def suite(self) -> Suite:
+        """The validation rules as planned."""
+        from ometria_provider.validation.suites import Suite
+
+        return msgspec.json.decode(self.run.suite_json or "", type=Suite, dec_hook=lambda kind, text: kind(text))
+
+    @property
+    def digest_key(self) -> bytes:
+        """What every source digest is keyed with: a changed mapping or rule makes every customer differ."""
+        from ometria_provider.delivery.digests import digest
+
+        return digest(self.mapping.digest + self.suite.digest)
+
+    @property
+    def account(self) -> str:
+        """The Ometria account: its connection id."""
+        return self.mapping.connections.ometria
+
+    @property
+    def collection(self) -> str:
+        """Ometria's `@collection` that the mapping owns."""
+        return self.mapping.collection
+
+    @property
+    def slice(self) -> int:
+        """The slice's number, or -1 for the whole run."""
+        return self.window["index"] if self.window else runs.WHOLE_RUN
+
+    @property
+    def files(self) -> SliceStore:
+        """The slice's files."""
+        return self.store.slice(self.slice)
+
+    @property
+    def store(self) -> RunStore:
+        """The run's files."""
+        return RunStore(self.settings.staging_path, self.run.mapping, self.run.id)
+
+
+class SyncOperator(BaseOperator):
+    """A task of a contact sync.
+
+    :param mapping: name of the mapping file, without `.yaml`.
+    :param window: the slice to work on, as plan lists it; None for the whole run.
+    """
+
+    step: ClassVar[str]
+    template_fields: Sequence[str] = ("window",)
+
+    def __init__(self, *, mapping: str, window: Window | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("retry_policy", retry_policy())
+        super().__init__(**kwargs)
+        self.mapping = mapping
+        self.window = window
+
+    def execute(self, context: Context) -> Any:
+        """Do the step, with its times, counts and end in the ledger."""
+        settings = read_settings()
+        ledger = open_ledger(settings.ledger_url)
+        run = self.open(ledger, context)
+        work = Work(ledger, run, settings, self.window)
+        with runs.working(ledger, run, self.step, work.slice) as step:
+            return self.work(work, step.facts, context)
+
+    def open(self, ledger: Ledger, context: Context) -> runs.Run:
+        """Find the run in the ledger."""
+        ledger.check_version()
+        return runs.get_run(ledger, dag_id=self.dag_id, run_id=str(context["run_id"]))
+
+    def work(self, work: Work, facts: dict[str, Any], context: Context) -> Any:
+        """Do what the step is for.
+
+        :param facts: counts that the ledger keeps when the step ends, well or not.
+        """
+        raise NotImplementedError

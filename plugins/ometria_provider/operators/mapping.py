@@ -1,0 +1,247 @@
+"""Map and validate: from what was read to records that may be sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+
+from ometria_provider.delivery.compare import Action, Comparison
+from ometria_provider.delivery.digests import digest, encode
+from ometria_provider.ledger import contacts, findings, runs
+from ometria_provider.operators.base import SyncOperator, Work
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from ometria_provider.ledger.contacts import Known
+    from ometria_provider.mapping.records import Mapped
+
+#: Columns of a mapped chunk: one row a member. `body` is null for members without a record; `touched` says that the
+#: ledger's row of a member who needs nothing sent is out of date all the same.
+SCHEMA = pa.schema(
+    [
+        ("contact_id", pa.string()),
+        ("action", pa.string()),
+        ("touched", pa.bool_()),
+        ("body", pa.binary()),
+        ("fingerprint", pa.binary()),
+        ("source_digest", pa.binary()),
+        ("filled", pa.binary()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+class MapOperator(SyncOperator):
+    """Make one slice's records and decide which of them are to be sent."""
+
+    step = "map"
+
+    def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
+        """Compare each chunk, and map those in which anything differs."""
+        runs.drop_rejections(work.ledger, work.run, work.slice, "mapping")
+        mapper = _ChunkMapper(work)
+        chunks = []
+        for index, chunk in enumerate(work.files.read_manifest("extract")["chunks"]):
+            source = work.files.read_chunk("extract", index)
+            table = mapper.map(source)
+            if table is not None:
+                work.files.write_chunk("map", index, table)
+            chunks.append({**chunk, "mapped": table is not None})
+        facts.update(mapper.facts())
+        work.files.write_manifest("map", {"chunks": chunks})
+        self.log.info("%s", ", ".join(f"{name} {count}" for name, count in facts.items() if name != "cleared"))
+
+
+@dataclass
+class _ChunkMapper:
+    """Maps chunk after chunk, and counts."""
+
+    work: Work
+    counts: Counter[str] = field(default_factory=Counter)
+    cleared: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        work = self.work
+        self.rules = Comparison(run_id=work.run.id, retry_rejected=work.mapping.retry_rejected, now=work.run.started_at)
+        self.bits = contacts.field_bits(work.ledger, work.account, work.collection, work.mapping.remotes)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the counts as the ledger keeps them."""
+        names = ("read", "unchanged", "filtered", "rejected", "remembered", "held", "to_send", "created", "changed")
+        return {**{name: self.counts[name] for name in names}, "cleared": dict(self.cleared)}
+
+    def map(self, source: pa.Table) -> pa.Table | None:
+        """Return the mapped chunk, or None when the source digests alone say that nothing is to be done."""
+        ids, digests = source["contact_id"].to_pylist(), source["digest"].to_pylist()
+        known = contacts.known_contacts(self.work.ledger, self.work.account, self.work.collection, ids)
+        glances = [self.rules.at_a_glance(known.get(id_), digest_) for id_, digest_ in zip(ids, digests, strict=True)]
+        self.counts["read"] += len(ids)
+        if None not in glances:
+            self.counts.update(glance for glance in glances if glance)
+            return None
+        return self._map_rows(ids, source["source"].to_pylist(), digests, known)
+
+    def _map_rows(
+        self, ids: list[str], sources: list[bytes], digests: list[bytes], known: dict[str, Known]
+    ) -> pa.Table:
+        from ometria_provider.mapping.records import map_customers
+
+        decode = msgspec.json.Decoder(list[Any]).decode
+        mapped = map_customers(
+            self.work.mapping, [decode(source) for source in sources], today=datetime.now(UTC).date()
+        )
+        before = [known.get(id_) for id_ in ids]
+        bodies = [encode(record) if record is not None else None for record in mapped.records]
+        fingerprints = [digest(body) if body is not None else None for body in bodies]
+        actions = [
+            self._action(outcome, old, source, fingerprint)
+            for outcome, old, source, fingerprint in zip(mapped.outcomes, before, digests, fingerprints, strict=True)
+        ]
+        self._count(actions, before)
+        filled = self._clear(mapped, actions, before, bodies)
+        self._keep_rejections(ids, mapped, actions)
+        touched = [
+            old is None or old.source_digest != source or old.state != _STATE_OF.get(action, old.state)
+            for old, source, action in zip(before, digests, actions, strict=True)
+        ]
+        columns = [ids, actions, touched, bodies, fingerprints, digests, filled, _reasons(mapped)]
+        return pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
+
+    def _action(self, outcome: str, old: Known | None, source: bytes, fingerprint: bytes | None) -> Action:
+        if outcome == "filtered":
+            return "filtered"
+        if fingerprint is None:
+            return self.rules.by_refusal(old, source)
+        return self.rules.by_record(old, source, fingerprint)
+
+    def _count(self, actions: Sequence[Action], before: Sequence[Known | None]) -> None:
+        for action, old in zip(actions, before, strict=True):
+            self.counts["to_send" if action == "send" else action] += 1
+            if action == "send":
+                self.counts["changed" if old is not None and old.fingerprint else "created"] += 1
+
+    def _clear(
+        self, mapped: Mapped, actions: Sequence[Action], before: Sequence[Known | None], bodies: list[bytes | None]
+    ) -> list[bytes]:
+        """Send null for what was filled in the record last acknowledged, if the mapping says so; return the bitmaps."""
+        from ometria_provider.delivery.filled import pack, unpack
+        from ometria_provider.mapping.records import clear_fields
+
+        remotes = self.work.mapping.remotes
+        bitmaps = pack(mapped.filled, remotes, self.bits)
+        rows = [row for row, action in enumerate(actions) if action == "send" and (old := before[row]) and old.filled]
+        if not rows or self.work.mapping.on_empty == "keep":
+            return bitmaps
+        lost = unpack([old.filled if (old := before[row]) else None for row in rows], remotes, self.bits)
+        lost &= ~mapped.filled[rows]
+        for row, flags in zip(rows, lost, strict=True):
+            if flags.any():
+                names = [name for name, flag in zip(remotes, flags, strict=True) if flag]
+                self.cleared.update(names)
+                bodies[row] = encode(clear_fields(self.work.mapping, mapped.records[row] or {}, names))
+        return bitmaps
+
+    def _keep_rejections(self, ids: list[str], mapped: Mapped, actions: Sequence[Action]) -> None:
+        findings.reject(
+            self.work.ledger,
+            self.work.run,
+            self.work.slice,
+            "mapping",
+            [
+                (ids[refused.row], refused.field, refused.reason)
+                for refused in mapped.rejections
+                if actions[refused.row] == "rejected"
+            ],
+        )
+
+
+_STATE_OF: dict[str, str] = {"unchanged": "accepted", "filtered": "filtered", "remembered": "rejected"}
+
+
+def _reasons(mapped: Mapped) -> list[str | None]:
+    """Return why a member has no record: the filter's rule, or the first field that was refused."""
+    reasons = list(mapped.reasons)
+    for refused in reversed(mapped.rejections):
+        reasons[refused.row] = f"{refused.field}: {refused.reason}"
+    return reasons
+
+
+class ValidateOperator(SyncOperator):
+    """Run the validation suite over a slice's records, if any of them is to be sent."""
+
+    step = "validate"
+
+    def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
+        """Judge each mapped chunk; keep results, rejections and the rules that stop the run."""
+        runs.drop_rejections(work.ledger, work.run, work.slice, "validation")
+        findings.drop_rule_results(work.ledger, work.run, work.slice)
+        facts.update(rejected=0, warnings=0, stopped=[])
+        refused: dict[str, list[tuple[int, str]]] = {}
+        for index, chunk in enumerate(work.files.read_manifest("map")["chunks"]):
+            if chunk["mapped"]:
+                refused[str(index)] = self._judge(work, work.files.read_chunk("map", index), facts)
+        work.files.write_manifest("validate", {"refused": refused})
+
+    def _judge(self, work: Work, table: pa.Table, facts: dict[str, Any]) -> list[tuple[int, str]]:
+        """Return the rows that were to be sent and may not, each with its reason."""
+        actions, bodies = table["action"].to_pylist(), table["body"].to_pylist()
+        if "send" not in actions or not work.suite.rules:
+            return []
+        from ometria_provider.validation.run import validate
+
+        rows = [row for row, body in enumerate(bodies) if body is not None]
+        columns = {rule.name: ", ".join(rule.columns) for rule in work.suite.rules}
+        results = validate(work.suite, flat_columns([bodies[row] for row in rows], work.mapping.remotes))
+        ids = table["contact_id"].to_pylist()
+        refused: dict[int, tuple[str, str]] = {}
+        for result in results:
+            failing = [rows[position] for position in result.rows]
+            findings.keep_rule_result(work.ledger, work.run, work.slice, result, [ids[row] for row in failing])
+            if result.severity != "critical":
+                facts["warnings"] += result.failed
+            elif result.kind == "table":
+                if result.failed:
+                    facts["stopped"].append(f"Rule {result.rule} failed: {result.detail}.")
+            else:
+                to_send = (row for row in failing if actions[row] == "send")
+                refused.update({row: (columns[result.rule], result.rule) for row in to_send if row not in refused})
+        facts["rejected"] += len(refused)
+        findings.reject(
+            work.ledger,
+            work.run,
+            work.slice,
+            "validation",
+            [(ids[row], column, f"fails the rule {rule}") for row, (column, rule) in refused.items()],
+        )
+        return [(row, f"{column}: fails the rule {rule}") for row, (column, rule) in refused.items()]
+
+
+def flat_columns(bodies: Sequence[bytes], remotes: Sequence[str]) -> dict[str, list[Any]]:
+    """Return records as columns named by remote field, the same in both modes; a missing field is None."""
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    flat = [_flatten(decode(body)) for body in bodies]
+    names = dict.fromkeys(("id", "email", "customer_id", *remotes))
+    return {name: [record.get(name) for record in flat] for name in names}
+
+
+def _flatten(record: dict[str, Any]) -> dict[str, Any]:
+    flat = {**record, **(record.pop("properties", None) or {})}
+    for parent in ("extra_identifiers", "channels"):
+        if isinstance(nested := flat.pop(parent, None), dict):
+            flat.update(_dotted(parent, nested))
+    return flat
+
+
+def _dotted(parent: str, nested: dict[str, Any]) -> dict[str, Any]:
+    dotted: dict[str, Any] = {}
+    for key, value in nested.items():
+        name = f"{parent}.{key}"
+        dotted |= _dotted(name, value) if isinstance(value, dict) else {name: value}
+    return dotted

@@ -1,0 +1,151 @@
+"""Gate, reconcile and report: the run as a whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ometria_provider.delivery.books import Books, verdict
+from ometria_provider.delivery.limits import Counts, breaches
+from ometria_provider.exceptions import Fatal, Halted
+from ometria_provider.ledger import contacts, runs
+from ometria_provider.ledger.runs import StepRow, total
+from ometria_provider.operators.base import SyncOperator, Work
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+#: The steps of each slice, and those of the run before its report.
+SLICE_STEPS = ("extract", "map", "validate", "push")
+RUN_STEPS = ("plan", "gate", "reconcile")
+
+
+class RunFailed(Fatal):
+    """The run is red: its report says why."""
+
+
+def counts_so_far(work: Work, steps: list[StepRow]) -> Counts:
+    """Return what the slices' steps counted, beside the last complete scan."""
+    cleared: Counter[str] = Counter()
+    for step in steps:
+        if step.step == "map":
+            cleared.update(step.facts.get("cleared", {}))
+    return Counts(
+        read=total(steps, "extract", "read"),
+        rejected=runs.count_rejections(work.ledger, work.run.id),
+        remembered=total(steps, "map", "remembered"),
+        changed=total(steps, "map", "changed"),
+        last_read=runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection),
+        cleared=cleared,
+    )
+
+
+class GateOperator(SyncOperator):
+    """Let nothing be sent before everything is ready and the whole looks right.
+
+    :raises Halted: when a limit or a table rule is broken, or Antavo has nobody at all.
+    """
+
+    step = "gate"
+
+    def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
+        """Compare the run's counts with the mapping's limits and the last run."""
+        steps = runs.steps(work.ledger, work.run.id)
+        counts = counts_so_far(work, steps)
+        if not counts.read:
+            raise Halted(
+                f"Antavo returned no customers at all. Check connection `{work.mapping.connections.antavo}` and its "
+                "read_api_url (`ometria-sync doctor`), then start a new run."
+            )
+        reasons = [sentence for step in steps if step.step == "validate" for sentence in step.facts.get("stopped", [])]
+        reasons += breaches(counts, work.mapping.limits)
+        facts["breaches"] = reasons
+        if reasons:
+            raise Halted("Nothing was sent. " + " ".join(reasons))
+        self.log.info("The gate is open: %s records to send", f"{total(steps, 'map', 'to_send'):,}")
+
+
+class ReconcileOperator(SyncOperator):
+    """Settle what was acknowledged: accepted, unless Ometria's answer counted rejected records."""
+
+    step = "reconcile"
+
+    def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
+        """Accept the contacts of every acknowledged batch."""
+        if not work.run.dry_run:
+            contacts.settle(work.ledger, work.account, work.collection)
+        facts["doubtful"] = total(runs.steps(work.ledger, work.run.id), "push", "doubtful")
+
+
+class ReportOperator(SyncOperator):
+    """Close the run: balance its books, say what happened, and be red unless all is well.
+
+    :raises RunFailed: when the run is red.
+    """
+
+    step = "report"
+
+    def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
+        """Write the books and the colour, and log the report."""
+        steps = runs.steps(work.ledger, work.run.id)
+        books = balance(work, steps)
+        failures = _failures(steps)
+        limits = []
+        if work.run.mapping_json and not failures:
+            limits = breaches(counts_so_far(work, steps), work.mapping.limits)
+        reason = verdict(books, dry_run=work.run.dry_run, failures=failures, breaches=limits)
+        halted = any(step.state == "halted" for step in steps)
+        state = "succeeded" if reason is None else "halted" if halted else "failed"
+        runs.close_run(work.ledger, work.run.id, state=state, reason=reason, counts=books.columns())
+
+        from ometria_provider.report import render, run_report
+
+        self.log.info("%s", render(run_report(work.ledger, work.run.id)))
+        if reason is not None:
+            raise RunFailed(reason)
+
+
+def balance(work: Work, steps: list[StepRow]) -> Books:
+    """Return the run's books from what its steps counted.
+
+    Whoever was read and is in no other account is pending, so that nobody can get lost between two steps.
+    """
+    read = total(steps, "extract", "read")
+    new = runs.count_rejections(work.ledger, work.run.id)
+    unchanged = total(steps, "map", "unchanged") + total(steps, "push", "superseded")
+    filtered = total(steps, "map", "filtered")
+    rejected = new + total(steps, "map", "remembered")
+    sent = runs.count_records(work.ledger, work.run.id, "acknowledged", "doubtful")
+    pushes = [step for step in steps if step.step == "push"]
+    complete = all(step.state == "done" for step in pushes)
+    accepted = (
+        total(steps, "push", "accepted") if complete else runs.count_records(work.ledger, work.run.id, "acknowledged")
+    )
+    return Books(
+        read=read,
+        unchanged=unchanged,
+        filtered=filtered,
+        rejected=rejected,
+        new=new,
+        to_send=total(steps, "map", "to_send") - total(steps, "validate", "rejected"),
+        sent=sent,
+        accepted=accepted,
+        pending=read - unchanged - filtered - rejected - accepted,
+    )
+
+
+def _failures(steps: list[StepRow]) -> list[str]:
+    """Return a sentence for each step that failed, never ended or never began."""
+    found = {(step.step, step.slice): step for step in steps}
+    plan = found.get(("plan", runs.WHOLE_RUN))
+    slices = plan.facts.get("slices", 0) if plan else 0
+    expected = [(name, runs.WHOLE_RUN) for name in RUN_STEPS]
+    expected += [(name, index) for name in SLICE_STEPS for index in range(slices)]
+    bad = [key for key in expected if key not in found or found[key].state != "done"]
+    spoken = [found[key].reason or f"{_name(key)} did not finish." for key in bad if key in found]
+    return spoken or [f"{_name(key)} did not run." for key in bad[:1]]
+
+
+def _name(key: tuple[str, int]) -> str:
+    step, slice_ = key
+    return f"Task {step}" + ("" if slice_ == runs.WHOLE_RUN else f" of slice {slice_}")

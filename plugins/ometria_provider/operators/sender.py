@@ -1,0 +1,245 @@
+"""Send records in batches, several requests in flight, with the ledger as the checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import Connection, insert, update
+
+from ometria_provider.delivery.batches import Batch, Outgoing, batches, body, halves
+from ometria_provider.delivery.poison import PoisonWatch
+from ometria_provider.exceptions import RecordRejected
+from ometria_provider.hooks.ometria import OmetriaHook, PushAnswer
+from ometria_provider.ledger import contacts
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.models import PushBatch, Rejection
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two lines of progress.
+PROGRESS = 5.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where records go, and on whose account in the ledger."""
+
+    account: str
+    collection: str
+    run_id: int
+    slice: int
+
+
+@dataclass
+class Tally:
+    """What became of the records that a sender was given."""
+
+    acknowledged: int = 0
+    doubtful: int = 0
+    rejected: int = 0
+
+
+@dataclass
+class Sender:
+    """Pushes records to one collection.
+
+    Before a batch goes, and when its answer came, it is written to the ledger: the answers that arrived and the
+    batches that go next share one transaction. A sender that is killed has lost no acknowledged record's
+    fingerprint, so whoever goes on sends at most the requests that were in flight again.
+    """
+
+    ledger: Ledger
+    hook: OmetriaHook
+    target: Target
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self._watch = PoisonWatch()
+        self._split: deque[Batch] = deque()
+        self._snapshot_at: datetime | None = None
+        self._told = monotonic()
+
+    def send(self, records: Iterable[Outgoing], snapshot_at: datetime | None) -> None:
+        """Send records until each is acknowledged or rejected.
+
+        :param snapshot_at: when the members were read; an older snapshot never overwrites a newer one.
+        :raises Retryable: when the server stays out of reach; what was acknowledged by then is kept.
+        :raises Misconfigured: when the key is refused.
+        :raises Halted: when every record is refused alone, so that the fault is not in the records.
+        """
+        self._snapshot_at = snapshot_at
+        source = batches(records)
+        in_flight: dict[Future[PushAnswer], tuple[int, Batch]] = {}
+        with ThreadPoolExecutor(self.hook.concurrency, thread_name_prefix="push") as pool:
+            try:
+                going = self._next(source, self.hook.concurrency)
+                ids = self._write([], going)
+                while going or in_flight:
+                    for id_, batch in zip(ids, going, strict=True):
+                        in_flight[pool.submit(self.hook.push, body(batch))] = (id_, batch)
+                    answered = self._answers(in_flight)
+                    going = self._next(source, self.hook.concurrency - len(in_flight))
+                    ids = self._write(answered, going)
+                    self._progress()
+            except BaseException:
+                self._drain(in_flight)
+                raise
+        self._reject(self._watch.verdicts())
+
+    def _next(self, source: Iterator[Batch], room: int) -> list[Batch]:
+        """Return the batches to go now, halves of refused ones first."""
+        going: list[Batch] = []
+        while len(going) < room and (batch := self._split.popleft() if self._split else next(source, None)):
+            going.append(batch)
+        return going
+
+    def _answers(self, in_flight: dict[Future[PushAnswer], tuple[int, Batch]]) -> list[tuple[int, Batch, Any]]:
+        """Wait for an answer; return those that came, and split or convict what was refused."""
+        done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
+        answered = [(*in_flight.pop(future), _outcome(future)) for future in done]
+        fatal = next(
+            (o for *_, o in answered if isinstance(o, BaseException) and not isinstance(o, RecordRejected)), None
+        )
+        if fatal is not None:
+            self._write(answered, [])
+            raise fatal
+        return answered
+
+    def _drain(self, in_flight: dict[Future[PushAnswer], tuple[int, Batch]]) -> None:
+        """Stopping: hear the answers to what is in flight, so that what they acknowledge is not sent again."""
+        wait(in_flight)
+        answered = [(id_, batch, _outcome(future)) for future, (id_, batch) in in_flight.items()]
+        self._write([entry for entry in answered if not isinstance(entry[2], RecordRejected)], [])
+
+    def _write(self, answered: Sequence[tuple[int, Batch, Any]], going: Sequence[Batch]) -> list[int]:
+        """Write answers and departures in one transaction; return the ids of the departing batches."""
+        refused: list[tuple[Outgoing, str]] = []
+        with self.ledger.write() as connection:
+            for id_, batch, outcome in answered:
+                refused += self._write_answer(connection, id_, batch, outcome)
+            now = datetime.now(UTC)
+            ids = [self._write_departure(connection, batch, now) for batch in going]
+        for record, reason in refused:
+            self._reject(self._watch.refuse(record, reason))
+        return ids
+
+    def _write_departure(self, connection: Connection, batch: Batch, now: datetime) -> int:
+        row = insert(PushBatch).values(
+            sync_run_id=self.target.run_id,
+            slice=self.target.slice,
+            records=len(batch),
+            size=sum(len(record.body) for record in batch),
+            state="sending",
+            started_at=now,
+        )
+        return int(connection.execute(row.returning(PushBatch.id)).scalar_one())
+
+    def _write_answer(
+        self, connection: Connection, id_: int, batch: Batch, outcome: PushAnswer | BaseException
+    ) -> list[tuple[Outgoing, str]]:
+        """Write what came back for one batch; return the record that was refused alone, if that was it."""
+        refused: list[tuple[Outgoing, str]] = []
+        if isinstance(outcome, PushAnswer):
+            state, reason = ("doubtful" if outcome.rejected else "acknowledged"), None
+            self._write_contacts(connection, id_, batch)
+            self._watch.acknowledged = True
+            self.tally.acknowledged += len(batch)
+            self.tally.doubtful += len(batch) if outcome.rejected else 0
+        elif isinstance(outcome, RecordRejected):
+            state, reason = "refused", outcome.reason
+            if len(batch) == 1:
+                refused = [(batch[0], f"{outcome.reason} (HTTP {outcome.status})")]
+            else:
+                self._split.extendleft(reversed(halves(batch)))
+        else:
+            state, reason = "unanswered", str(outcome)
+        connection.execute(
+            update(PushBatch)
+            .where(PushBatch.id == id_)
+            .values(
+                state=state,
+                reason=reason,
+                request_id=getattr(outcome, "request_id", None),
+                ended_at=datetime.now(UTC),
+            )
+        )
+        return refused
+
+    def _write_contacts(self, connection: Connection, batch_id: int, batch: Batch) -> None:
+        common = {
+            "account": self.target.account,
+            "collection": self.target.collection,
+            "state": "pending",
+            "reason": None,
+            "snapshot_at": self._snapshot_at,
+            "sync_run_id": self.target.run_id,
+            "push_batch_id": batch_id,
+            "changed_at": datetime.now(UTC),
+        }
+        own = ("contact_id", "fingerprint", "source_digest", "filled")
+        rows = [{**common, **{name: getattr(record, name) for name in own}} for record in batch]
+        columns = ("state", "reason", "fingerprint", "source_digest", "filled", "snapshot_at", "push_batch_id")
+        contacts.write_states(self.ledger, connection, rows, columns)
+
+    def _reject(self, refused: Sequence[tuple[Outgoing, str]]) -> None:
+        """Remember records that Ometria refused alone: not sent again until they or the mapping change."""
+        if not refused:
+            return
+        now = datetime.now(UTC)
+        common = {"sync_run_id": self.target.run_id, "slice": self.target.slice, "stage": "push", "created_at": now}
+        with self.ledger.write() as connection:
+            connection.execute(
+                insert(Rejection),
+                [{**common, "contact_id": r.contact_id, "field": None, "reason": reason} for r, reason in refused],
+            )
+            contacts.write_states(
+                self.ledger,
+                connection,
+                [
+                    {
+                        "account": self.target.account,
+                        "collection": self.target.collection,
+                        "contact_id": record.contact_id,
+                        "state": "rejected",
+                        "reason": reason,
+                        "source_digest": record.source_digest,
+                        "snapshot_at": None,
+                        "sync_run_id": self.target.run_id,
+                        "changed_at": now,
+                    }
+                    for record, reason in refused
+                ],
+                ("state", "reason", "source_digest"),
+            )
+        self.tally.rejected += len(refused)
+
+    def _progress(self) -> None:
+        if monotonic() - self._told >= PROGRESS:
+            self._told = monotonic()
+            log.info("Acknowledged %s records so far, rejected %s", f"{self.tally.acknowledged:,}", self.tally.rejected)
+
+
+def _outcome(future: Future[PushAnswer]) -> PushAnswer | BaseException:
+    error = future.exception()
+    return error if error is not None else future.result()
+
+
+def close_interrupted(ledger: Ledger, target: Target) -> None:
+    """Close the batches that a killed push left open: whether they arrived is unknown, so their records go again."""
+    with ledger.write() as connection:
+        connection.execute(
+            update(PushBatch)
+            .where(
+                PushBatch.sync_run_id == target.run_id,
+                PushBatch.slice == target.slice,
+                PushBatch.state == "sending",
+            )
+            .values(state="unanswered", reason="The push was interrupted.", ended_at=datetime.now(UTC))
+        )
