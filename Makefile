@@ -1,0 +1,58 @@
+# Everything that a person or a machine does with this checkout. `make help` lists it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run up test lint format mypy unit bench docs lock install clean
+
+MAPPING ?= customers
+PARAMS ?= {}
+PYTEST ?=
+export PYTHON MAPPING PARAMS
+
+VENV := .venv/bin
+CODE := plugins/ometria_provider dags scripts tests
+LAUNCH := $(VENV)/python scripts/local.py
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+run: install ## Run a mapping for real and print its report: MAPPING=customers PARAMS='{"dry_run": true}'
+	@$(LAUNCH) run
+
+up: install ## Start Airflow's UI, scheduler, workers and the sandbox on 127.0.0.1 until Ctrl-C
+	@$(LAUNCH) up
+
+test: lint mypy unit ## Run all that a change must pass
+
+lint: install-dev ## Check style and format
+	$(VENV)/ruff format --check $(CODE)
+	$(VENV)/ruff check $(CODE)
+
+format: install-dev ## Bring the code into shape
+	$(VENV)/ruff format $(CODE)
+	$(VENV)/ruff check --fix $(CODE)
+
+mypy: install-dev ## Check types
+	$(VENV)/mypy -p ometria_provider
+	MYPYPATH=scripts:plugins $(VENV)/mypy -p launcher scripts/local.py
+
+unit: install-dev ## Run the tests: PYTEST='-k name' chooses some
+	$(VENV)/pytest $(PYTEST)
+
+bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline
+	$(VENV)/python -m pytest tests/benchmarks --timeout=0 -s $(PYTEST)
+
+docs: install-dev ## Write the generated pages anew
+	$(VENV)/python scripts/docs.py
+
+lock: ## Resolve pyproject.toml anew into requirements*.txt
+	@sh scripts/lock.sh
+
+install: ## Install what `make run` needs into .venv
+	@sh scripts/install.sh run
+
+install-dev:
+	@sh scripts/install.sh dev
+
+clean: ## Remove caches and the local Airflow; .venv stays
+	rm -rf .local .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find plugins dags scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
