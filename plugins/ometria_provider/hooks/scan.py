@@ -21,8 +21,9 @@ Instant = datetime.datetime
 FetchPage = Callable[[Instant | None, int], list[Customer]]  # (created_at from here on, offset) -> rows, ascending
 
 MAX_PASSES = 20  # over the customers that share one value
-MAX_STEPS_BACK = 40  # in a row, without meeting anybody known
+MAX_STEPS_BACK = 40  # without getting further than before
 FIRST_STEP_BACK = 16  # rows
+SLACK = 1000  # rows by which an offset may exceed the customers that were seen there
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +149,7 @@ class _Pass:
 
 
 def _pass(walk: _Walk, start: int) -> Generator[list[Customer], None, _Pass]:
-    result, offset, back, steps = _Pass(), start, FIRST_STEP_BACK, 0
+    result, offset, back, steps, furthest = _Pass(), start, FIRST_STEP_BACK, 0, -1
     while True:
         rows = walk.read(offset)
         one_by_one = walk.longest == 1 and not rows  # nothing ever came but single rows: this is the end
@@ -158,7 +159,9 @@ def _pass(walk: _Walk, start: int) -> Generator[list[Customer], None, _Pass]:
                 raise Retryable(f"Customers created at {walk.key} move faster than they can be read; try later.")
             offset, back = max(0, offset - back), back * 2
             continue
-        back, steps = FIRST_STEP_BACK, 0
+        back = FIRST_STEP_BACK
+        if offset > furthest:
+            steps, furthest = 0, offset
         cut = next((i for i, row in enumerate(rows) if walk.is_later(row)), len(rows))
         known = [walk.knows(row) for row in rows[:cut]]
         result.tidy &= known == sorted(known, reverse=True)
@@ -173,6 +176,8 @@ def _pass(walk: _Walk, start: int) -> Generator[list[Customer], None, _Pass]:
         if not rows or (len(rows) == 1 and walk.longest > 1):
             return result
         offset += max(1, len(rows) - 1)
+        if offset > 2 * (len(walk.equals) + len(result.others)) + SLACK:
+            raise Misconfigured("The Read API ignores the offset, so that a scan would miss customers.")
 
 
 def instant(text: object) -> Instant | None:
