@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -43,8 +44,11 @@ def _integers(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 
+_SCALARS = frozenset((type(None), str, int, float, bool))
+
+
 def _scalar(value: Any) -> bool:
-    return value is None or isinstance(value, str | int | float | bool)
+    return type(value) in _SCALARS
 
 
 def _named_scalars(value: Any) -> bool:
@@ -101,7 +105,7 @@ def check_contact(record: dict[str, Any], *, declared: frozenset[str] | None, st
     for name, value in record.items():
         valid = BUILT_IN.get(name)
         if valid is None:
-            problems += _custom(name, value, f"root > {name}", declared, strict)
+            problems += _custom(name, value, "root", declared, strict)
         elif value is None:
             if name in _NEVER_NULL:
                 problems.append((_INVALID, f"root > {name}"))
@@ -109,7 +113,7 @@ def check_contact(record: dict[str, Any], *, declared: frozenset[str] | None, st
             problems.append((_INVALID, f"root > {name}"))
         elif name == "properties":
             for field, item in value.items():
-                problems += _custom(field, item, f"root > properties > {field}", declared, strict)
+                problems += _custom(field, item, "root > properties", declared, strict)
     if record.get("@force_optin") and "marketing_optin" not in record:
         problems.append(("requires marketing_optin", "root > @force_optin"))
     return problems
@@ -117,12 +121,17 @@ def check_contact(record: dict[str, Any], *, declared: frozenset[str] | None, st
 
 def _custom(name: str, value: Any, path: str, declared: frozenset[str] | None, strict: bool) -> list[Problem]:
     if strict and declared is not None and name not in declared:
-        return [("unknown field", path)]
-    if name.startswith("@") or any(map(str.isspace, name)):
-        return [("not a valid field", path)]
-    if _scalar(value) or (isinstance(value, list) and all(map(_scalar, value))):
+        return [("unknown field", f"{path} > {name}")]
+    if not _is_field_id(name):
+        return [("not a valid field", f"{path} > {name}")]
+    if type(value) in _SCALARS or (isinstance(value, list) and all(map(_scalar, value))):
         return []
-    return [(_INVALID, path)]
+    return [(_INVALID, f"{path} > {name}")]
+
+
+@functools.lru_cache
+def _is_field_id(name: str) -> bool:
+    return not name.startswith("@") and not any(map(str.isspace, name))
 
 
 def check_event(record: dict[str, Any]) -> list[Problem]:

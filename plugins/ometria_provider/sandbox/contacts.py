@@ -112,6 +112,11 @@ class Contacts:
         for table in ("contact", "list_member", "list", "custom_event", "unsubscribe"):
             self._database.execute(f"delete from {table}")  # noqa: S608 (names from the line above)
 
+    def clear_counts(self) -> None:
+        """Forget how often records came, but not which came last."""
+        self._database.execute("update contact set received=0, repeats=0")
+        self._database.execute("update custom_event set received=0")
+
     # Reading
 
     def get(self, collection: str, contact_id: str) -> dict[str, Any] | None:

@@ -137,15 +137,16 @@ def _change_members(sandbox: Sandbox, content: dict[str, Any]) -> dict[str, list
     directory, antavo, seed = sandbox.directory, sandbox.antavo, content.get("seed")
     done: dict[str, list[str]] = {"changed": [], "removed": [], "added": []}
 
-    def chosen(wanted: int | list[str]) -> list[str]:
-        return directory.some(wanted, seed) if isinstance(wanted, int) else wanted
+    def chosen(what: str) -> list[str]:
+        wanted: int | list[str] = content.get(what, [])
+        return directory.some(wanted, None if seed is None else f"{seed} {what}") if isinstance(wanted, int) else wanted
 
-    for customer_id in chosen(content.get("change", [])):
+    for customer_id in chosen("change"):
         fields = content.get("set") or _ten_points_more(directory.get(customer_id))
         if directory.change(customer_id, fields):
             done["changed"].append(customer_id)
             antavo.record_event("profile", customer_id)
-    for customer_id in chosen(content.get("remove", [])):
+    for customer_id in chosen("remove"):
         if directory.remove(customer_id):
             done["removed"].append(customer_id)
             antavo.record_event("opt_out", customer_id)

@@ -129,8 +129,8 @@ class Directory:
 
     # Changing
 
-    def some(self, count: int, seed: int | None = None) -> list[str]:
-        """Return the ids of ``count`` members drawn at random (the same for the same seed)."""
+    def some(self, count: int, seed: str | None = None) -> list[str]:
+        """Return the ids of ``count`` members drawn at random (the same for the same seed, if nobody came or went)."""
         order = self.order()
         drawn = random.Random(seed).sample(range(len(order)), min(count, len(order)))  # noqa: S311 (test data)
         return [self._member(order[at])["_id"] for at in drawn]

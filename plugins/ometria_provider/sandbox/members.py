@@ -11,8 +11,8 @@ it into the Loyalty API's. What is dirty on purpose, for every 2,000 members:
 
 from __future__ import annotations
 
-import datetime
 import hashlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +36,7 @@ _STATUSES = (
 
 def iso(timestamp: int) -> str:
     """Return unix seconds as the Read API writes them: ISO 8601 with ``+00:00``."""
-    return datetime.datetime.fromtimestamp(timestamp, datetime.UTC).isoformat()
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(timestamp))
 
 
 class Generator:
@@ -92,6 +92,7 @@ class Generator:
         """Return member ``index`` as the Read API shows it."""
         b = self._bytes(index)
         joined = self.joined(index)
+        created_at = iso(joined)
         place = words.PLACES[b[1] % 10] if b[1] < 240 else words.PLACES[0]
         woman = b[2] < 134
         first = (place.women if woman else place.men)[b[3] % 10]
@@ -116,10 +117,10 @@ class Generator:
             "reserved": b[13] if b[13] < 20 else 0,
             "expired": expired,
             "pending": b[14] * 0.5 if b[14] < 30 else 0,
-            "optin_at": iso(joined),
+            "optin_at": created_at,
             "last_login_at": iso(joined + (_NOW - joined) * b[15] // 256) if b[15] > 60 else None,
             "updated_at": iso(joined + (_NOW - joined) * b[40] // 256),
-            "created_at": iso(joined),
+            "created_at": created_at,
             "optout_at": None,
             "country": place.country,
             "membership_id": [f"LM-{index:07d}"] if b[16] < 250 else [],

@@ -177,6 +177,11 @@ class Ometria:
         self.late_errors.clear()
         self.contacts.clear()
 
+    def forget_counts(self) -> None:
+        """Count from zero again."""
+        self.counts = dict.fromkeys(self.counts, 0)
+        self.contacts.clear_counts()
+
     # Reading
 
     def _list(self, list_id: int) -> Record:
@@ -234,6 +239,6 @@ def _read_push(body: bytes) -> tuple[list[msgspec.Raw], list[Record], Answer | N
         problem = "too many records"
     elif any(len(memoryview(part)) > LARGEST_RECORD for part in parts):
         problem = "Record is too large"
-    elif len({record.get("@type") for record in records}) > 1:
+    elif len({str(record.get("@type")) for record in records}) > 1:
         problem = "more than one object type"
     return parts, records, _error(400, f"Payload invalid: {problem}.") if problem else None

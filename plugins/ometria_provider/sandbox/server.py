@@ -134,7 +134,7 @@ class Sandbox:
         """Go back to the beginning in some parts: stats, contacts, members, faults."""
         if "stats" in parts:
             self.requests.clear()
-            self.ometria.counts = dict.fromkeys(self.ometria.counts, 0)
+            self.ometria.forget_counts()
             self._start_limits()
         if "contacts" in parts:
             self.ometria.forget()
@@ -159,18 +159,18 @@ class Server:
         path, _, query = request.raw_path.partition("?")
         api, path = _split(path)
         call = Call(request.method, request.raw_path, path, parse_query(query), request.headers, body)
-        if api == "_sandbox":
-            return _response(control(self.sandbox, call))
         sandbox = self.sandbox
+        if api == "_sandbox":
+            shown = control(sandbox, call)
+            commit(sandbox.database)  # who has seen a count finds it again after a kill -9
+            return _response(shown)
         fault = sandbox.faults.strike(_BEFORE, api, call.method, call.path)
         if fault is not None:
-            sandbox.count(
-                api, call, fault.kind if fault.kind.partition("_")[0] in ("reset", "timeout") else fault.kind[:3]
-            )
+            sandbox.count(api, call, fault.kind.removesuffix("_html"))
             return await self._fail_before(request, fault)
-        answer = sandbox.refusal(api, call, time.monotonic())
-        if answer is None:
-            answer = sandbox.handle(api, call)
+        refused = sandbox.refusal(api, call, time.monotonic())
+        answer = refused or sandbox.handle(api, call)
+        if refused is None:
             fault = sandbox.faults.strike(_AFTER, api, call.method, call.path)
         sandbox.count(api, call, str(answer.status) if fault is None else fault.kind)
         if sandbox.settings.latency_ms:

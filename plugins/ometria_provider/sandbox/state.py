@@ -1,7 +1,7 @@
 """The sandbox's memory: one SQLite database, in a file when its state is to outlive the process.
 
-Everything runs in one transaction that ``commit`` closes about twice a second, so that keeping state costs next to
-nothing and a kill -9 loses at most that moment.
+Everything runs in one transaction that is committed twice a second and with every look at the control plane, so that
+keeping state costs next to nothing and a kill -9 loses at most that moment.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def open_state(path: Path | None) -> sqlite3.Connection:
     """
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(":memory:" if path is None else str(path), timeout=2, isolation_level=None)
+    database = sqlite3.connect(":memory:" if path is None else str(path), timeout=0.5, isolation_level=None)
     try:
         database.execute("pragma locking_mode=exclusive")
         database.execute("pragma journal_mode=wal")
