@@ -74,6 +74,8 @@ def validate(suite: Suite, columns: dict[str, list[Any]]) -> list[RuleResult]:
         for column in rule.columns:
             if column not in columns:
                 raise Misconfigured(f"{rule.place}: the records have no column {column!r}: map it, or remove the rule.")
+    if len({len(values) for values in columns.values()}) != 1:
+        raise ValueError("columns differ in length: positions of rows would mean nothing")
     import_great_expectations()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations and pandas' advice, meant for who calls them by hand

@@ -80,6 +80,11 @@ def test_row_rule_with_a_condition_judges_only_the_rows_that_meet_it(rows_failin
     assert rows_failing("expect_column_values_to_not_be_null", **kwargs) == [3]
 
 
+def test_row_rule_with_a_condition_in_the_form_of_objects_judges_only_those_rows(rows_failing):
+    above_ten = {"type": "comparison", "column": {"name": "score"}, "operator": ">", "parameter": 10}
+    assert rows_failing("expect_column_values_to_not_be_null", column="vip", row_condition=above_ten) == [2]
+
+
 def test_row_rule_with_mostly_spares_no_row(rows_failing):
     assert rows_failing("expect_column_values_to_match_regex", column="email", regex="@", mostly=0.1) == [2]
 
@@ -197,6 +202,11 @@ def test_records_without_a_column_that_a_rule_judges_are_refused(judge):
     suite = load_suites(SHIPPED, "x", ())
     with pytest.raises(Misconfigured, match="no column 'customer_id'"):
         validate(suite, {"id": ["a"], "email": [None]})
+
+
+def test_columns_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match="differ in length"):
+        validate(load_suites(SHIPPED, "x", ()), {"id": ["a"], "email": [], "customer_id": ["a"]})
 
 
 def test_shipped_suite_on_doubtful_members_fails_only_what_must_be():
