@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -84,6 +85,7 @@ class ScriptedApi:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 5
+            wbufsize = -1  # one packet an answer; two would wait 40 ms for each other
 
             def do_GET(self) -> None:
                 self._answer()
@@ -112,16 +114,12 @@ class ScriptedApi:
                 self.close_connection = answer.fault == "truncate"
 
             def handle(self) -> None:
-                try:
+                with contextlib.suppress(OSError, ValueError):
                     super().handle()
-                except (OSError, ValueError):
-                    pass
 
             def finish(self) -> None:
-                try:
+                with contextlib.suppress(OSError, ValueError):
                     super().finish()
-                except (OSError, ValueError):
-                    pass
 
             def log_message(self, *args: Any) -> None:
                 pass

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
+import itertools
 import json
 import ssl
 from typing import Any
@@ -63,7 +64,7 @@ def test_status_any_has_one_consequence(status: int, action: Action) -> None:
 def test_status_table_rows_do_not_overlap_and_ascend() -> None:
     bounds = [bound for first, last, _, _ in STATUS_TABLE for bound in (first, last)]
     assert bounds == sorted(bounds)
-    assert all(a[1] < b[0] for a, b in zip(STATUS_TABLE, STATUS_TABLE[1:], strict=False))
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(STATUS_TABLE))
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b'{"status": "O', b"", b"maintenance", b"\xff\xfe"])
