@@ -14,13 +14,13 @@ from typing import Any
 
 from ometria_provider.mapping.fields import loyalty_field, split_path
 from ometria_provider.mapping.model import Mapping
-from ometria_provider.mapping.values import Unconvertible, difference, parse_number, parse_time, time_text
+from ometria_provider.mapping.values import Unconvertible, difference, parse_number, time_text
 
 Customer = dict[str, Any]
-Getter = Callable[[Customer], Any]
+Finish = Callable[[Any, Customer], Any]
 
 _READ_NAMES = {"id": "_id", "nickname": "handler", "groups": "group_id"}
-_CANONICAL_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{6})?\+00:00)?", re.ASCII)
+_FINE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{6})?\+00:00)?", re.ASCII)
 _PARTS = ("spent", "reserved", "expired")
 
 
@@ -34,64 +34,58 @@ class Projection:
         named = [row.loyalty for row in mapping.rows if row.loyalty is not None]
         self.paths: tuple[str, ...] = tuple(dict.fromkeys((*named, *mapping.where)))
         """Loyalty fields, in the order of the values that :meth:`project` returns."""
-        self._getters = [compile_getter(path, mapping.language) for path in self.paths]
+        readers = [_compile(path, mapping.language) for path in self.paths]
+        self._roots = [root for root, _ in readers]
+        self._finishes = [(index, finish) for index, (_, finish) in enumerate(readers) if finish]
 
     def project(self, customer: Customer) -> list[Any]:
-        """Return the values of :attr:`paths` for a customer of the Read API, JSON-able; null where there is none."""
-        return [get(customer) for get in self._getters]
+        """Return the values of :attr:`paths` for a customer of the Read API, JSON-able; null where there is none.
+
+        Plain attributes, which most are, are all read in one go.
+        """
+        values = list(map(customer.get, self._roots))
+        for index, finish in self._finishes:
+            values[index] = finish(values[index], customer)
+        return values
 
 
-def compile_getter(path: str, language: str = "en") -> Getter:
-    """Make the function that reads one loyalty field from a Read API customer.
+def _compile(path: str, language: str) -> tuple[str, Finish | None]:
+    """Return a customer's key to start from, and what makes the value of what stands there; None when it is the value.
 
     :raises fields.FieldProblem: when there is no such loyalty field.
     """
     field, segments = loyalty_field(path), split_path(path)
-    read = _reader(segments)
-    if field.type == "time":
-        return lambda customer: canonical_time(read(customer))
-    if path in ("gender", "status"):
-        return lambda customer: _lower(read(customer))
+    root = _READ_NAMES.get(segments[0], segments[0])
+    if field.name == "spendable":
+        return "spendable", lambda value, customer: spendable(customer, "score") if value is None else value
+    if field.name.endswith(".spendable"):
+        account = segments[1]
+        return root, lambda value, _: spendable(_member(value, (account,)), "earned")
+    inner = tuple("_id" if field.name == "tiers.<structure>.id" and key == "id" else key for key in segments[1:])
     if field.name.endswith(".name"):
-        return lambda customer: resolve_language(read(customer), language)
-    return read
+        return root, lambda value, _: resolve_language(_member(value, inner), language)
+    if field.type == "time":
+        return root, lambda value, _: canonical_time(_member(value, inner))
+    if path in ("gender", "status"):
+        return root, lambda value, _: _lower(value)
+    return root, (lambda value, _: _member(value, inner)) if inner else None
 
 
-def _reader(segments: tuple[str, ...]) -> Getter:
-    if segments[-1] == "spendable" and segments[0] in ("spendable", "accounts"):
-        return _spendable(segments[:-1])
-    if len(segments) == 1:
-        key = _READ_NAMES.get(segments[0], segments[0])
-        return lambda customer: customer.get(key)
-    if segments[0] == "tiers" and segments[-1] == "id" and len(segments) == 3:
-        segments = (*segments[:-1], "_id")
-    return _descend(segments)
-
-
-def _descend(segments: tuple[str, ...]) -> Getter:
-    def get(customer: Customer) -> Any:
-        value: Any = customer
-        for segment in segments:
-            if type(value) is not dict:
-                return None
-            value = value.get(segment)
-        return value
-
-    return get
-
-
-def _spendable(holder: tuple[str, ...]) -> Getter:
-    read, total = (_descend(holder), "earned") if holder else (lambda customer: customer, "score")
-
-    def get(customer: Customer) -> Any:
-        balance = read(customer)
-        if type(balance) is not dict:
+def _member(value: Any, keys: tuple[str, ...]) -> Any:
+    """Go down into objects; None as soon as there is none."""
+    for key in keys:
+        if type(value) is not dict:
             return None
-        if (given := balance.get("spendable")) is not None:
-            return given
-        return difference(balance.get(total), *(balance.get(part) for part in _PARTS))
+        value = value.get(key)
+    return value
 
-    return get
+
+def spendable(balance: Any, total: str) -> Any:
+    """Return the points that are left of a balance: ``total`` - spent - reserved - expired (an assumption)."""
+    if type(balance) is not dict:
+        return None
+    given = balance.get("spendable")
+    return difference(balance.get(total), *map(balance.get, _PARTS)) if given is None else given
 
 
 def _lower(value: Any) -> Any:
@@ -100,12 +94,12 @@ def _lower(value: Any) -> Any:
 
 def canonical_time(value: Any) -> Any:
     """Return a time as ISO 8601 UTC text. A bare date stays one; what is no time stays as it is, to be seen later."""
-    if type(value) is str and _CANONICAL_TIME.fullmatch(value):
+    if type(value) is str and _FINE.fullmatch(value):
         return value
     if value is None or value == "":
         return value
     try:
-        return time_text(parse_time(value))
+        return time_text(value)
     except Unconvertible:
         return value
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ometria_provider.mapping import transforms
+from ometria_provider.mapping.countries import country_code
 from ometria_provider.mapping.fields import remote_type
-from ometria_provider.mapping.transforms import Step
-from ometria_provider.mapping.values import Unconvertible, clean_number, is_empty, plain_text
+from ometria_provider.mapping.transforms import Step, gender
+from ometria_provider.mapping.values import Unconvertible, clean_number, date_text, is_empty, plain_text, time_text
 
 _PHONE = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
 _PHONE_MARKS = re.compile(r"\(0\)|[\s().\-/\u2010-\u2015\u2060]")
@@ -83,6 +83,8 @@ def texts(value: Any) -> list[str]:
 def phone(value: Any) -> str:
     """Bring a phone number that begins with ``+`` to E.164: spaces and marks are taken out, nothing is guessed."""
     number = value.strip() if isinstance(value, str) else ""
+    if _PHONE.fullmatch(number):
+        return number
     if not number.startswith("+"):
         raise Unconvertible("is not an international phone number: it does not begin with + (see the transform e164)")
     bare = _PHONE_MARKS.sub("", number)
@@ -96,15 +98,10 @@ def birthday(value: Any, today: datetime.date) -> str:
 
     :raises Unconvertible: when it is no date, or lies in the future.
     """
-    day = transforms.date(value)
+    day = date_text(value)
     if day > today.isoformat():
         raise Unconvertible("lies in the future")
     return day
-
-
-def gender(value: Any) -> str:
-    """Bring a gender to ``m``, ``f`` or ``o``."""
-    return transforms.gender(value)
 
 
 _FORMATS: dict[str, Callable[[Any], Any]] = {
@@ -112,6 +109,6 @@ _FORMATS: dict[str, Callable[[Any], Any]] = {
     "texts": texts,
     "phone": _single(phone),
     "gender": _single(gender),
-    "country": _single(transforms.country),
-    "time": _single(transforms.datetime),
+    "country": _single(country_code),
+    "time": _single(time_text),
 }

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
+from itertools import compress, repeat
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ometria_provider.mapping.columns import Column, Converted, width
@@ -90,16 +90,18 @@ def map_customers(mapping: Mapping, rows: Sequence[list[Any]], *, today: datetim
     outcomes: list[Outcome] = [
         "filtered" if reason else "rejected" if row in bad else "record" for row, reason in enumerate(reasons)
     ]
-    records = _build(mapping, {remote: column.values for remote, column in sent.items()}, outcomes)
+    filled = _filled(list(sent.values()), len(rows), len(mapping.rows))
+    records = _build(mapping, sent, filled, outcomes)
     for rejection in _too_large(mapping, sent, records):
         rejections.append(rejection)
         outcomes[rejection.row], records[rejection.row] = "rejected", None
+    filled[[outcome != "record" for outcome in outcomes]] = False
     return Mapped(
         contact_ids=[value or "" for value in sent["id"].values] if rows else [],
         outcomes=outcomes,
         records=records,
         reasons=reasons,
-        filled=_filled(list(sent.values()), records, len(mapping.rows)),
+        filled=filled,
         rejections=sorted(rejections),
     )
 
@@ -173,32 +175,35 @@ def _layout(mapping: Mapping) -> _Layout:
     return layout
 
 
-def _build(mapping: Mapping, values: dict[str, list[Any]], outcomes: list[Outcome]) -> list[Record | None]:
+def _build(
+    mapping: Mapping, sent: dict[str, Converted], filled: np.ndarray, outcomes: list[Outcome]
+) -> list[Record | None]:
     layout = _layout(mapping)
     head: Record = {"@type": "contact", "@collection": mapping.collection, "@merge": True}
-    tops, nests, bags = (
-        zip(*(values[remote] for remote in part), strict=True) if part and values else repeat(()) for part in layout
-    )
+    position = {remote: index for index, remote in enumerate(mapping.remotes)}
+    parts = [_items(part, sent, filled[:, [position[remote] for remote in part]]) for part in layout]
     records: list[Record | None] = []
-    for outcome, top, nest, bag in zip(outcomes, tops, nests, bags, strict=False):  # an empty part repeats for ever
+    for outcome, top, nested, properties in zip(outcomes, *parts, strict=False):  # an empty part repeats for ever
         if outcome != "record":
             records.append(None)
             continue
-        record: Record = head | _present(layout.top, top)
-        for remote, value in _present(layout.nested, nest).items():
+        record = head | dict(top)
+        for remote, value in nested:
             outer, _, inner = remote.partition(".")
             record.setdefault(outer, {})[inner] = value
         record["@add_to_lists"] = [mapping.list]
-        if properties := _present(layout.properties, bag):
-            record["properties"] = properties
+        if held := dict(properties):
+            record["properties"] = held
         records.append(record)
     return records
 
 
-def _present(remotes: list[str], values: tuple[Any, ...]) -> Record:
-    if None not in values:
-        return dict(zip(remotes, values, strict=True))
-    return {remote: value for remote, value in zip(remotes, values, strict=True) if value is not None}
+def _items(remotes: list[str], sent: dict[str, Converted], filled: np.ndarray) -> Iterable[Iterable[tuple[str, Any]]]:
+    """Return for each customer the remote fields that hold something, with their values."""
+    if not remotes or not sent:
+        return repeat(())
+    rows = zip(*(sent[remote].values for remote in remotes), strict=True)
+    return (compress(zip(remotes, row, strict=True), mask) for row, mask in zip(rows, filled.tolist(), strict=True))
 
 
 def _too_large(mapping: Mapping, sent: dict[str, Converted], records: list[Record | None]) -> list[Rejected]:
@@ -218,15 +223,13 @@ def _too_large(mapping: Mapping, sent: dict[str, Converted], records: list[Recor
     return found
 
 
-def _filled(columns: list[Converted], records: list[Record | None], remotes: int) -> np.ndarray:
+def _filled(columns: list[Converted], size: int, remotes: int) -> np.ndarray:
     import numpy as np
 
-    filled = np.ones((len(records), remotes), dtype=bool)
+    filled = np.ones((size, remotes), dtype=bool)
     for position, column in enumerate(columns):
         if None in column.values:
             filled[:, position] = [value is not None for value in column.values]
-    if None in records:
-        filled[[record is None for record in records]] = False
     return filled
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ometria_provider.mapping.fields import FieldType, loyalty_field
 from ometria_provider.mapping.model import Mapping
-from ometria_provider.mapping.values import Unconvertible, is_empty, parse_number, parse_time, time_text
+from ometria_provider.mapping.values import Unconvertible, is_empty, parse_number, time_text
 
 Test = Callable[[Any], bool]
 
@@ -64,7 +64,7 @@ def compile_test(loyalty: str, operator: str, operand: Any) -> Test:
 
 def _operand(operand: Any, kind: FieldType) -> Any:
     """Bring an operand for a time to the canonical text, whose order is that of the moments."""
-    return time_text(parse_time(operand)) if kind == "time" else operand
+    return time_text(operand) if kind == "time" else operand
 
 
 def _any_item(test: Test) -> Test:

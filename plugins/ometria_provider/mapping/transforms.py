@@ -18,9 +18,9 @@ from ometria_provider.mapping.model import E164, Join, MapValues, MapValuesOrDef
 from ometria_provider.mapping.values import (
     Unconvertible,
     clean_number,
+    date_text,
     is_empty,
     parse_number,
-    parse_time,
     plain_text,
     time_text,
 )
@@ -52,13 +52,13 @@ def run_steps(steps: Iterable[Step], value: Any) -> Any:
     :raises values.Unconvertible: with the step's name and the reason.
     """
     for step in steps:
-        if is_empty(value):
+        if not value and is_empty(value):
             return None
         try:
             value = step.convert(value)
         except Unconvertible as problem:
             raise Unconvertible(f"{step.label}: {problem}" if step.label else str(problem)) from None
-    return None if is_empty(value) else value
+    return None if not value and is_empty(value) else value
 
 
 def make_steps(transforms: Iterable[Transform]) -> tuple[Step, ...]:
@@ -83,9 +83,9 @@ def each(convert: Convert) -> Convert:
     """Let a function for one value take lists too, item by item; empty items are left out."""
 
     def apply(value: Any) -> Any:
-        if not isinstance(value, (list, dict)):
+        if type(value) not in (list, dict):
             return convert(value)
-        if isinstance(value, dict):
+        if type(value) is dict:
             raise Unconvertible("is an object: map one of its members")
         results = [apply(item) for item in value if not is_empty(item)]
         return [result for result in results if not is_empty(result)]
@@ -111,16 +111,6 @@ def upper(value: Any) -> Any:
 def title(value: Any) -> Any:
     """Capitalise each word of a text: ``o'neil-smith`` gives ``O'Neil-Smith``, ``it's`` gives ``It's``."""
     return _WORD.sub(lambda word: word[0].capitalize(), value) if isinstance(value, str) else value
-
-
-def date(value: Any) -> str:
-    """Bring an ISO 8601 date or time, or unix seconds, to ``YYYY-MM-DD`` in UTC."""
-    return parse_time(value).date().isoformat()
-
-
-def datetime(value: Any) -> str:
-    """Bring an ISO 8601 date or time, or unix seconds, to ISO 8601 in UTC with offset."""
-    return time_text(parse_time(value))
 
 
 def country(value: Any) -> str:
@@ -218,8 +208,8 @@ _NAMED: dict[str, Convert] = {
     "lower": lower,
     "upper": upper,
     "title": title,
-    "date": date,
-    "datetime": datetime,
+    "date": date_text,
+    "datetime": time_text,
     "e164": e164,
     "country": country,
     "gender": gender,

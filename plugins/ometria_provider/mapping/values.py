@@ -13,6 +13,8 @@ from typing import Any
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _UNIX = re.compile(r"-?(\d{1,7}|\d{9,12})(\.\d+)?", re.ASCII)  # eight digits are an ISO date: 20240131
+_CANONICAL_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_CANONICAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00", re.ASCII)
 _NO_TIME = "is not an ISO 8601 date or time, nor unix seconds"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -23,7 +25,7 @@ class Unconvertible(ValueError):
 
 def is_empty(value: object) -> bool:
     """Say whether a value is empty in the sense of the mapping file: null, ``""``, ``[]`` or ``{}``."""
-    return value is None or (isinstance(value, (str, list, dict)) and not value)
+    return not value and (value is None or isinstance(value, (str, list, dict)))
 
 
 def clean_number(value: float) -> int | float:
@@ -78,14 +80,35 @@ def parse_time(value: object) -> datetime:
 def _from_iso(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
+        if moment.tzinfo is UTC:
+            return moment
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Unconvertible(_NO_TIME) from None
 
 
-def time_text(moment: datetime) -> str:
-    """Return the canonical text of a UTC moment: ``2024-01-31T10:00:00+00:00``, a fraction only if it has one."""
-    return moment.isoformat()
+def time_text(value: object) -> str:
+    """Return the canonical text of a moment: ``2024-01-31T10:00:00+00:00``, with a fraction only if it has one.
+
+    Text that is canonical already is only looked through, which is what nearly all of Antavo's times need.
+
+    :raises Unconvertible: as :func:`parse_time`.
+    """
+    if isinstance(value, str) and _CANONICAL_TIME.fullmatch(value):
+        _from_iso(value)
+        return value
+    return parse_time(value).isoformat()
+
+
+def date_text(value: object) -> str:
+    """Return the day of a moment in UTC: ``2024-01-31``.
+
+    :raises Unconvertible: as :func:`parse_time`.
+    """
+    if isinstance(value, str) and _CANONICAL_DATE.fullmatch(value):
+        _from_iso(value)
+        return value
+    return parse_time(value).date().isoformat()
 
 
 def plain_text(value: object) -> str:
@@ -107,9 +130,9 @@ def difference(total: object, *parts: Any) -> int | float | None:
 
     A missing part counts as nothing. Decimals are subtracted as written, so 100.3 - 50.1 is 50.2.
     """
-    numbers = [total, *(0 if part is None else part for part in parts)]
-    if all(type(number) is int for number in numbers):
-        return numbers[0] - sum(numbers[1:])  # type: ignore[operator,arg-type] # all int: checked above
+    numbers: list[Any] = [total, *(part or 0 for part in parts)]
+    if set(map(type, numbers)) == {int}:
+        return int(numbers[0] - sum(numbers[1:]))
     if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
         return None
     exact = [Decimal(repr(number)) for number in numbers]
