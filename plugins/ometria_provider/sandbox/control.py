@@ -30,7 +30,10 @@
 ``POST /_sandbox/validate``
     Validate every push that still waits for it, now.
 ``POST /_sandbox/reset``
-    {"what": ["stats", "contacts", "members", "faults"]}; without it all four.
+    {"what": ["stats", "contacts", "members", "faults"]}; without it all four. ``stats`` sets all counts to zero, those
+    of records received too, and empties the rate windows; contacts stay and a repeat is still known as one.
+
+Every call commits the state first, so what it shows outlives a kill -9.
 """
 
 from __future__ import annotations
