@@ -77,7 +77,7 @@ def _antavo_connection() -> dict[str, Any]:
                 "Signing",
                 "string",
                 "escher signs each request (needed in production); none sends the API key alone. Left empty: escher.",
-                enum=["escher", "none", None],
+                enum=["escher", "none"],
             ),
             "requests_per_minute": _field(
                 "Requests per minute",

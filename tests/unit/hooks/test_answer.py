@@ -210,7 +210,7 @@ def test_failure_every_error_of_the_transport_is_listed() -> None:
         (OSError("no bundle K"), Action.BROKEN, "CA bundle"),
         (RuntimeError("K"), Action.BROKEN, "RuntimeError"),
         (
-            requests.exceptions.ConnectionError(MaxRetryError(None, "/", NameResolutionError("h", None, OSError("K")))),  # type: ignore[arg-type]
+            requests.exceptions.ConnectionError(MaxRetryError(None, "/", NameResolutionError("h", None, OSError("K")))),
             Action.AGAIN,
             "DNS",
         ),
