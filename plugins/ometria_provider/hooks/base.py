@@ -99,6 +99,15 @@ class JsonApiHook(HttpHook):
         self._ready = False
         self._secrets: tuple[str, ...] = ()
 
+    @property
+    def limiter(self) -> Limiter | None:
+        """Who is asked before every attempt. May be set later: its rates stand in the connection, which the hook reads."""
+        return self._limiter
+
+    @limiter.setter
+    def limiter(self, limiter: Limiter | None) -> None:
+        self._limiter = limiter
+
     # -- the connection -------------------------------------------------------------------------------------------
 
     @abstractmethod

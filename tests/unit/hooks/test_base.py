@@ -44,6 +44,16 @@ def test_connection_read_once_then_cached(api: Any, hook: OmetriaHook, define: A
     assert hook.lists() == []
 
 
+def test_limiter_set_later_is_asked_for_every_request(api: Any, hook: OmetriaHook, answer: Any, limiter: Any) -> None:
+    hook.limiter = None
+    api.answers(answer(body=[]))
+    hook.lists()
+    assert limiter.acquired == []
+    hook.limiter = limiter
+    hook.lists()
+    assert limiter.acquired == ["data"]
+
+
 def test_request_extras_never_become_headers(api: Any, hook: OmetriaHook, answer: Any) -> None:
     api.answers(answer(body=[]))
     hook.lists()
