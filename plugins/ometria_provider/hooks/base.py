@@ -101,7 +101,7 @@ class JsonApiHook(HttpHook):
 
     @property
     def limiter(self) -> Limiter | None:
-        """Who is asked before every attempt. May be set later: its rates stand in the connection, which the hook reads."""
+        """Who is asked before every attempt; may be set later, since the rates stand in the connection."""
         return self._limiter
 
     @limiter.setter
