@@ -113,11 +113,6 @@ def title(value: Any) -> Any:
     return _WORD.sub(lambda word: word[0].capitalize(), value) if isinstance(value, str) else value
 
 
-def country(value: Any) -> str:
-    """Bring a country's code (two or three letters) or name to ISO 3166-1 alpha-2."""
-    return country_code(value)
-
-
 def gender(value: Any) -> str:
     """Bring male, female, other and their short forms, in any case, to ``m``, ``f`` or ``o``."""
     found = _GENDERS.get(value.strip().lower()) if isinstance(value, str) else None
@@ -211,7 +206,7 @@ _NAMED: dict[str, Convert] = {
     "date": date_text,
     "datetime": time_text,
     "e164": e164,
-    "country": country,
+    "country": country_code,
     "gender": gender,
     "bool": boolean,
     "integer": integer,
