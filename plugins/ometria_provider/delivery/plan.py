@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import Protocol
 
 from ometria_provider.delivery.batches import MAX_RECORDS
 
@@ -52,3 +53,29 @@ def _minutes(seconds: float) -> str:
     if minutes <= 1:
         return "under a minute"
     return f"{minutes:,} minutes"
+
+
+class ContactList(Protocol):
+    """A list of the Ometria account."""
+
+    @property
+    def type(self) -> str: ...
+
+
+def list_problem(found: ContactList | None, *, mapping: str, list_id: int, connection: str) -> str | None:
+    """Return why nobody can be added to a mapping's list, or None when all is well.
+
+    :param found: what Ometria says of the list; None when it has no such list.
+    :param connection: the Ometria connection's id.
+    """
+    if found is None:
+        return (
+            f"{mapping}.yaml names list {list_id}, and the Ometria account of connection `{connection}` has no such "
+            "list. `ometria-sync lists` shows those that it has."
+        )
+    if found.type.upper() == "DYNAMIC":
+        return (
+            f"{mapping}.yaml names list {list_id}, which is a dynamic segment: Ometria fills it by its own rules, and "
+            "nobody can be added. Choose a static list; `ometria-sync lists` shows the types."
+        )
+    return None

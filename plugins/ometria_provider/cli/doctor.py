@@ -1,0 +1,183 @@
+"""Look at everything that a run needs, and say what to do about each fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ometria_provider.cli.connect import antavo, ometria
+from ometria_provider.cli.folder import mapping_names
+from ometria_provider.cli.ledger import open_for_reading
+from ometria_provider.delivery.plan import list_problem
+from ometria_provider.exceptions import SyncError
+from ometria_provider.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from ometria_provider.hooks.antavo import AntavoHook
+    from ometria_provider.hooks.ometria import OmetriaHook
+    from ometria_provider.ledger.engine import Ledger
+    from ometria_provider.mapping.model import Mapping
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    :param words: what is so, and what to do when it is wrong.
+    """
+
+    state: Literal["ok", "warn", "fail"]
+    subject: str
+    words: str
+
+
+def examine() -> list[Check]:
+    """Look at everything."""
+    settings = read_settings()
+    mappings: list[Mapping] = []
+    checks = [*_mapping_files(settings, mappings), *_suites(settings, mappings)]
+    ledger, found = _ledger()
+    checks += [found, _staging(settings)]
+    checks += _connections(mappings)
+    if ledger:
+        checks += _orphans(ledger, settings, mappings)
+    return checks
+
+
+def _mapping_files(settings: Settings, mappings: list[Mapping]) -> Iterator[Check]:
+    """Check the mapping files, and add the good ones to `mappings`."""
+    from ometria_provider.mapping.files import check_folder
+
+    folder = settings.mappings_folder
+    if not folder.is_dir():
+        yield Check("fail", "mapping files", f"{folder} is no folder; see `[ometria] mappings_folder`.")
+        return
+    good, problems = check_folder(folder)
+    mappings += good
+    if problems:
+        broken = ", ".join(sorted({Path(problem.file).name for problem in problems}))
+        words = f"{len(problems)} errors in {broken}: `ometria-sync mappings check` shows them."
+        yield Check("fail", "mapping files", words)
+    elif not good:
+        yield Check("warn", "mapping files", f"there is none in {folder}.")
+    else:
+        yield Check("ok", "mapping files", f"{', '.join(mapping.name for mapping in good)} in {folder}")
+
+
+def _suites(settings: Settings, mappings: Sequence[Mapping]) -> Iterator[Check]:
+    from ometria_provider.validation.suites import load_suites, stray_suites
+
+    folder, faults = settings.expectations_folder, {}
+    for mapping in mappings:
+        try:
+            load_suites(folder, mapping.name, mapping.remotes)
+        except SyncError as error:
+            faults[str(error)] = mapping.name
+    for text in faults:
+        yield Check("fail", "expectation suites", text)
+    if mappings and not faults:
+        yield Check("ok", "expectation suites", str(folder))
+    if folder.is_dir() and (strays := stray_suites(folder, mapping_names(settings.mappings_folder))):
+        names = ", ".join(file.name for file in strays)
+        yield Check("warn", "expectation suites", f"no mapping reads {names}: name each like its mapping file.")
+
+
+def _ledger() -> tuple[Ledger | None, Check]:
+    try:
+        ledger = open_for_reading()
+    except SyncError as error:
+        return None, Check("fail", "ledger", str(error))
+    return ledger, Check("ok", "ledger", f"{ledger} is at version {ledger.version()}")
+
+
+def _staging(settings: Settings) -> Check:
+    """Write a small file where runs write theirs, and take it away again."""
+    from airflow.sdk import ObjectStoragePath
+
+    try:
+        folder = ObjectStoragePath(settings.staging_path)
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".doctor"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except Exception as error:  # noqa: BLE001 (any storage's client may raise anything)
+        words = f"{settings.staging_path} cannot be written: {error}. See `[ometria] staging_path`."
+        return Check("fail", "staging", words)
+    return Check("ok", "staging", f"{settings.staging_path} can be written")
+
+
+def _connections(mappings: Sequence[Mapping]) -> Iterator[Check]:
+    """Check every connection that a mapping names (the default ones when there is no mapping), and each list."""
+    from ometria_provider.hooks.antavo import AntavoHook
+    from ometria_provider.hooks.ometria import OmetriaHook
+
+    sources = {mapping.connections.antavo for mapping in mappings} or {AntavoHook.default_conn_name}
+    targets = {mapping.connections.ometria for mapping in mappings} or {OmetriaHook.default_conn_name}
+    hooks: list[AntavoHook | OmetriaHook] = []
+    answering = set()
+    for conn_id, make in [*((id_, antavo) for id_ in sorted(sources)), *((id_, ometria) for id_ in sorted(targets))]:
+        hook, check = _answers(conn_id, make)
+        yield check
+        hooks += [hook] if hook else []
+        if check.state == "ok":
+            answering.add(conn_id)
+    yield from _same_keys(hooks)
+    for mapping in mappings:
+        if mapping.connections.ometria in answering:
+            yield _list(mapping)
+
+
+def _answers(conn_id: str, make: Any) -> tuple[Any, Check]:
+    """Ask one system; its own words name the fault: keys, signature, clock, URL."""
+    subject = f"connection {conn_id}"
+    try:
+        hook = make(conn_id)
+        good, words = hook.test_connection()
+    except SyncError as error:
+        return None, Check("fail", subject, str(error))
+    return hook, Check("ok" if good else "fail", subject, words)
+
+
+def _same_keys(hooks: Sequence[AntavoHook | OmetriaHook]) -> Iterator[Check]:
+    """Warn when two connections hold one key: each would use the account's whole rate limit."""
+    for first, second in combinations(hooks, 2):
+        if type(first) is type(second) and _key(first) == _key(second):
+            words = (
+                "hold the same key: one connection stands for one account. Both would use its whole rate limit, and "
+                "each keeps its own record of what Ometria holds. Use one of them in all mappings."
+            )
+            yield Check("warn", f"connections {first.conn_id}, {second.conn_id}", words)
+
+
+def _key(hook: AntavoHook | OmetriaHook) -> str | None:
+    connection = hook.get_connection(hook.conn_id)
+    return (connection.login or connection.password or "").strip() or None
+
+
+def _list(mapping: Mapping) -> Check:
+    subject, target = f"list {mapping.list} of {mapping.name}", mapping.connections.ometria
+    try:
+        found = ometria(target).contact_list(mapping.list)
+    except SyncError as error:
+        return Check("fail", subject, str(error))
+    if problem := list_problem(found, mapping=mapping.name, list_id=mapping.list, connection=target):
+        return Check("fail", subject, problem)
+    return Check("ok", subject, f"{found.title!r}, {found.type}" if found else "")
+
+
+def _orphans(ledger: Ledger, settings: Settings, mappings: Sequence[Mapping]) -> Iterator[Check]:
+    """Warn about contacts that no mapping file looks after any more; files that are broken still count."""
+    from ometria_provider.ledger.history import accounts_in_use
+
+    owned = {(mapping.connections.ometria, mapping.collection) for mapping in mappings}
+    names = set(mapping_names(settings.mappings_folder)) - {mapping.name for mapping in mappings}
+    for (account, collection), name in accounts_in_use(ledger).items():
+        if (account, collection) not in owned and name not in names:
+            words = (
+                f"no mapping file owns it any more (it was {name}): its contacts stay in Ometria and on their list as "
+                "they are. Bring the file back to go on with them, or remove them in Ometria."
+            )
+            yield Check("warn", f"collection {collection} on {account}", words)

@@ -1,0 +1,152 @@
+"""Commands that ask the ledger alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ometria_provider.cli.output import Output, print_json, print_table, wrong
+from ometria_provider.exceptions import Misconfigured
+
+if TYPE_CHECKING:
+    from ometria_provider.ledger.engine import Ledger
+    from ometria_provider.ledger.history import RunRow
+
+#: The words that `ledger/history.py` has as well; importing it would cost `--help` an SQLAlchemy.
+State = Literal["running", "succeeded", "failed", "halted", "awaiting_approval"]
+Stage = Literal["mapping", "validation", "push", "ometria"]
+
+RunReference = Annotated[str, typer.Argument(metavar="RUN", help="A number of `history`, or MAPPING:latest.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")]
+
+app = typer.Typer(help="Look after the ledger itself.", no_args_is_help=True)
+
+
+def add_to(root: typer.Typer) -> None:
+    """Add this module's commands."""
+    for command in (history, show, rejections, trace):
+        root.command()(command)
+    root.add_typer(app, name="ledger")
+
+
+def open_for_reading() -> Ledger:
+    """Return the ledger, without making an empty one where there is none.
+
+    :raises Misconfigured: when there is no ledger yet, or it is of another version.
+    """
+    from ometria_provider.ledger.engine import open_ledger
+    from ometria_provider.settings import read_settings
+
+    ledger = open_ledger(read_settings().ledger_url)
+    file = ledger.engine.url.database
+    if ledger.dialect == "sqlite" and file and file != ":memory:" and not Path(file).exists():
+        raise Misconfigured(
+            f"There is no ledger at {ledger} yet: the first run makes one, or `ometria-sync ledger upgrade`. "
+            "Is AIRFLOW_HOME the one that your runs have?"
+        )
+    ledger.check_version()
+    return ledger
+
+
+def history(
+    mapping: Annotated[str | None, typer.Option(help="Only runs of this mapping.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only runs that ended so.")] = None,
+    limit: Limit = 20,
+    output: Output = "table",
+) -> None:
+    """List the latest runs, the newest first."""
+    from ometria_provider.ledger.history import list_runs
+
+    rows = list_runs(open_for_reading(), mapping=mapping, state=state, limit=limit)
+    if output == "json":
+        return print_json(rows)
+    head = ["run", "mapping", "state", "started", "took", "read", "unchanged", "filtered", "rejected", "accepted"]
+    return print_table([*head, "pending", "why"], [_history_row(row) for row in rows], empty="No such run so far.")
+
+
+def _history_row(run: RunRow) -> tuple[Any, ...]:
+    from ometria_provider.text import duration
+
+    took = duration((run.ended_at - run.started_at).total_seconds()) if run.ended_at else None
+    state = f"{run.state} (dry run)" if run.dry_run else run.state
+    counts = (run.read, run.unchanged, run.filtered, run.rejected, run.accepted, run.pending)
+    return (run.id, run.mapping, state, run.started_at, took, *counts, _cut(run.reason or ""))
+
+
+def _cut(text: str, width: int = 60) -> str:
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
+def show(run: RunReference, output: Output = "table") -> None:
+    """Show the report of one run: members, rejections, requests, times, and what to look at next."""
+    from ometria_provider.ledger.history import find_run
+    from ometria_provider.report import render, run_report
+
+    ledger = open_for_reading()
+    report = run_report(ledger, find_run(ledger, run))
+    if output == "json":
+        print_json(report)
+    else:
+        typer.echo(render(report))
+
+
+def rejections(
+    run: RunReference,
+    reason: Annotated[str | None, typer.Option(help="Only those with this text in field or reason.")] = None,
+    stage: Annotated[Stage | None, typer.Option(help="Only those of this stage.")] = None,
+    limit: Limit = 100,
+    output: Output = "table",
+) -> None:
+    """List the members that a run rejected: which stage, which field, why."""
+    from ometria_provider.ledger.history import find_run, list_rejections
+
+    ledger = open_for_reading()
+    rows = list_rejections(ledger, find_run(ledger, run), reason=reason, stage=stage, limit=limit + 1)
+    more, rows = len(rows) > limit, rows[:limit]
+    if output == "json":
+        print_json(rows)
+    else:
+        shown = [(row.contact_id, row.stage, row.field, row.reason) for row in rows]
+        print_table(["contact", "stage", "field", "reason"], shown, empty="This run rejected nobody of that kind.")
+    if more:
+        typer.echo(f"There are more than these {limit:,}; raise --limit to see them.", err=True)
+
+
+def trace(
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="The contact's id (Antavo's customer id).")],
+    output: Output = "table",
+) -> None:
+    """Say where one customer stands in every mapping, and why. Exit code 1: no mapping ever met it."""
+    from ometria_provider.cli.tracing import explain
+    from ometria_provider.ledger.trace import trace as look_up
+
+    found = look_up(open_for_reading(), customer)
+    if output == "json":
+        print_json({**_fields(found), "known": found.known})
+    else:
+        typer.echo(explain(found))
+    if not found.known:
+        wrong()
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+@app.callback()
+def _ledger() -> None:
+    """Look after the ledger itself."""
+
+
+@app.command()
+def upgrade() -> None:
+    """Make the ledger's tables, or bring them to this package's version."""
+    from ometria_provider.ledger.engine import open_ledger
+    from ometria_provider.ledger.engine import upgrade as migrate
+    from ometria_provider.settings import read_settings
+
+    url = read_settings().ledger_url
+    version = migrate(url)
+    typer.echo(f"The ledger {open_ledger(url)} is at version {version}.")

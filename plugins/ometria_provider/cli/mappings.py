@@ -1,0 +1,101 @@
+"""Commands about mapping files."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ometria_provider.cli.output import Misused, Output, print_json, print_table, wrong
+
+if TYPE_CHECKING:
+    from ometria_provider.mapping.files import Problem
+
+app = typer.Typer(help="Check mapping files, look up fields, preview records.", no_args_is_help=True)
+
+Mode = Literal["legacy", "v2"]
+
+
+@app.command()
+def check(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="Default: `[ometria] mappings_folder`.")
+    ] = None,
+    output: Output = "table",
+) -> None:
+    """Check all mapping files of a folder, offline. Exit code 1: there is an error in one."""
+    from ometria_provider.mapping.files import check_folder
+    from ometria_provider.settings import read_settings
+
+    if folder is not None and not folder.is_dir():
+        raise Misused(f"{folder} is no folder; name the folder that holds the mapping files.")
+    folder = folder or read_settings().mappings_folder
+    mappings, problems = check_folder(folder)
+    if output == "json":
+        print_json(
+            {"folder": str(folder), "mappings": [m.name for m in mappings], "problems": list(map(_data, problems))}
+        )
+    else:
+        for problem in problems:
+            typer.echo(problem.render() + "\n")
+        files = len(list(folder.glob("*.yaml")))
+        count = f"{len(problems)} {'error' if len(problems) == 1 else 'errors'}" if problems else "no errors"
+        typer.echo(f"{files} mapping {'file' if files == 1 else 'files'} in {folder}: {count}.")
+    if problems:
+        wrong()
+
+
+def _data(problem: Problem) -> dict[str, Any]:
+    names = ("line", "column", "message", "hint")
+    return {"file": str(problem.file), **{name: getattr(problem, name) for name in names}}
+
+
+@app.command()
+def fields(
+    mode: Annotated[Mode | None, typer.Option(help="Only what can be mapped in this mode.")] = None,
+    output: Output = "table",
+) -> None:
+    """List the loyalty fields and remote fields that a mapping can name, with type and meaning."""
+    from ometria_provider.mapping.fields import LOYALTY_FIELDS, REMOTE_FIELDS
+
+    loyalty = [one for one in LOYALTY_FIELDS if mode is None or mode in one.modes]
+    if output == "json":
+        return print_json({"loyalty": loyalty, "remote": REMOTE_FIELDS})
+    typer.echo("Loyalty fields (Antavo)")
+    rows = [(one.name, one.type, "both" if len(one.modes) > 1 else one.modes[0], one.meaning) for one in loyalty]
+    print_table(["field", "type", "mode", "meaning"], rows, empty="")
+    typer.echo("\nRemote fields (Ometria); any other name is a custom field ID")
+    return print_table(
+        ["field", "type", "meaning"], [(one.name, one.type, one.meaning) for one in REMOTE_FIELDS], empty=""
+    )
+
+
+@app.command()
+def preview(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The mapping file's name, without .yaml.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="So many of the newest members.")] = 5,
+    output: Output = "table",
+) -> None:
+    """Show real members: each value's way from loyalty field through the transforms to remote field.
+
+    The values are members' data: they go to this terminal, and nowhere else.
+    """
+    from ometria_provider.cli.connect import airflow, antavo
+    from ometria_provider.cli.folder import mapping_named
+
+    mapping = mapping_named(name)
+    with airflow():
+        customers = antavo(mapping.connections.antavo).sample(limit)
+        from ometria_provider.mapping.records import explain
+
+        today = datetime.now(UTC).date()
+        members = [(str(one.get("_id") or one.get("id")), explain(mapping, one, today=today)) for one in customers]
+    if output == "json":
+        return print_json([{"customer": id_, "fields": traces} for id_, traces in members])
+    if not members:
+        return typer.echo("Antavo has no customers.")
+    from ometria_provider.cli.previewing import member_text
+
+    return typer.echo("\n\n".join(member_text(id_, traces) for id_, traces in members))

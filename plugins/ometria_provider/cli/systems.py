@@ -1,0 +1,102 @@
+"""Commands that ask Antavo and Ometria."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ometria_provider.cli.output import Output, print_json, print_table, wrong
+
+if TYPE_CHECKING:
+    from ometria_provider.hooks.antavo import AntavoHook
+    from ometria_provider.mapping.model import Mapping
+
+
+def add_to(root: typer.Typer) -> None:
+    """Add this module's commands."""
+    for command in (plan, lists, doctor):
+        root.command()(command)
+
+
+def lists(
+    connection: Annotated[str, typer.Option(help="The Ometria connection.")] = "ometria_default",
+    output: Output = "table",
+) -> None:
+    """List the Ometria account's lists: a mapping's `list` is one of these ids."""
+    from ometria_provider.cli.connect import airflow, ometria
+
+    with airflow():
+        found = sorted(ometria(connection).lists(), key=lambda one: one.id)
+    if output == "json":
+        return print_json(found)
+    rows = [(str(one.id), one.title, one.size, one.type, one.status) for one in found]
+    return print_table(["id", "title", "size", "type", "status"], rows, empty="The account has no active lists.")
+
+
+def plan(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The mapping file's name, without .yaml.")],
+    output: Output = "table",
+) -> None:
+    """Say what a run of a mapping would read, and what it costs in requests and minutes; check its list."""
+    from ometria_provider.cli.connect import airflow, antavo, ometria
+    from ometria_provider.cli.folder import mapping_named
+    from ometria_provider.delivery.plan import list_problem, plan_sentence
+
+    mapping = mapping_named(name)
+    with airflow():
+        from ometria_provider.staging.store import CHUNK
+
+        target = ometria(mapping.connections.ometria)
+        problem = list_problem(
+            target.contact_list(mapping.list),
+            mapping=name,
+            list_id=mapping.list,
+            connection=mapping.connections.ometria,
+        )
+        source = antavo(mapping.connections.antavo)
+        members = _expected(source, mapping)
+        sentence = plan_sentence(
+            members=members,
+            slices=max(1, ceil((members or 0) / CHUNK)),
+            requests_per_minute=source.requests_per_minute,
+            push_requests_per_second=target.push_requests_per_second,
+        )
+    if output == "json":
+        print_json({"mapping": name, "members": members, "plan": sentence, "list": mapping.list, "problem": problem})
+    else:
+        typer.echo(sentence)
+    if problem:
+        typer.echo(problem, err=True)
+        wrong()
+
+
+def _expected(source: AntavoHook, mapping: Mapping) -> int | None:
+    """Return about how many members there are: Antavo's count of active ones, or what the last scan read."""
+    from ometria_provider.cli.connect import ready_ledger
+    from ometria_provider.exceptions import SyncError
+    from ometria_provider.ledger.history import last_read
+
+    try:
+        return source.count_active()
+    except SyncError as error:
+        typer.echo(f"Antavo does not say how many members there are: {error}", err=True)
+    if ledger := ready_ledger():
+        return last_read(ledger, account=mapping.connections.ometria, collection=mapping.collection)
+    return None
+
+
+def doctor(output: Output = "table") -> None:
+    """Check connections, lists, clocks, ledger, staging and files, and say what to do about each fault."""
+    from ometria_provider.cli.connect import airflow
+    from ometria_provider.cli.doctor import examine
+
+    with airflow():
+        checks = examine()
+    if output == "json":
+        print_json(checks)
+    else:
+        print_table(["", "", ""], [(check.state, check.subject, check.words) for check in checks], empty="")
+    if any(check.state == "fail" for check in checks):
+        wrong()

@@ -1,0 +1,261 @@
+"""The report of one run, as plain data; :func:`render` makes it a page of text.
+
+The DAG's last task logs it, `make run` and `ometria-sync show RUN` print it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ometria_provider.ledger import history, runs
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.history import BatchRow, RejectionGroup, RuleRow, RunRow
+from ometria_provider.ledger.runs import WHOLE_RUN, StepRow, total
+from ometria_provider.report_text import render
+
+#: The steps of a run, in their order.
+STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "report")
+
+#: Which API a step talks to. Plan asks both, and its few requests are counted with Antavo's.
+APIS = {"Antavo": ("plan", "extract"), "Ometria": ("push",)}
+
+
+@dataclass(frozen=True)
+class BookCounts:
+    """Where the members of a run ended.
+
+    :param new: rejected members that this run rejected itself; `remembered` ones were rejected before.
+    :param to_send: records that were ready to be sent.
+    :param already: records of `accepted` that an earlier attempt of this run had sent.
+    """
+
+    read: int
+    unchanged: int
+    filtered: int
+    rejected: int
+    new: int
+    remembered: int
+    to_send: int
+    sent: int
+    accepted: int
+    already: int
+    pending: int
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """One step, its slices together.
+
+    :param seconds: from the first start to the last end; None while it works.
+    """
+
+    step: str
+    state: str
+    slices: int
+    seconds: float | None
+    started_at: datetime
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class ApiUse:
+    """The requests that one API got.
+
+    :param rate: the account's limit, in requests a second; None when no step said.
+    :param share: how much of the limit was used while requests were made, 0 to 1.
+    """
+
+    api: str
+    requests: int
+    throttled: int
+    retried: int
+    rate: float | None
+    share: float | None
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a run would have done.
+
+    :param cleared: members who would lose a value, by remote field.
+    """
+
+    created: int
+    changed: int
+    unchanged: int
+    rejected: int
+    to_send: int
+    cleared: dict[str, int]
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Everything that the ledger knows of one run.
+
+    :param limits: a sentence for each limit or table rule that stopped the run.
+    :param remembered_from: the earlier run that shows why remembered members were rejected.
+    """
+
+    run: RunRow
+    books: BookCounts
+    steps: list[StepTime]
+    rejections: list[RejectionGroup]
+    rules: list[RuleRow]
+    apis: list[ApiUse]
+    dry_run: DryRun | None
+    limits: list[str]
+    doubtful: list[BatchRow]
+    remembered_from: int | None
+    next: list[str] = field(default_factory=list)
+
+
+def run_report(ledger: Ledger, run_id: int) -> RunReport:
+    """Return what the ledger knows of one run.
+
+    :raises UnknownRun: when it knows no such run.
+    """
+    run = history.run_row(ledger, run_id)
+    rows = runs.steps(ledger, run_id)
+    books = _books(run, rows, runs.count_rejections(ledger, run_id))
+    report = RunReport(
+        run=run,
+        books=books,
+        steps=step_times(rows),
+        rejections=history.rejection_groups(ledger, run_id),
+        rules=history.failed_rules(ledger, run_id),
+        apis=[use for api, steps in APIS.items() if (use := api_use(api, steps, rows))],
+        dry_run=_dry_run(books, rows) if run.dry_run else None,
+        limits=[sentence for row in rows for sentence in row.facts.get("breaches") or ()],
+        doubtful=history.doubtful_batches(ledger, run_id),
+        remembered_from=history.earlier_run_with_rejections(ledger, run) if books.remembered else None,
+    )
+    report.next.extend(next_steps(report))
+    return report
+
+
+def _books(run: RunRow, rows: list[StepRow], new: int) -> BookCounts:
+    """Return the run's books; those of a run that is not closed yet are what its steps counted so far."""
+    is_open = run.ended_at is None
+    remembered = total(rows, "map", "remembered")
+    return BookCounts(
+        read=total(rows, "extract", "read") if is_open else run.read,
+        unchanged=total(rows, "map", "unchanged") if is_open else run.unchanged,
+        filtered=total(rows, "map", "filtered") if is_open else run.filtered,
+        rejected=new + remembered if is_open else run.rejected,
+        new=new,
+        remembered=remembered,
+        to_send=max(total(rows, "map", "to_send") - total(rows, "validate", "rejected"), 0),
+        sent=run.sent,
+        accepted=total(rows, "push", "accepted") if is_open else run.accepted,
+        already=total(rows, "push", "already"),
+        pending=run.pending,
+    )
+
+
+def _dry_run(books: BookCounts, rows: list[StepRow]) -> DryRun:
+    cleared: Counter[str] = Counter()
+    for row in rows:
+        if row.step == "map":
+            cleared.update(row.facts.get("cleared") or {})
+    return DryRun(
+        created=total(rows, "map", "created"),
+        changed=total(rows, "map", "changed"),
+        unchanged=books.unchanged,
+        rejected=books.rejected,
+        to_send=books.to_send,
+        cleared=dict(cleared.most_common()),
+    )
+
+
+def step_times(rows: Sequence[StepRow]) -> list[StepTime]:
+    """Return the steps in their order, each with its slices merged."""
+    found = []
+    for step in sorted({row.step for row in rows}, key=lambda name: STEPS.index(name) if name in STEPS else 99):
+        own = [row for row in rows if row.step == step]
+        started = min(row.started_at for row in own)
+        ends = [row.ended_at for row in own if row.ended_at is not None]
+        seconds = (max(ends) - started).total_seconds() if len(ends) == len(own) else None
+        bad = [row for row in own if row.state != "done"]
+        worst = next((row for row in bad if row.state != "running"), bad[0] if bad else own[0])
+        slices = sum(row.slice != WHOLE_RUN for row in own)
+        found.append(StepTime(step, worst.state, slices, seconds, started, worst.reason))
+    return found
+
+
+def api_use(api: str, steps: Sequence[str], rows: Sequence[StepRow]) -> ApiUse | None:
+    """Return what one API was asked for by these steps, or None when they asked for nothing that they counted."""
+    own = [row for row in rows if row.step in steps and "requests" in row.facts]
+    if not own:
+        return None
+    counts = {name: sum(row.facts.get(name, 0) for row in own) for name in ("requests", "throttled", "retried")}
+    timed = [row for row in own if row.facts.get("rate") and row.facts.get("seconds")]
+    rate = next((float(row.facts["rate"]) for row in own if row.facts.get("rate")), None)
+    seconds = _covered(timed)
+    share = None
+    if rate and seconds:
+        share = min(sum(row.facts["requests"] for row in timed) / (seconds * rate), 1.0)
+    return ApiUse(api, **counts, rate=rate, share=share)
+
+
+def _covered(rows: Sequence[StepRow]) -> float:
+    """Return for how many seconds at least one of these steps made requests: slices may work side by side."""
+    spans = sorted(
+        (end - timedelta(seconds=float(row.facts["seconds"])), end)
+        for row in rows
+        if (end := row.ended_at or row.started_at + timedelta(seconds=float(row.facts["seconds"])))
+    )
+    covered, until = 0.0, None
+    for start, end in spans:
+        begin = start if until is None else max(start, until)
+        covered += max((end - begin).total_seconds(), 0.0)
+        until = end if until is None else max(until, end)
+    return covered
+
+
+def next_steps(report: RunReport) -> list[str]:
+    """Return what to look at next, each with the exact command or click."""
+    run, books = report.run, report.books
+    lines = []
+    if run.state == "running":
+        lines.append(f"ometria-sync show {run.id}: again later; the run is still working")
+    failed = [step for step in report.steps if step.state == "failed" and step.step != "report"]
+    if failed:
+        lines.append(f"Airflow, DAG {run.dag_id}, run {run.run_id}: the log of task `{failed[0].step}`")
+        lines.append("ometria-sync doctor: checks connections, lists, clocks, files and folders")
+        lines.append(
+            f"When it is mended, clear `{failed[0].step}` (and what follows it), or start a new run: nothing that was "
+            "acknowledged is sent again"
+        )
+    if run.state == "halted":
+        lines.append(
+            "Nothing was sent. When that is meant to go out, change the limit as said above and start a new run"
+        )
+    if books.new and report.rejections:
+        lines.append(f"ometria-sync rejections {run.id}: all that this run rejected")
+        if first := report.rejections[0].first_ids:
+            lines.append(f"ometria-sync trace {first[0]}: where one of them stands")
+    if report.remembered_from is not None:
+        lines.append(f"ometria-sync rejections {report.remembered_from}: why members were rejected before this run")
+    if books.pending and report.doubtful:
+        ids = ", ".join(str(batch.request_id) for batch in report.doubtful if batch.request_id)
+        lines.append(f"Ometria's error log, and its support with the request ids {ids or '(none given)'}")
+    if report.dry_run is not None and run.state == "succeeded":
+        lines.append("Start a run without `dry_run` to send this")
+    if not lines:
+        lines.append(f"ometria-sync history --mapping {run.mapping}: this run beside earlier ones")
+        lines.append("ometria-sync trace CUSTOMER: where one member stands")
+    return lines
+
+
+def as_data(report: RunReport) -> Any:
+    """Return the report as JSON-able data."""
+    import msgspec
+
+    return msgspec.to_builtins(report)
+
+
+__all__ = ["RunReport", "as_data", "render", "run_report"]

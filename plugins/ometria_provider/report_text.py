@@ -1,0 +1,190 @@
+"""A run's report as a page of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ometria_provider.text import duration, members, table
+
+if TYPE_CHECKING:
+    from ometria_provider.report import ApiUse, RunReport, StepTime
+
+
+def render(report: RunReport) -> str:
+    """Return the report as text, one section for each question that people ask."""
+    sections = (
+        _head(report),
+        _members(report),
+        _dry_run(report),
+        _rejections(report),
+        _rules(report),
+        _requests(report),
+        _steps(report),
+        _next(report),
+    )
+    return "\n\n".join(section for section in sections if section)
+
+
+_NOT_DONE = {
+    "running": "Still working; the numbers are those so far.",
+    "awaiting_approval": "Waiting for a person to approve it.",
+    "failed": "It failed, and nothing says why.",
+    "halted": "It was stopped, and nothing says why.",
+}
+
+
+def headline(report: RunReport) -> str:
+    """Say in one sentence what became of the run."""
+    run, books = report.run, report.books
+    if run.reason:
+        return run.reason
+    if run.state in _NOT_DONE:
+        return _NOT_DONE[run.state]
+    if report.dry_run is not None:
+        return f"A dry run: nothing was sent. {_would(report)}"
+    if not books.to_send:
+        return f"Nothing to send: {_why_nothing(report)}."
+    sent = f"{books.accepted:,} of {members(books.read)} delivered to Ometria"
+    return f"{sent}, {books.rejected:,} rejected." if books.rejected else f"{sent}, none rejected."
+
+
+def _why_nothing(report: RunReport) -> str:
+    books = report.books
+    parts = [
+        (books.unchanged, "unchanged"),
+        (books.filtered, "left out by the mapping's `where`"),
+        (books.remembered, "rejected before and the same as then"),
+        (books.new, "rejected"),
+    ]
+    there = [(count, what) for count, what in parts if count]
+    if len(there) == 1:
+        count, what = there[0]
+        return f"all {members(count)} are {what}" if count != 1 else f"the one member is {what}"
+    return f"of {members(books.read)} " + ", ".join(f"{count:,} are {what}" for count, what in there)
+
+
+def _would(report: RunReport) -> str:
+    dry = report.dry_run
+    if dry is None or not dry.to_send:
+        return f"There would be nothing to send: {_why_nothing(report)}."
+    return f"{members(dry.to_send).capitalize()} would be sent."
+
+
+def _head(report: RunReport) -> str:
+    run = report.run
+    took = f" after {duration((run.ended_at - run.started_at).total_seconds())}" if run.ended_at else ""
+    kind = "Dry run" if run.dry_run else "Run"
+    lines = [f"{kind} {run.id} of mapping {run.mapping}: {run.state.replace('_', ' ')}{took}", headline(report)]
+    lines += [f"Limit: {sentence}" for sentence in report.limits if sentence not in (run.reason or "")]
+    if run.plan:
+        lines.append(f"Plan: {run.plan}")
+    return "\n".join(lines)
+
+
+def _members(report: RunReport) -> str:
+    books = report.books
+    rejected = ""
+    if books.remembered:
+        rejected = f"{books.new:,} by this run, {books.remembered:,} by earlier ones and not due again"
+    sent = f"of {books.sent:,} sent (acknowledged by Ometria)" if books.sent else ""
+    pending = "not delivered for sure" if books.pending and not report.run.dry_run else ""
+    if books.pending and report.run.dry_run:
+        pending = "would be sent"
+    rows = [
+        ("read", books.read, ""),
+        ("unchanged", books.unchanged, "not sent again" if books.unchanged else ""),
+        ("filtered", books.filtered, "left out by the mapping's `where`" if books.filtered else ""),
+        ("rejected", books.rejected, rejected),
+        ("accepted", books.accepted, sent),
+        ("pending", books.pending, pending),
+    ]
+    return "Members\n" + table(("", "", ""), rows, indent="  ")
+
+
+def _dry_run(report: RunReport) -> str:
+    dry = report.dry_run
+    if dry is None:
+        return ""
+    rows = [
+        ("created", dry.created),
+        ("changed", dry.changed),
+        ("left alone", dry.unchanged),
+        ("rejected", dry.rejected),
+    ]
+    text = "What a real run would do\n" + table(("", ""), rows, indent="  ")
+    if dry.cleared:
+        text += "\n  would lose their value\n" + table(("", ""), list(dry.cleared.items()), indent="    ")
+    else:
+        text += "\n  nobody would lose a value"
+    return text
+
+
+def _rejections(report: RunReport) -> str:
+    if not report.rejections:
+        return ""
+    rows = [
+        (group.members, group.stage, group.field or "-", group.reason, ", ".join(group.first_ids))
+        for group in report.rejections
+    ]
+    return "Rejected by this run\n" + table(("members", "stage", "field", "reason", "such as"), rows, indent="  ")
+
+
+def _rules(report: RunReport) -> str:
+    if not report.rules:
+        return ""
+    rows = [
+        (rule.failed, rule.severity, rule.rule, rule.detail or "-", ", ".join(rule.first_ids)) for rule in report.rules
+    ]
+    return "Validation rules that found something\n" + table(
+        ("found", "severity", "rule", "detail", "such as"), rows, indent="  "
+    )
+
+
+def _requests(report: RunReport) -> str:
+    if not report.apis:
+        return ""
+    rows = [
+        (
+            use.api,
+            use.requests,
+            _limit(use),
+            "-" if use.share is None else f"{use.share:.0%}",
+            use.throttled,
+            use.retried,
+        )
+        for use in report.apis
+    ]
+    head = ("API", "requests", "rate limit", "share used", "throttled (429)", "repeated")
+    return "Requests\n" + table(head, rows, indent="  ")
+
+
+def _limit(use: ApiUse) -> str:
+    """Return the limit as the account states it: Antavo's by the minute, Ometria's by the second."""
+    if use.rate is None:
+        return "-"
+    return f"{use.rate * 60:,.10g} a minute" if use.api == "Antavo" else f"{use.rate:,.10g} a second"
+
+
+def _steps(report: RunReport) -> str:
+    if not report.steps:
+        return ""
+    rows = [
+        (
+            step.step,
+            step.state,
+            "-" if step.seconds is None else duration(step.seconds),
+            "" if step.slices <= 1 else f"{step.slices} slices",
+        )
+        for step in _shown(report)
+    ]
+    return "Time of each step\n" + table(("", "", "", ""), rows, indent="  ")
+
+
+def _shown(report: RunReport) -> Iterator[StepTime]:
+    """Leave out the report itself while it works: it cannot time itself."""
+    return (step for step in report.steps if step.step != "report" or step.state != "running")
+
+
+def _next(report: RunReport) -> str:
+    return "What to look at next\n" + "\n".join(f"  - {line}" for line in report.next)
