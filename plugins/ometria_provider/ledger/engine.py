@@ -67,6 +67,15 @@ class Ledger:
                 "Run `ometria-sync ledger upgrade` once, then clear the task."
             )
 
+    def ready(self) -> None:
+        """Make a ledger without any tables ready, and refuse one of another version.
+
+        :raises Misconfigured: as :meth:`check_version`.
+        """
+        if self.version() is None:
+            upgrade(self.engine.url.render_as_string(hide_password=False))
+        self.check_version()
+
     def __str__(self) -> str:
         return self.engine.url.render_as_string(hide_password=True)
 

@@ -14,37 +14,23 @@ import msgspec
 from ometria_provider.delivery.digests import encode_source, source_digest
 from ometria_provider.delivery.plan import plan_sentence
 from ometria_provider.exceptions import Misconfigured, SyncError
-from ometria_provider.hooks.antavo import AntavoHook
-from ometria_provider.hooks.ometria import OmetriaHook
 from ometria_provider.ledger import contacts, runs
-from ometria_provider.ledger.budget import RateBudget
-from ometria_provider.ledger.engine import Ledger, upgrade
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.operators.accounts import antavo_hook, ometria_hook
 from ometria_provider.operators.base import SyncOperator, Window, Work
 from ometria_provider.operators.params import run_params
 from ometria_provider.staging.store import CHUNK, RunStore
+from ometria_provider.staging.tables import source_table
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from ometria_provider.hooks.antavo import AntavoHook
+    from ometria_provider.hooks.ometria import OmetriaHook
     from ometria_provider.mapping.model import Mapping
 
 #: How long a run's staging is kept: it holds members' data, and a cleared task needs it.
 STAGING_KEEP = timedelta(days=3)
-
-
-def antavo_hook(ledger: Ledger, conn_id: str) -> AntavoHook:
-    """Return a hook that keeps to the account's shared rate budget."""
-    hook = AntavoHook(conn_id)
-    hook._limiter = RateBudget(ledger, conn_id, {"requests": hook.requests_per_minute / 60})
-    return hook
-
-
-def ometria_hook(ledger: Ledger, conn_id: str) -> OmetriaHook:
-    """Return a hook that keeps to the account's shared rate budgets."""
-    hook = OmetriaHook(conn_id)
-    rates = {"push": hook.push_requests_per_second, "data": hook.data_requests_per_second}
-    hook._limiter = RateBudget(ledger, conn_id, rates)
-    return hook
 
 
 class PlanOperator(SyncOperator):
@@ -57,9 +43,7 @@ class PlanOperator(SyncOperator):
 
     def open(self, ledger: Ledger, context: Context) -> runs.Run:
         """Open the run in the ledger, or continue it; a ledger without tables is made ready."""
-        if ledger.version() is None:
-            upgrade(ledger.engine.url.render_as_string(hide_password=False))
-        ledger.check_version()
+        ledger.ready()
         params = context.get("params") or {}
         return runs.open_run(
             ledger,
@@ -174,7 +158,9 @@ class ExtractOperator(SyncOperator):
                 rows = [projection.project(customer) for customer in customers]
                 # A customer whose contact id cannot be read is rejected by map, under Antavo's own id.
                 ids = [contact_id(row) or f"antavo:{one['_id']}" for row, one in zip(rows, customers, strict=True)]
-                work.files.write_chunk("extract", len(chunks), source_table(ids, rows, key))
+                sources = [encode_source(row) for row in rows]
+                digests = [source_digest(source, key) for source in sources]
+                work.files.write_chunk("extract", len(chunks), source_table(ids, sources, digests))
                 chunks.append({"rows": len(rows), "snapshot_at": snapshot_at.isoformat()})
                 facts["read"] += len(rows)
                 self.log.info("Read %s customers in %s requests", f"{facts['read']:,}", hook.usage.requests)
@@ -196,17 +182,3 @@ def in_chunks(pages: Iterator[list[dict[str, Any]]], size: int) -> Iterator[tupl
         asked_at = datetime.now(UTC)
     if chunk:
         yield chunk_at or asked_at, chunk
-
-
-def source_table(ids: list[str], rows: list[list[Any]], key: bytes) -> Any:
-    """Return a chunk as a table: contact id, the values as JSON, their digest."""
-    import pyarrow as pa
-
-    sources = [encode_source(row) for row in rows]
-    return pa.table(
-        {
-            "contact_id": pa.array(ids, pa.string()),
-            "source": pa.array(sources, pa.binary()),
-            "digest": pa.array([source_digest(source, key) for source in sources], pa.binary()),
-        }
-    )

@@ -9,33 +9,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 
 from ometria_provider.delivery.compare import Action, Comparison
 from ometria_provider.delivery.digests import digest, encode
 from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.operators.base import SyncOperator, Work
+from ometria_provider.staging.tables import mapped_table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from airflow.sdk import Context
 
     from ometria_provider.ledger.contacts import Known
     from ometria_provider.mapping.records import Mapped
-
-#: Columns of a mapped chunk: one row a member. `body` is null for members without a record; `touched` says that the
-#: ledger's row of a member who needs nothing sent is out of date all the same.
-SCHEMA = pa.schema(
-    [
-        ("contact_id", pa.string()),
-        ("action", pa.string()),
-        ("touched", pa.bool_()),
-        ("body", pa.binary()),
-        ("fingerprint", pa.binary()),
-        ("source_digest", pa.binary()),
-        ("filled", pa.binary()),
-        ("reason", pa.string()),
-    ]
-)
 
 
 class MapOperator(SyncOperator):
@@ -111,8 +97,7 @@ class _ChunkMapper:
             old is None or old.source_digest != source or old.state != _STATE_OF.get(action, old.state)
             for old, source, action in zip(before, digests, actions, strict=True)
         ]
-        columns = [ids, actions, touched, bodies, fingerprints, digests, filled, _reasons(mapped)]
-        return pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
+        return mapped_table(ids, actions, touched, bodies, fingerprints, digests, filled, _reasons(mapped))
 
     def _action(self, outcome: str, old: Known | None, source: bytes, fingerprint: bytes | None) -> Action:
         if outcome == "filtered":

@@ -2,155 +2,97 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
-from time import monotonic
+from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from ometria_provider.delivery.batches import Outgoing
-from ometria_provider.ledger import contacts, runs
-from ometria_provider.operators.antavo import ometria_hook
-from ometria_provider.operators.base import SyncOperator, Work
-from ometria_provider.operators.sender import Sender, Target, close_interrupted
+from ometria_provider.exceptions import Misconfigured
+from ometria_provider.ledger import runs
+from ometria_provider.operators.base import SyncOperator, Window, Work
+from ometria_provider.operators.slice_push import SlicePush
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: Actions of map that are remembered in the ledger though nothing is sent.
-_STATES = {"filtered": "filtered", "rejected": "rejected", "unchanged": "accepted"}
-
 
 class OmetriaPushOperator(SyncOperator):
-    """Push one slice's records, as the gate let them through."""
+    """Push contacts to Ometria: only those that differ from what Ometria acknowledged last, each batch checkpointed.
+
+    In anybody's own DAG, give it a file::
+
+        OmetriaPushOperator(task_id="push", records="s3://bucket/contacts.parquet", collection="shop", list_id=4821)
+
+    A contact sync's own DAG gives it a mapping and a slice instead. Clearing it is safe in both: what Ometria
+    acknowledged is not sent again.
+
+    :param records: (templated) URI of a Parquet or JSON Lines file, one contact a row: `id` (text, required), Ometria's
+        other fields by name, and custom fields in `properties`; empty values are left out.
+    :param collection: (templated) Ometria's `@collection`.
+    :param list_id: (templated) the Ometria list to put the contacts on; None: no list.
+    :param ometria_conn_id: connection of type `ometria`.
+    :param mapping: name of a mapping file, with `window`, in place of `records`.
+    :param window: (templated) the slice to push, as plan lists it.
+    :raises Retryable: when Ometria or the ledger stays out of reach; a retry goes on at the batch.
+    :raises Misconfigured: for wrong arguments, a wrong key or a file that cannot be read.
+    :raises Halted: when Ometria refuses every record alone, so that the fault is not in the records.
+    """
 
     step = "push"
+    template_fields: Sequence[str] = ("window", "records", "collection", "list_id")
+
+    def __init__(
+        self,
+        *,
+        records: str | None = None,
+        collection: str | None = None,
+        list_id: int | str | None = None,
+        ometria_conn_id: str = "ometria_default",
+        mapping: str | None = None,
+        window: Window | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(mapping=mapping or "", window=window, **kwargs)
+        self.records = records
+        self.collection = collection
+        self.list_id = list_id
+        self.ometria_conn_id = ometria_conn_id
+
+    def execute(self, context: Context) -> Any:
+        """Push a slice, or a file as a run of its own; return the run's books for a file."""
+        if self.mapping:
+            return super().execute(context)
+        if not (self.records and self.collection):
+            raise Misconfigured(f"Task {self.task_id}: give `records` and `collection` (or a mapping and its slice).")
+        from ometria_provider.operators.contact_file import ContactFile, push_file
+
+        file = ContactFile(
+            uri=self.records,
+            collection=self.collection,
+            list_id=None if self.list_id in (None, "") else int(self.list_id),
+            account=self.ometria_conn_id,
+        )
+        # A task of its own is a run of its own: two pushes of one DAG keep their books apart.
+        return push_file(file, dag_id=f"{self.dag_id}.{self.task_id}", run_id=str(context["run_id"]))
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Send what is to be sent and was not acknowledged yet; keep the states of those who need nothing sent."""
-        chunks = work.files.read_manifest("validate") and work.files.read_manifest("map")["chunks"]
+        work.files.read_manifest("validate")
+        chunks = work.files.read_manifest("map")["chunks"]
         if work.run.dry_run:
             self.log.info("A dry run: nothing is sent")
             return
+        mapped = {index: chunk for index, chunk in enumerate(chunks) if chunk["mapped"]}
+        if not mapped:
+            self.log.info("Nothing differs: nothing is sent")
+            return
+        newer = self._newer_run(work)
+        push = SlicePush(work, facts, stale=newer is not None)
+        with push.measured():
+            for index, chunk in mapped.items():
+                push.chunk(index, datetime.fromisoformat(chunk["snapshot_at"]))
+
+    def _newer_run(self, work: Work) -> int | None:
         newer = runs.superseded_by(work.ledger, work.run, account=work.account, collection=work.collection)
         if newer is not None:
-            self.log.info(
-                "Run %s has compared these members since: what this run holds is older, nothing is sent", newer
-            )
-        push = _SlicePush(work, facts)
-        with push.measured():
-            for index, chunk in enumerate(chunks):
-                if chunk["mapped"]:
-                    push.chunk(index, datetime.fromisoformat(chunk["snapshot_at"]), stale=newer is not None)
-
-
-class _SlicePush:
-    """The push of one slice, chunk by chunk."""
-
-    def __init__(self, work: Work, facts: dict[str, Any]) -> None:
-        self.work, self.facts = work, facts
-        self.hook = ometria_hook(work.ledger, work.account)
-        self.target = Target(work.account, work.collection, work.run.id, work.slice)
-        self.sender = Sender(work.ledger, self.hook, self.target)
-        self.refused = {
-            int(chunk): dict(rows) for chunk, rows in work.files.read_manifest("validate")["refused"].items()
-        }
-        self.counts: Counter[str] = Counter()
-
-    @contextmanager
-    def measured(self) -> Iterator[None]:
-        """Keep the push's counts in the ledger, whether it ends well or not."""
-        close_interrupted(self.work.ledger, self.target)
-        started = monotonic()
-        try:
-            yield
-        finally:
-            doubtful = runs.count_records(self.work.ledger, self.work.run.id, "doubtful", slice_=self.target.slice)
-            delivered = self.counts["already"] + self.sender.tally.acknowledged
-            self.facts.update(
-                accepted=delivered - doubtful,
-                already=self.counts["already"],
-                superseded=self.counts["superseded"],
-                rejected=self.sender.tally.rejected,
-                doubtful=doubtful,
-                rate=self.hook.push_requests_per_second,
-                seconds=round(monotonic() - started, 3),
-                **asdict(self.hook.usage),
-            )
-
-    def chunk(self, index: int, snapshot_at: datetime, *, stale: bool) -> None:
-        """Push one chunk."""
-        table = self.work.files.read_chunk("map", index)
-        refused = self.refused.get(index, {})
-        if not stale:
-            self._keep_states(table, refused)
-        self.sender.send(self._outgoing(table, refused, snapshot_at, stale=stale), snapshot_at)
-
-    def _outgoing(
-        self, table: pa.Table, refused: dict[int, str], snapshot_at: datetime, *, stale: bool
-    ) -> Iterator[Outgoing]:
-        """Yield the records to send, leaving out what was acknowledged or refused before this task was cleared."""
-        sends = [
-            row for row, action in enumerate(table["action"].to_pylist()) if action == "send" and row not in refused
-        ]
-        part = table.take(sends).select(["contact_id", "body", "fingerprint", "source_digest", "filled"])
-        work = self.work
-        known = contacts.known_contacts(work.ledger, work.account, work.collection, part["contact_id"].to_pylist())
-        for values in zip(*(column.to_pylist() for column in part.columns), strict=True):
-            record = Outgoing(*values)
-            done = _done(known.get(record.contact_id), record, snapshot_at, work.run.id) or (
-                "superseded" if stale else None
-            )
-            if done is None:
-                yield record
-            else:
-                self.counts[done] += 1
-
-    def _keep_states(self, table: pa.Table, refused: dict[int, str]) -> None:
-        """Write what became of members who are not sent: only now, behind the gate, does a rejection count as old."""
-        now, work = datetime.now(UTC), self.work
-        columns = ("contact_id", "action", "touched", "source_digest", "reason")
-        rows = []
-        for row, (id_, action, touched, digest, reason) in enumerate(
-            zip(*(table[name].to_pylist() for name in columns), strict=True)
-        ):
-            why = refused.get(row)
-            state = "rejected" if why else _STATES.get(action)
-            if state and (touched or why) and id_:
-                rows.append(
-                    {
-                        "account": work.account,
-                        "collection": work.collection,
-                        "contact_id": id_,
-                        "state": state,
-                        "reason": why or (None if action == "unchanged" else reason),
-                        "source_digest": digest,
-                        "snapshot_at": None,
-                        "sync_run_id": work.run.id,
-                        "changed_at": now,
-                    }
-                )
-        if rows:
-            with work.ledger.write() as connection:
-                contacts.write_states(work.ledger, connection, rows, ("state", "reason", "source_digest"))
-
-
-def _done(known: contacts.Known | None, record: Outgoing, snapshot_at: datetime, run_id: int) -> str | None:
-    """Return why a record need not be sent: an earlier attempt of this run dealt with it, or it is out of date."""
-    if known is None:
-        return None
-    own = known.sync_run_id == run_id
-    if own and known.fingerprint == record.fingerprint and known.state in {"pending", "accepted"}:
-        return "already"
-    if own and known.state == "rejected" and known.source_digest == record.source_digest:
-        return "refused"
-    if known.snapshot_at is not None and known.snapshot_at > snapshot_at:
-        return "superseded"
-    return None
-
-
-__all__: Sequence[str] = ("OmetriaPushOperator",)
+            self.log.info("Run %s has compared these members since: what this run holds is older, not sent", newer)
+        return newer

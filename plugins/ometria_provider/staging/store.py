@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ometria_provider.exceptions import Misconfigured, Retryable
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from airflow.sdk import ObjectStoragePath
 
 #: Members in one chunk: what bounds a task's memory.
@@ -32,13 +31,15 @@ class SliceStore:
     """
 
     def __init__(self, folder: ObjectStoragePath) -> None:
-        self._folder = folder
+        self._folder: Any = folder  # Airflow's `open` is untyped
 
     def write_chunk(self, step: str, index: int, table: pa.Table) -> None:
         """Write one chunk of a step.
 
         :raises Retryable: when the storage refuses (disk full, no access, out of reach).
         """
+        import pyarrow.parquet as pq
+
         with self._storage("write"):
             self._folder.mkdir(parents=True, exist_ok=True)
             with (self._folder / f"{step}-{index:04}.parquet").open("wb") as file:
@@ -49,6 +50,8 @@ class SliceStore:
 
         :raises Misconfigured: when it is gone.
         """
+        import pyarrow.parquet as pq
+
         path = self._folder / f"{step}-{index:04}.parquet"
         with self._storage("read"):
             if not path.exists():

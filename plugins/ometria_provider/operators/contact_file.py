@@ -1,0 +1,186 @@
+"""Push a file of contacts that somebody else made."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ometria_provider.delivery.batches import Outgoing
+from ometria_provider.delivery.books import Books, verdict
+from ometria_provider.delivery.compare import Comparison
+from ometria_provider.delivery.digests import digest, encode
+from ometria_provider.exceptions import Fatal, Misconfigured, Retryable
+from ometria_provider.ledger import contacts, findings, runs
+from ometria_provider.ledger.engine import Ledger, open_ledger
+from ometria_provider.operators.sender import Target
+from ometria_provider.operators.slice_push import Push
+from ometria_provider.settings import read_settings
+from ometria_provider.staging.store import CHUNK
+
+log = logging.getLogger(__name__)
+
+#: Bytes of the largest record that Ometria takes (contract/ometria.md, `POST /push`).
+RECORD_LIMIT = 61_440
+
+#: The slice number of a file's only slice.
+ONLY = 0
+
+
+class NothingArrived(Fatal):
+    """The push is red: its books say why."""
+
+
+@dataclass(frozen=True)
+class ContactFile:
+    """A file of contacts and where they go.
+
+    :param account: the Ometria connection.
+    """
+
+    uri: str
+    collection: str
+    list_id: int | None
+    account: str
+
+
+def push_file(file: ContactFile, *, dag_id: str, run_id: str) -> dict[str, int]:
+    """Push a file as a run of its own and return its books.
+
+    :raises NothingArrived: when records stay pending, or all that were to be sent were rejected.
+    """
+    ledger = open_ledger(read_settings().ledger_url)
+    ledger.ready()
+    run = runs.open_run(ledger, dag_id=dag_id, run_id=run_id, mapping=file.collection, dry_run=False)
+    runs.keep_plan(ledger, run, account=file.account, collection=file.collection, plan=f"Push {file.uri}.")
+    counts: Counter[str] = Counter()
+    try:
+        with runs.working(ledger, run, "push", ONLY) as step:
+            runs.drop_rejections(ledger, run, ONLY, "mapping")
+            push = Push(ledger, Target(file.account, file.collection, run.id, ONLY), step.facts)
+            with push.measured():
+                for rows in read_rows(file.uri):
+                    snapshot_at = datetime.now(UTC)
+                    push.send(_compare(ledger, run, file, rows, counts), snapshot_at)
+        contacts.settle(ledger, file.account, file.collection)
+    except BaseException as error:
+        books = _books(ledger, run, counts)
+        runs.close_run(ledger, run.id, state="failed", reason=type(error).__name__, counts=books.columns())
+        raise
+    books = _books(ledger, run, counts)
+    reason = verdict(books, dry_run=False, failures=[], breaches=[])
+    runs.close_run(ledger, run.id, state="failed" if reason else "succeeded", reason=reason, counts=books.columns())
+    log.info("%s", ", ".join(f"{name} {count:,}" for name, count in asdict(books).items()))
+    if reason:
+        raise NothingArrived(f"{reason} `ometria-sync show {run.id}` says more.")
+    return books.columns()
+
+
+def _books(ledger: Ledger, run: runs.Run, counts: Counter[str]) -> Books:
+    new = runs.count_rejections(ledger, run.id)
+    accepted = runs.count_records(ledger, run.id, "acknowledged")
+    settled = counts["unchanged"] + new + counts["remembered"] + accepted
+    return Books(
+        read=counts["read"],
+        unchanged=counts["unchanged"],
+        filtered=0,
+        rejected=new + counts["remembered"],
+        new=new,
+        to_send=counts["send"],
+        sent=runs.count_records(ledger, run.id, "acknowledged", "doubtful"),
+        accepted=accepted,
+        pending=counts["read"] - settled,
+    )
+
+
+def _compare(
+    ledger: Ledger, run: runs.Run, file: ContactFile, rows: list[dict[str, Any]], counts: Counter[str]
+) -> list[Outgoing]:
+    """Return the contacts that differ from what Ometria acknowledged last; reject those that cannot be sent."""
+    rules = Comparison(run_id=run.id, retry_rejected=None, now=run.started_at)
+    known = contacts.known_contacts(ledger, file.account, file.collection, [str(row.get("id")) for row in rows])
+    going: list[Outgoing] = []
+    refused: list[tuple[str, str | None, str]] = []
+    for position, row in enumerate(rows, start=counts["read"] + 1):
+        id_ = row.get("id")
+        if not isinstance(id_, str) or not id_:
+            refused.append((f"row {position}", "id", "is not a text: a contact needs an id"))
+            continue
+        body = encode(_record(row, file))
+        if len(body) > RECORD_LIMIT:
+            refused.append((id_, None, f"the record is larger than {RECORD_LIMIT} bytes"))
+            continue
+        mark = digest(body)
+        action = rules.by_record(known.get(id_), mark, mark)
+        counts[action] += 1
+        if action == "send":
+            going.append(Outgoing(id_, body, mark, mark, None))
+    counts["read"] += len(rows)
+    findings.reject(ledger, run, ONLY, "mapping", refused)
+    return going
+
+
+def _record(row: dict[str, Any], file: ContactFile) -> dict[str, Any]:
+    directives = {"@type": "contact", "@collection": file.collection, "@merge": True}
+    lists = {} if file.list_id is None else {"@add_to_lists": [file.list_id]}
+    return {**_without_empty(row), **directives, **lists}
+
+
+def _without_empty(row: dict[str, Any]) -> dict[str, Any]:
+    """Leave out null, NaN and empty objects, on every level: null would clear a field."""
+    kept: dict[str, Any] = {}
+    for name, given in row.items():
+        value = _without_empty(given) if isinstance(given, dict) else given
+        if value is None or value == {} or (isinstance(value, float) and not math.isfinite(value)):
+            continue
+        # Ometria wants times with an offset; a Parquet file often has none and means UTC.
+        kept[name] = value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+    return kept
+
+
+def read_rows(uri: str) -> Iterator[list[dict[str, Any]]]:
+    """Yield a file's contacts in chunks of at most 50,000.
+
+    :param uri: a path or URI that Airflow's object storage knows; `.parquet`, or JSON Lines with any other ending.
+    :raises Misconfigured: when it is not there or cannot be read as what its name says.
+    """
+    from airflow.sdk import ObjectStoragePath
+
+    path: Any = ObjectStoragePath(uri)  # its `open` is untyped
+    try:
+        with path.open("rb") as file:
+            yield from (_parquet(file) if uri.endswith(".parquet") else _json_lines(file))
+    except FileNotFoundError as error:
+        raise Misconfigured(f"There is no file {uri}.") from error
+    except (ValueError, TypeError) as error:
+        raise Misconfigured(
+            f"{uri} cannot be read as {'Parquet' if uri.endswith('.parquet') else 'JSON Lines'}."
+        ) from error
+    except OSError as error:
+        raise Retryable(f"{uri} cannot be read: {error.strerror or type(error).__name__}.") from error
+
+
+def _parquet(file: Any) -> Iterator[list[dict[str, Any]]]:
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(file).iter_batches(batch_size=CHUNK):
+        yield batch.to_pylist()
+
+
+def _json_lines(file: Any) -> Iterator[list[dict[str, Any]]]:
+    rows: list[dict[str, Any]] = []
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    for line in file:
+        if line.strip():
+            rows.append(decode(line))
+        if len(rows) == CHUNK:
+            yield rows
+            rows = []
+    if rows:
+        yield rows

@@ -1,0 +1,140 @@
+"""The push of one slice of a contact sync."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ometria_provider.delivery.batches import Outgoing
+from ometria_provider.ledger import contacts, runs
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.operators.accounts import ometria_hook
+from ometria_provider.operators.base import Work
+from ometria_provider.operators.sender import Sender, Target, close_interrupted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Actions of map that are remembered in the ledger though nothing is sent.
+_STATES = {"filtered": "filtered", "rejected": "rejected", "unchanged": "accepted"}
+
+
+class Push:
+    """A push to one collection, measured and with its counts kept.
+
+    :param facts: the step's facts in the ledger; the counts go there.
+    """
+
+    def __init__(self, ledger: Ledger, target: Target, facts: dict[str, Any]) -> None:
+        self.ledger, self.target, self.facts = ledger, target, facts
+        self.hook = ometria_hook(ledger, target.account)
+        self.sender = Sender(ledger, self.hook, target)
+        self.counts: Counter[str] = Counter()
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Keep the push's counts in the ledger, whether it ends well or not."""
+        close_interrupted(self.ledger, self.target)
+        started = monotonic()
+        try:
+            yield
+        finally:
+            doubtful = runs.count_records(self.ledger, self.target.run_id, "doubtful", slice_=self.target.slice)
+            self.facts.update(
+                accepted=self.counts["already"] + self.sender.tally.acknowledged - doubtful,
+                already=self.counts["already"],
+                superseded=self.counts["superseded"],
+                rejected=self.sender.tally.rejected,
+                doubtful=doubtful,
+                rate=self.hook.push_requests_per_second,
+                seconds=round(monotonic() - started, 3),
+                **asdict(self.hook.usage),
+            )
+
+    def send(self, records: list[Outgoing], snapshot_at: datetime, *, stale: bool = False) -> None:
+        """Send records, leaving out what was acknowledged or refused before this task was cleared.
+
+        :param stale: a newer run has compared these members: nothing more of this one is sent.
+        """
+        ids = [record.contact_id for record in records]
+        known = contacts.known_contacts(self.ledger, self.target.account, self.target.collection, ids)
+        going = []
+        for record in records:
+            done = _done(known.get(record.contact_id), record, snapshot_at, self.target.run_id)
+            if done or stale:
+                self.counts[done or "superseded"] += 1
+            else:
+                going.append(record)
+        self.sender.send(going, snapshot_at)
+
+
+class SlicePush(Push):
+    """The push of one slice, chunk by chunk.
+
+    :param stale: a newer run has compared the same members.
+    """
+
+    def __init__(self, work: Work, facts: dict[str, Any], *, stale: bool) -> None:
+        super().__init__(work.ledger, Target(work.account, work.collection, work.run.id, work.slice), facts)
+        self.work, self.stale = work, stale
+        refused = work.files.read_manifest("validate")["refused"]
+        self.refused: dict[int, dict[int, str]] = {int(chunk): dict(rows) for chunk, rows in refused.items()}
+
+    def chunk(self, index: int, snapshot_at: datetime) -> None:
+        """Push one chunk."""
+        table = self.work.files.read_chunk("map", index)
+        refused = self.refused.get(index, {})
+        if not self.stale:
+            self._keep_states(table, refused)
+        actions = table["action"].to_pylist()
+        sends = [row for row, action in enumerate(actions) if action == "send" and row not in refused]
+        part = table.take(sends).select(["contact_id", "body", "fingerprint", "source_digest", "filled"])
+        columns = (column.to_pylist() for column in part.columns)
+        self.send([Outgoing(*values) for values in zip(*columns, strict=True)], snapshot_at, stale=self.stale)
+
+    def _keep_states(self, table: pa.Table, refused: dict[int, str]) -> None:
+        """Write what became of members who are not sent: only now, behind the gate, does a rejection count as old."""
+        now, work = datetime.now(UTC), self.work
+        columns = ("contact_id", "action", "touched", "source_digest", "reason")
+        rows = []
+        for row, (id_, action, touched, digest, reason) in enumerate(
+            zip(*(table[name].to_pylist() for name in columns), strict=True)
+        ):
+            why = refused.get(row)
+            state = "rejected" if why else _STATES.get(action)
+            if state and (touched or why):
+                rows.append(
+                    {
+                        "account": work.account,
+                        "collection": work.collection,
+                        "contact_id": id_,
+                        "state": state,
+                        "reason": why or (None if action == "unchanged" else reason),
+                        "source_digest": digest,
+                        "snapshot_at": None,
+                        "sync_run_id": work.run.id,
+                        "changed_at": now,
+                    }
+                )
+        if rows:
+            with work.ledger.write() as connection:
+                contacts.write_states(work.ledger, connection, rows, ("state", "reason", "source_digest"))
+
+
+def _done(known: contacts.Known | None, record: Outgoing, snapshot_at: datetime, run_id: int) -> str | None:
+    """Return why a record need not be sent: an earlier attempt of this run dealt with it, or it is out of date."""
+    if known is None:
+        return None
+    own = known.sync_run_id == run_id
+    if own and known.fingerprint == record.fingerprint and known.state in {"pending", "accepted"}:
+        return "already"
+    if own and known.state == "rejected" and known.source_digest == record.source_digest:
+        return "refused"
+    if known.snapshot_at is not None and known.snapshot_at > snapshot_at:
+        return "superseded"
+    return None

@@ -1,0 +1,57 @@
+"""The two tables that are staged: what was read of a chunk's customers, and what map made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def source_table(contact_ids: Sequence[str], sources: Sequence[bytes], digests: Sequence[bytes]) -> pa.Table:
+    """Return what was read: one row a customer.
+
+    :param sources: the values that the mapping reads, as JSON.
+    :param digests: their digests.
+    """
+    import pyarrow as pa
+
+    schema = pa.schema([("contact_id", pa.string()), ("source", pa.binary()), ("digest", pa.binary())])
+    return pa.table([contact_ids, sources, digests], schema=schema)
+
+
+def mapped_table(
+    contact_ids: Sequence[str],
+    actions: Sequence[str],
+    touched: Sequence[bool],
+    bodies: Sequence[bytes | None],
+    fingerprints: Sequence[bytes | None],
+    source_digests: Sequence[bytes],
+    filled: Sequence[bytes],
+    reasons: Sequence[str | None],
+) -> pa.Table:
+    """Return what map made: one row a customer.
+
+    :param actions: what is to be done (`delivery.compare.Action`).
+    :param touched: the ledger's row of a member who needs nothing sent is out of date all the same.
+    :param bodies: the record as JSON, None for a member without one.
+    :param filled: bitmaps of the remote fields that the records fill.
+    :param reasons: why a member has no record.
+    """
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            ("contact_id", pa.string()),
+            ("action", pa.string()),
+            ("touched", pa.bool_()),
+            ("body", pa.binary()),
+            ("fingerprint", pa.binary()),
+            ("source_digest", pa.binary()),
+            ("filled", pa.binary()),
+            ("reason", pa.string()),
+        ]
+    )
+    columns = [contact_ids, actions, touched, bodies, fingerprints, source_digests, filled, reasons]
+    return pa.table(columns, schema=schema)
