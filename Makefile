@@ -33,7 +33,7 @@ format: install-dev ## Bring the code into shape
 
 mypy: install-dev ## Check types
 	$(VENV)/mypy -p ometria_provider
-	MYPYPATH=scripts:plugins $(VENV)/mypy -p launcher scripts/local.py
+	MYPYPATH=scripts:plugins $(VENV)/mypy -p launcher
 
 unit: install-dev ## Run the tests: PYTEST='-k name' chooses some
 	$(VENV)/pytest $(PYTEST)

@@ -1,0 +1,127 @@
+"""Airflow's own database: brought up to date when needed, and looked at (never written) without importing Airflow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from sqlalchemy import Connection, bindparam, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from launcher.environment import Config
+from launcher.errors import Broken
+from launcher.home import Home
+
+#: What the ids of this package's DAGs begin with.
+DAG_PREFIX = "contact_sync__"
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What matters of Airflow's database before anything is started.
+
+    :param revision: its migration; None: no tables yet.
+    :param unfinished: DAG ids of our runs that are not over. Nobody works on them when no launcher holds the home.
+    :param connections: host by id of the connections that somebody stored in the UI.
+    """
+
+    revision: str | None
+    unfinished: frozenset[str]
+    connections: Mapping[str, str | None]
+
+
+NOTHING = Glance(None, frozenset(), {})
+
+
+def glance(home: Home, config: Config) -> Glance:
+    """Look at Airflow's database."""
+    url = _url(home, config)
+    if url is None:
+        return NOTHING
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return Glance(
+                revision=_one(connection, "SELECT version_num FROM alembic_version"),
+                unfinished=_unfinished(connection),
+                connections=dict(connection.execute(text("SELECT conn_id, host FROM connection")).tuples().all()),
+            )
+    except SQLAlchemyError:
+        return NOTHING  # no database or no tables: migrating says what is wrong with it
+    finally:
+        engine.dispose()
+
+
+def _url(home: Home, config: Config) -> str | None:
+    url = config.get("database", "sql_alchemy_conn")
+    if url is None or "airflow.db" in url:
+        file = home.path / "airflow.db"
+        if url in (None, f"sqlite:///{file}"):
+            return f"sqlite:///{file}" if file.is_file() else None
+    return url
+
+
+def _one(connection: Connection, statement: str) -> str | None:
+    value: str | None = connection.execute(text(statement)).scalar()
+    return value
+
+
+def _unfinished(connection: Connection) -> frozenset[str]:
+    statement = text("SELECT DISTINCT dag_id FROM dag_run WHERE state IN :states AND dag_id LIKE :ours")
+    statement = statement.bindparams(bindparam("states", expanding=True))
+    rows = connection.execute(statement, {"states": ["queued", "running"], "ours": f"{DAG_PREFIX}%"})
+    return frozenset(rows.scalars())
+
+
+def is_current(home: Home, seen: Glance) -> bool:
+    """Say whether the database is as this Airflow's last migration left it."""
+    try:
+        known = json.loads(_note(home).read_text())
+    except (OSError, ValueError):
+        return False
+    return bool(seen.revision) and known == [version("apache-airflow-core"), seen.revision]
+
+
+def migrate(home: Home, environment: Mapping[str, str], cwd: Path) -> None:
+    """Bring Airflow's database up to date.
+
+    :raises Broken: with what Airflow said.
+    """
+    _airflow(["-m", "airflow", "db", "migrate"], home, environment, cwd, "db-migrate")
+    seen = glance(home, Config.read(environment, home))
+    _note(home).write_text(json.dumps([version("apache-airflow-core"), seen.revision]))
+
+
+def abandon(dag_ids: Iterable[str], home: Home, environment: Mapping[str, str], cwd: Path) -> None:
+    """Close the DAG runs of a launcher that was killed: one active run is all a DAG may have.
+
+    What they sent is in the ledger; the next run goes on from there.
+    """
+    script = Path(__file__).with_name("abandoned.py")
+    _airflow([str(script), *sorted(dag_ids)], home, environment, cwd, "abandoned")
+
+
+def _note(home: Home) -> Path:
+    return home.path / "launcher-migrated.json"
+
+
+def _airflow(arguments: list[str], home: Home, environment: Mapping[str, str], cwd: Path, name: str) -> None:
+    log = home.log_file(name)
+    with log.open("wb") as output:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            env=dict(environment),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=False,
+        )
+    if done.returncode:
+        last = "\n".join(log.read_text(errors="replace").strip().splitlines()[-15:])
+        raise Broken(f"Airflow's database in {home.path} could not be prepared ({log}):\n{last}")

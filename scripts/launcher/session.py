@@ -1,0 +1,129 @@
+"""A prepared home with its parts running: what `run` and `up` have in common."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ometria_provider.exceptions import SyncError
+from ometria_provider.ledger.engine import HEAD, open_ledger, upgrade
+from ometria_provider.settings import read_settings
+
+from launcher import metadata, processes
+from launcher.accounts import Pair, given_connections, stand_ins, variable
+from launcher.environment import HOST, Config, base_environment, choose_port, server_environment
+from launcher.errors import Broken
+from launcher.home import Home
+from launcher.services import Services
+
+#: The port that people expect Airflow's UI on.
+UI_PORT = 8080
+
+
+@dataclass(frozen=True)
+class Session:
+    """Parts that were started.
+
+    :param url: root of the API server, which may not answer yet.
+    :param made_up: connection ids that the sandbox stands in for.
+    """
+
+    home: Home
+    url: str
+    made_up: frozenset[str]
+
+
+def start(command: str, pairs: Iterable[Pair], home: Home, checkout: Path, services: Services) -> Session:
+    """Prepare a home that is held by this launcher, and start the parts of Airflow and the sandbox in it.
+
+    :param command: ``run`` or ``up``.
+    :param pairs: connection ids that are going to be used together.
+    :raises Refused: when the sandbox would meet a real account.
+    """
+    given = dict(os.environ)
+    if left := processes.end(home.path, patience=3):
+        say(f"Ended {left} processes that an earlier launcher left behind.")
+    base = base_environment(given, home, checkout)
+    os.environ.update(base)  # for the ledger and the mappings, which are read in this process
+    config = Config.read(base, home)
+    seen = metadata.glance(home, config)
+    made_up = _made_up(list(pairs), config, seen.connections)
+    port = choose_port(given, preferred=UI_PORT if command == "up" else None)
+
+    environment = server_environment(given, base, port=port, command=command)
+    if made_up:
+        sandbox = services.start_sandbox(environment)
+        made = {
+            each: sandbox.antavo_connection() if antavo else sandbox.ometria_connection() for each, antavo in made_up
+        }
+        environment |= {variable(each): text for each, text in made.items()}
+        os.environ.update({variable(each): text for each, text in made.items()})
+    _prepare(home, seen, environment, checkout)
+    services.start_airflow(command, environment)
+    _write_shell_file(home, environment, [each for each, _ in made_up])
+    if made_up:
+        services.wait_for_sandbox(sandbox)
+        say(f"Sandbox with {sandbox.settings.members:,} made-up members at {sandbox.url}")
+    return Session(home, f"http://{HOST}:{port}", frozenset(each for each, _ in made_up))
+
+
+def _made_up(pairs: list[Pair], config: Config, stored: Mapping[str, str | None]) -> list[tuple[str, bool]]:
+    """Return the connection ids that the sandbox stands in for, each with whether it is Antavo's."""
+    if any(config.has(section, "secrets_backend" if section == "workers" else "backend") for section in _SECRETS):
+        return []  # connections come from there, before any that the sandbox could give
+    antavo_ids = {antavo for antavo, _ in pairs}
+    ids = sorted({each for pair in pairs for each in pair})
+    missing = stand_ins(pairs, given_connections(ids, config.environment, stored))
+    return [(each, each in antavo_ids) for each in sorted(missing)]
+
+
+_SECRETS = ("secrets", "workers")
+
+
+def _prepare(home: Home, seen: metadata.Glance, environment: Mapping[str, str], checkout: Path) -> None:
+    if not metadata.is_current(home, seen):
+        say("Preparing Airflow's database (once) ...")
+        metadata.migrate(home, environment, checkout)
+    if seen.unfinished:
+        say(f"Closing the unfinished run of {', '.join(sorted(seen.unfinished))}: its launcher was killed.")
+        metadata.abandon(seen.unfinished, home, environment, checkout)
+    _prepare_ledger()
+
+
+def _prepare_ledger() -> None:
+    """Bring the ledger up to date. Rows that a killed run left open are closed by the next run's plan."""
+    url = read_settings().ledger_url
+    try:
+        if open_ledger(url).version() != HEAD:
+            upgrade(url)
+    except SyncError as error:
+        raise Broken(str(error)) from error
+
+
+def _write_shell_file(home: Home, environment: Mapping[str, str], made_up: Iterable[str]) -> None:
+    """Write what a shell needs for `airflow` and `ometria-sync` to see this home; no key of a real account is in it."""
+    names = [
+        "AIRFLOW_HOME",
+        "AIRFLOW__CORE__DAGS_FOLDER",
+        "AIRFLOW__CORE__PLUGINS_FOLDER",
+        "AIRFLOW__CORE__LOAD_EXAMPLES",
+    ]
+    names += [name for name in environment if name.startswith("AIRFLOW__OMETRIA__") and name.endswith("_FOLDER")]
+    names += map(variable, made_up)
+    lines = [f"export {name}={shlex.quote(environment[name])}" for name in names if name in environment]
+    lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
+    shell_file(home).write_text("\n".join(lines) + "\n")
+
+
+def shell_file(home: Home) -> Path:
+    """Return the file to source in a shell of one's own."""
+    return home.path / "environment.sh"
+
+
+def say(text: str) -> None:
+    """Print a line at once, so that it shows through a pipe too."""
+    print(text, flush=True)

@@ -1,0 +1,58 @@
+"""`local.py up`: Airflow's UI, scheduler, workers and the sandbox until Ctrl-C."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+from ometria_provider.settings import read_settings
+
+from launcher.accounts import fingerprint
+from launcher.api import Login
+from launcher.environment import base_environment
+from launcher.errors import Refused
+from launcher.home import Home, Running
+from launcher.request import pairs_in
+from launcher.services import Services
+from launcher.session import say, shell_file, start
+
+
+def up(home: Home, checkout: Path) -> int:
+    """Run everything until the process is asked to end; nothing of it is left then.
+
+    :raises Refused: when another launcher works in this home.
+    """
+    asked = dict(os.environ)
+    os.environ.update(base_environment(asked, home, checkout))
+    running = Running(os.getpid(), "up", accounts=fingerprint(asked))
+    with home.held(running) as free:
+        if not free:
+            other = home.holder()
+            what = f"`make {other.command}` (process {other.pid})" if other else "Another launcher"
+            raise Refused(f"{what} works in {home.path}. End it first, or set AIRFLOW_HOME.")
+        services = Services(home, checkout)
+        try:
+            say("Starting Airflow ...")
+            session = start("up", pairs_in(read_settings().mappings_folder), home, checkout, services)
+            services.wait_for_airflow(session.url)
+            home.say(dataclasses.replace(running, url=session.url))
+            _welcome(session.url, Login.read(home.path), home)
+            while True:
+                services.check()
+                time.sleep(0.5)
+        finally:
+            say("\nEnding Airflow ...")
+            services.end()
+            say("Nothing is left running.")
+
+
+def _welcome(url: str, login: Login, home: Home) -> None:
+    say(
+        f"\n  Airflow    {url}\n"
+        f"  User       {login.user}\n"
+        f"  Password   {login.password}\n\n"
+        f"`make run` in another terminal runs a mapping here; `. {shell_file(home)}` there\n"
+        "prepares a shell for `ometria-sync` and `airflow`. Ctrl-C ends everything."
+    )
