@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, indent: str = "") -> str:
@@ -12,12 +13,24 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, indent: str = "
     cells = [list(row) for row in rows]
     texts = [[cell(value) for value in row] for row in cells]
     right = [bool(cells) and all(_is_number(row[i]) or row[i] is None for row in cells) for i in range(len(head))]
-    widths = [max(len(text) for text in (head[i], *(row[i] for row in texts))) for i in range(len(head))]
+    widths = [max(_width(text) for text in (head[i], *(row[i] for row in texts))) for i in range(len(head))]
     lines = [
-        indent + "  ".join(t.rjust(w) if r else t.ljust(w) for t, w, r in zip(row, widths, right, strict=True)).rstrip()
+        indent + "  ".join(_pad(t, w, right=r) for t, w, r in zip(row, widths, right, strict=True)).rstrip()
         for row in ([list(head)] if any(head) else []) + texts
     ]
     return "\n".join(lines)
+
+
+def _pad(text: str, width: int, *, right: bool) -> str:
+    blanks = " " * (width - _width(text))
+    return blanks + text if right else text + blanks
+
+
+def _width(text: str) -> int:
+    """Return how many columns a terminal gives to a text: Chinese, Japanese and Korean letters take two."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def cell(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ometria_provider.cli.connect import antavo, ometria
 from ometria_provider.cli.folder import mapping_names
-from ometria_provider.cli.ledger import open_for_reading
+from ometria_provider.cli.ledger import NoLedger, open_for_reading
 from ometria_provider.delivery.plan import list_problem
 from ometria_provider.exceptions import SyncError
 from ometria_provider.settings import Settings, read_settings
@@ -88,6 +88,8 @@ def _suites(settings: Settings, mappings: Sequence[Mapping]) -> Iterator[Check]:
 def _ledger() -> tuple[Ledger | None, Check]:
     try:
         ledger = open_for_reading()
+    except NoLedger as error:
+        return None, Check("warn", "ledger", str(error))
     except SyncError as error:
         return None, Check("fail", "ledger", str(error))
     return ledger, Check("ok", "ledger", f"{ledger} is at version {ledger.version()}")
@@ -144,7 +146,7 @@ def _answers(conn_id: str, make: Any) -> tuple[Any, Check]:
 def _same_keys(hooks: Sequence[AntavoHook | OmetriaHook]) -> Iterator[Check]:
     """Warn when two connections hold one key: each would use the account's whole rate limit."""
     for first, second in combinations(hooks, 2):
-        if type(first) is type(second) and _key(first) == _key(second):
+        if type(first) is type(second) and _key(first) == _key(second) != "":
             words = (
                 "hold the same key: one connection stands for one account. Both would use its whole rate limit, and "
                 "each keeps its own record of what Ometria holds. Use one of them in all mappings."
@@ -152,9 +154,11 @@ def _same_keys(hooks: Sequence[AntavoHook | OmetriaHook]) -> Iterator[Check]:
             yield Check("warn", f"connections {first.conn_id}, {second.conn_id}", words)
 
 
-def _key(hook: AntavoHook | OmetriaHook) -> str | None:
+def _key(hook: AntavoHook | OmetriaHook) -> str:
+    """Return what names the account: Antavo's key is the login, Ometria's the password."""
     connection = hook.get_connection(hook.conn_id)
-    return (connection.login or connection.password or "").strip() or None
+    key = connection.login if hook.service == "Antavo" else connection.password
+    return (key or "").strip()
 
 
 def _list(mapping: Mapping) -> Check:
@@ -170,12 +174,14 @@ def _list(mapping: Mapping) -> Check:
 
 def _orphans(ledger: Ledger, settings: Settings, mappings: Sequence[Mapping]) -> Iterator[Check]:
     """Warn about contacts that no mapping file looks after any more; files that are broken still count."""
-    from ometria_provider.ledger.history import accounts_in_use
+    from ometria_provider.ledger.history import accounts_in_use, has_contacts
 
     owned = {(mapping.connections.ometria, mapping.collection) for mapping in mappings}
     names = set(mapping_names(settings.mappings_folder)) - {mapping.name for mapping in mappings}
     for (account, collection), name in accounts_in_use(ledger).items():
-        if (account, collection) not in owned and name not in names:
+        if (account, collection) in owned or name in names:
+            continue
+        if has_contacts(ledger, account, collection):
             words = (
                 f"no mapping file owns it any more (it was {name}): its contacts stay in Ometria and on their list as "
                 "they are. Bring the file back to go on with them, or remove them in Ometria."

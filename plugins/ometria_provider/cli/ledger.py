@@ -31,10 +31,22 @@ def add_to(root: typer.Typer) -> None:
     root.add_typer(app, name="ledger")
 
 
+_NO_LEDGER = (
+    "There is no ledger at {} yet: the first run makes one, or `ometria-sync ledger upgrade`. "
+    "Is AIRFLOW_HOME the one that your runs have?"
+)
+
+
+class NoLedger(Misconfigured):
+    """Nothing ran here yet: there is nothing to ask."""
+
+
 def open_for_reading() -> Ledger:
     """Return the ledger, without making an empty one where there is none.
 
-    :raises Misconfigured: when there is no ledger yet, or it is of another version.
+    :raises NoLedger: when there is none yet.
+    :raises Misconfigured: when it is of another version.
+    :raises Retryable: when it does not answer.
     """
     from ometria_provider.ledger.engine import open_ledger
     from ometria_provider.settings import read_settings
@@ -42,10 +54,9 @@ def open_for_reading() -> Ledger:
     ledger = open_ledger(read_settings().ledger_url)
     file = ledger.engine.url.database
     if ledger.dialect == "sqlite" and file and file != ":memory:" and not Path(file).exists():
-        raise Misconfigured(
-            f"There is no ledger at {ledger} yet: the first run makes one, or `ometria-sync ledger upgrade`. "
-            "Is AIRFLOW_HOME the one that your runs have?"
-        )
+        raise NoLedger(_NO_LEDGER.format(ledger))
+    if ledger.version() is None:
+        raise NoLedger(_NO_LEDGER.format(ledger))
     ledger.check_version()
     return ledger
 

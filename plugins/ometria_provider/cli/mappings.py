@@ -88,14 +88,12 @@ def preview(
     mapping = mapping_named(name)
     with airflow():
         customers = antavo(mapping.connections.antavo).sample(limit)
-        from ometria_provider.mapping.records import explain
+        from ometria_provider.cli.previewing import member_text, preview_members
 
-        today = datetime.now(UTC).date()
-        members = [(str(one.get("_id") or one.get("id")), explain(mapping, one, today=today)) for one in customers]
+        members = preview_members(mapping, customers, today=datetime.now(UTC).date())
     if output == "json":
-        return print_json([{"customer": id_, "fields": traces} for id_, traces in members])
-    if not members:
-        return typer.echo("Antavo has no customers.")
-    from ometria_provider.cli.previewing import member_text
-
-    return typer.echo("\n\n".join(member_text(id_, traces) for id_, traces in members))
+        print_json(members)
+    elif members:
+        typer.echo("\n\n".join(map(member_text, members)))
+    else:
+        typer.echo("Antavo has no customers.")

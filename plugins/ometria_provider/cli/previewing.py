@@ -1,29 +1,73 @@
-"""Show a member's way through a mapping."""
+"""Show members' way through a mapping."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from ometria_provider.text import table
 
 if TYPE_CHECKING:
+    from ometria_provider.mapping.model import Mapping
     from ometria_provider.mapping.records import FieldTrace
 
 
-def member_text(customer: str, traces: Sequence[FieldTrace]) -> str:
+@dataclass(frozen=True)
+class Previewed:
+    """One member's way through a mapping.
+
+    :param outcome: what a run would do: make a record, leave the member out, or reject it.
+    :param reasons: why it is left out or rejected.
+    :param record: what would be sent.
+    """
+
+    customer: str
+    outcome: Literal["record", "filtered", "rejected"]
+    reasons: list[str]
+    fields: list[FieldTrace]
+    record: dict[str, Any] | None
+
+
+def preview_members(mapping: Mapping, customers: Sequence[dict[str, Any]], *, today: date) -> list[Previewed]:
+    """Map members as a run does, and follow each value besides."""
+    from ometria_provider.mapping.customers import Projection
+    from ometria_provider.mapping.records import explain, map_customers
+
+    projection = Projection(mapping)
+    mapped = map_customers(mapping, [projection.project(customer) for customer in customers], today=today)
+    reasons = [[reason] if reason else [] for reason in mapped.reasons]
+    for refused in mapped.rejections:
+        reasons[refused.row].append(f"{refused.field}: {refused.reason}")
+    traces = [explain(mapping, customer, today=today) for customer in customers]
+    names = [str(customer.get("_id")) for customer in customers]
+    rows = zip(names, mapped.outcomes, reasons, traces, mapped.records, strict=True)
+    return [Previewed(*row) for row in rows]
+
+
+def member_text(member: Previewed) -> str:
     """Return one line for each remote field: what Antavo holds, each transform's result, what is sent."""
-    problems = [trace for trace in traces if trace.problem]
-    fate = f"rejected: {problems[0].remote} {problems[0].problem}" if problems else "can be sent"
-    rows = [(trace.loyalty or "(constant)", _way(trace), trace.remote, _sent(trace)) for trace in traces]
+    fate = {"record": "makes a record", "filtered": "left out", "rejected": "rejected"}[member.outcome]
+    why = f" ({'; '.join(member.reasons)})" if member.reasons else ""
+    rows = [(trace.loyalty or "(constant)", _way(trace), trace.remote, _sent(trace)) for trace in member.fields]
     head = ("loyalty field", "value, and after each transform", "remote field", "sent")
-    return f"Customer {customer}: {fate}\n" + table(head, rows, indent="  ")
+    return f"Customer {member.customer}: {fate}{why}\n" + table(head, rows, indent="  ")
 
 
 def _way(trace: FieldTrace) -> str:
-    return " ".join([_value(trace.value), *(f"─{name}▶ {_value(value)}" for name, value in trace.steps)])
+    """Return the value's way; a transform that changes nothing says so in one sign."""
+    words, before = [_value(trace.value)], trace.value
+    for name, value in trace.steps:
+        words.append(f"─{name}▶ {'=' if _same(value, before) else _value(value)}")
+        before = value
+    return " ".join(words)
+
+
+def _same(value: Any, other: Any) -> bool:
+    return type(value) is type(other) and bool(value == other)
 
 
 def _sent(trace: FieldTrace) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Select, func, select
 
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.models import PushBatch, Rejection, RuleResult, SyncRun
+from ometria_provider.ledger.models import ContactState, PushBatch, Rejection, RuleResult, SyncRun
 
 #: States of `sync_run` (design.md, "Ledger").
 RUN_STATES = ("running", "succeeded", "failed", "halted", "awaiting_approval")
@@ -274,6 +274,15 @@ def accounts_in_use(ledger: Ledger) -> Mapping[tuple[str, str], str]:
     )
     with ledger.read() as connection:
         return {(str(account), str(collection)): mapping for account, collection, mapping in connection.execute(query)}
+
+
+def has_contacts(ledger: Ledger, account: str, collection: str) -> bool:
+    """Say whether the ledger knows any contact of a collection."""
+    query = select(ContactState.contact_id).where(
+        ContactState.account == account, ContactState.collection == collection
+    )
+    with ledger.read() as connection:
+        return connection.execute(query.limit(1)).first() is not None
 
 
 def last_read(ledger: Ledger, *, account: str, collection: str) -> int | None:
