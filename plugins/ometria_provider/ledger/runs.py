@@ -185,11 +185,13 @@ def total(rows: list[StepRow], step: str, fact: str) -> int:
     return sum(row.facts.get(fact, 0) for row in rows if row.step == step)
 
 
-def count_rejections(ledger: Ledger, run_id: int) -> int:
-    """Return how many distinct members this run newly rejected."""
+def count_rejections(ledger: Ledger, run_id: int, stage: str) -> int:
+    """Return how many distinct members a stage of this run rejected."""
+    members = select(func.count(Rejection.contact_id.distinct()))
     with ledger.read() as connection:
-        members = func.count(Rejection.contact_id.distinct())
-        return connection.execute(select(members).where(Rejection.sync_run_id == run_id)).scalar() or 0
+        return (
+            connection.execute(members.where(Rejection.sync_run_id == run_id, Rejection.stage == stage)).scalar() or 0
+        )
 
 
 def drop_rejections(ledger: Ledger, run: Run, slice_: int, stage: str) -> None:
@@ -224,7 +226,8 @@ def last_scan(ledger: Ledger, run: Run, *, account: str, collection: str) -> int
                 SyncRun.collection == collection,
                 SyncRun.id < run.id,
                 SyncRun.dry_run.is_(False),
-                SyncRun.state == "succeeded",
+                # A halted scan does not count: its gate stayed shut.
+                SyncRun.id.in_(select(SyncStep.sync_run_id).where(SyncStep.step == "gate", SyncStep.state == "done")),
             )
             .order_by(SyncRun.id.desc())
             .limit(1)

@@ -83,7 +83,7 @@ def push_file(file: ContactFile, *, dag_id: str, run_id: str) -> dict[str, int]:
 
 
 def _books(ledger: Ledger, run: runs.Run, counts: Counter[str]) -> Books:
-    new = runs.count_rejections(ledger, run.id)
+    new = counts["refused"] + runs.count_rejections(ledger, run.id, "push")
     accepted = runs.count_records(ledger, run.id, "acknowledged")
     settled = counts["unchanged"] + new + counts["remembered"] + accepted
     return Books(
@@ -121,7 +121,7 @@ def _compare(
         counts[action] += 1
         if action == "send":
             going.append(Outgoing(id_, body, mark, mark, None))
-    counts["read"] += len(rows)
+    counts.update(read=len(rows), refused=len(refused))
     findings.reject(ledger, run, ONLY, "mapping", refused)
     return going
 

@@ -17,7 +17,7 @@ from ometria_provider.delivery.batches import Batch, Outgoing, batches, body, ha
 from ometria_provider.delivery.poison import PoisonWatch
 from ometria_provider.exceptions import RecordRejected
 from ometria_provider.hooks.ometria import OmetriaHook, PushAnswer
-from ometria_provider.ledger import contacts
+from ometria_provider.ledger import contacts, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import PushBatch, Rejection
 
@@ -61,7 +61,9 @@ class Sender:
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
-        self._watch = PoisonWatch()
+        # What an earlier attempt, or another slice, got through says as much as what this one does.
+        through = runs.count_records(self.ledger, self.target.run_id, "acknowledged", "doubtful")
+        self._watch = PoisonWatch(acknowledged=through > 0)
         self._split: deque[Batch] = deque()
         self._snapshot_at: datetime | None = None
         self._told = monotonic()
