@@ -120,7 +120,7 @@ def run_report(ledger: Ledger, run_id: int) -> RunReport:
     """
     run = history.run_row(ledger, run_id)
     rows = runs.steps(ledger, run_id)
-    books = _books(run, rows, runs.count_rejections(ledger, run_id))
+    books = _books(run, rows, runs.newly_rejected(ledger, run_id, rows))
     report = RunReport(
         run=run,
         books=books,

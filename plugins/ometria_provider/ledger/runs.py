@@ -194,6 +194,13 @@ def count_rejections(ledger: Ledger, run_id: int, stage: str) -> int:
         )
 
 
+def newly_rejected(ledger: Ledger, run_id: int, rows: list[StepRow]) -> int:
+    """Return how many members a run rejected so far, remembered ones apart."""
+    return (
+        total(rows, "map", "rejected") + total(rows, "validate", "rejected") + count_rejections(ledger, run_id, "push")
+    )
+
+
 def drop_rejections(ledger: Ledger, run: Run, slice_: int, stage: str) -> None:
     """Forget what an earlier attempt of this step rejected: it is about to be judged again."""
     with ledger.write() as connection:

@@ -24,12 +24,6 @@ class RunFailed(Fatal):
     """The run is red: its report says why."""
 
 
-def newly_rejected(work: Work, steps: list[StepRow]) -> int:
-    """Return how many members this run rejected so far."""
-    refused = runs.count_rejections(work.ledger, work.run.id, "push")
-    return total(steps, "map", "rejected") + total(steps, "validate", "rejected") + refused
-
-
 def counts_so_far(work: Work, steps: list[StepRow]) -> Counts:
     """Return what the slices' steps counted, beside the last complete scan."""
     cleared: Counter[str] = Counter()
@@ -38,7 +32,7 @@ def counts_so_far(work: Work, steps: list[StepRow]) -> Counts:
             cleared.update(step.facts.get("cleared", {}))
     return Counts(
         read=total(steps, "extract", "read"),
-        rejected=newly_rejected(work, steps),
+        rejected=runs.newly_rejected(work.ledger, work.run.id, steps),
         remembered=total(steps, "map", "remembered"),
         changed=total(steps, "map", "changed"),
         last_read=runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection),
@@ -117,7 +111,7 @@ def balance(work: Work, steps: list[StepRow]) -> Books:
     Whoever was read and is in no other account is pending, so that nobody can get lost between two steps.
     """
     read = total(steps, "extract", "read")
-    new = newly_rejected(work, steps)
+    new = runs.newly_rejected(work.ledger, work.run.id, steps)
     unchanged = total(steps, "map", "unchanged") + total(steps, "push", "superseded")
     filtered = total(steps, "map", "filtered")
     rejected = new + total(steps, "map", "remembered")
