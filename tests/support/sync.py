@@ -1,0 +1,306 @@
+"""Run a mapping's DAG in this process against a sandbox, and see what became of it.
+
+``dag.test()`` wires, schedules and runs the tasks as a run does, in this process; a step is cleared by doing it again
+with the same run id, as a worker would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import airflow.sdk.definitions.dag as sdk_dag
+import pytest
+from airflow.sdk import DAG
+from ometria_provider import factory
+from ometria_provider.exceptions import SyncError
+from ometria_provider.ledger.engine import Ledger, open_ledger
+from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
+from ometria_provider.operators.base import SyncOperator
+from ometria_provider.operators.mapping import MapOperator, ValidateOperator
+from ometria_provider.operators.ometria import OmetriaPushOperator
+from ometria_provider.operators.run import GateOperator, ReconcileOperator, ReportOperator
+from ometria_provider.sandbox.process import RunningSandbox
+from sqlalchemy import text
+
+OPERATORS: dict[str, type[SyncOperator]] = {
+    operator.step: operator
+    for operator in (
+        PlanOperator,
+        ExtractOperator,
+        MapOperator,
+        ValidateOperator,
+        GateOperator,
+        OmetriaPushOperator,
+        ReconcileOperator,
+        ReportOperator,
+    )
+}
+
+#: Names, a 19-digit number, points and a tier's name, which is null for members at the top.
+FIELDS: list[dict[str, Any]] = [
+    {"loyalty": "first_name", "remote": "firstname"},
+    {"loyalty": "last_name", "remote": "lastname"},
+    {"loyalty": "score", "remote": "points"},
+    {"loyalty": "properties.member_number", "remote": "member_number"},
+    {"loyalty": "tiers.basic_structure.next.name", "remote": "next_tier"},
+]
+
+
+@dataclass
+class Outcome:
+    """What a run left behind.
+
+    :param state: Airflow's colour of the run.
+    :param tasks: states of its tasks: ``plan``, ``push[0]``, …
+    :param errors: what failed tasks raised.
+    :param row: the ledger's ``sync_run`` row; empty when there is none.
+    :param steps: the ledger's rows of its steps, by name and slice (``plan``, ``push[0]``).
+    """
+
+    state: str
+    dag_id: str
+    run_id: str
+    run_after: datetime
+    tasks: dict[str, str]
+    errors: dict[str, BaseException]
+    row: dict[str, Any]
+    steps: dict[str, dict[str, Any]]
+    rejections: list[dict[str, Any]]
+    batches: list[dict[str, Any]]
+
+    @property
+    def green(self) -> bool:
+        return self.state == "success"
+
+    @property
+    def books(self) -> dict[str, int]:
+        """Accounts that are not empty."""
+        names = ("read", "unchanged", "filtered", "rejected", "sent", "accepted", "pending")
+        return {name: self.row[name] for name in names if self.row[name]}
+
+    @property
+    def text(self) -> str:
+        """All that people are told of what went wrong."""
+        said = [str(error) for error in self.errors.values()]
+        return "\n".join([*said, self.row.get("reason") or ""])
+
+    def facts(self, step: str) -> dict[str, Any]:
+        """Return what a step counted, its slices added up."""
+        total: dict[str, Any] = {}
+        for name, row in self.steps.items():
+            if name.partition("[")[0] == step:
+                for fact, value in json.loads(row["facts"]).items():
+                    total[fact] = total[fact] + value if isinstance(total.get(fact), int) else value
+        return total
+
+    def assert_balanced(self) -> None:
+        row = self.row
+        parts = ("unchanged", "filtered", "rejected", "accepted", "pending")
+        assert row["read"] == sum(row[name] for name in parts), {name: row[name] for name in ("read", *parts)}
+        if self.green:
+            assert row["state"] == "succeeded"
+            assert row["pending"] == 0
+        else:
+            assert row["state"] in {"failed", "halted"}
+            assert row["reason"]
+
+
+class Sync:
+    """One test's corner: folders, ledger and staging of its own, beside a sandbox."""
+
+    def __init__(self, sandbox: RunningSandbox, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sandbox, self.folder, self._monkeypatch = sandbox, folder, monkeypatch
+        self.mappings, self.suites, self.staging = folder / "mappings", folder / "expectations", folder / "staging"
+        self.mappings.mkdir()
+        self.suites.mkdir()
+        self.ledger_file = folder / "ledger.db"
+        self.set("ledger_sql_alchemy_conn", f"sqlite:///{self.ledger_file}")
+        self.set("staging_path", f"file://{self.staging}")
+        self.set("mappings_folder", self.mappings)
+        self.set("expectations_folder", self.suites)
+        self.connect()
+
+    def set(self, option: str, value: object) -> None:
+        """Set an option of ``[ometria]``."""
+        self._monkeypatch.setenv(f"AIRFLOW__OMETRIA__{option.upper()}", str(value))
+
+    def connect(self, antavo: dict[str, Any] | None = None, ometria: dict[str, Any] | None = None) -> None:
+        """Define the default connections, with these things in them that are not the sandbox's."""
+        made = {
+            "ANTAVO": (json.loads(self.sandbox.antavo_connection(requests_per_minute=60_000)), antavo or {}),
+            "OMETRIA": (
+                json.loads(
+                    self.sandbox.ometria_connection(push_requests_per_second=500, data_requests_per_second=500)
+                ),
+                ometria or {},
+            ),
+        }
+        for name, (connection, other) in made.items():
+            merged = connection | other | {"extra": connection["extra"] | other.get("extra", {})}
+            self._monkeypatch.setenv(f"AIRFLOW_CONN_{name}_DEFAULT", json.dumps(merged))
+
+    def mapping(self, name: str = "members", /, **keys: Any) -> Path:
+        """Write a mapping file: v2, the names and points of ``FIELDS``, unless told otherwise."""
+        return self.file(name, json.dumps({"mode": "v2", "list": 4821, "fields": FIELDS} | keys))
+
+    def file(self, name: str, content: str) -> Path:
+        path = self.mappings / f"{name}.yaml"
+        path.write_text(content)
+        return path
+
+    def suite(self, *rules: dict[str, Any], name: str = "members") -> Path:
+        """Write a suite of validation rules."""
+        path = self.suites / f"{name}.json"
+        path.write_text(json.dumps({"name": name, "expectations": list(rules)}))
+        return path
+
+    @property
+    def ledger(self) -> Ledger:
+        return open_ledger(f"sqlite:///{self.ledger_file}")
+
+    def query(self, statement: str, **values: Any) -> list[dict[str, Any]]:
+        with self.ledger.read() as connection:
+            return [dict(row) for row in connection.execute(text(statement), values).mappings()]
+
+    def execute(self, statement: str, **values: Any) -> None:
+        with self.ledger.write() as connection:
+            connection.execute(text(statement), values)
+
+    # Running
+
+    def run(self, name: str = "members", /, *, again: Outcome | None = None, **conf: Any) -> Outcome:
+        """Run a mapping's DAG.
+
+        :param again: clear this whole run in place of a new one.
+        """
+        dag = factory.contact_sync_dags()[f"contact_sync__{name}"]
+        run_after = again.run_after if again else datetime.now(UTC)
+        with self._watched() as (tasks, errors):
+            state = str(dag.test(run_after=run_after, logical_date=run_after, run_conf=conf).state)
+        run_id = f"manual__{run_after.isoformat()}"
+        return self._outcome(state, dag.dag_id, run_id, run_after, tasks, errors)
+
+    def clear(self, run: Outcome, step: str, *more: str, slice: int = 0) -> Outcome:
+        """Do some steps of a run again, one after the other until one fails, and then the report."""
+        errors: dict[str, BaseException] = {}
+        tasks = dict(run.tasks)
+        for name in (step, *more):
+            if self._step(run, name, slice, tasks, errors) is not None:
+                break
+        if "report" not in (step, *more):
+            self._step(run, "report", slice, tasks, errors)
+        return self._outcome("failed" if errors else "success", run.dag_id, run.run_id, run.run_after, tasks, errors)
+
+    def _step(
+        self, run: Outcome, step: str, slice: int, tasks: dict[str, str], errors: dict[str, BaseException]
+    ) -> BaseException | None:
+        sliced = step in {"extract", "map", "validate", "push"}
+        window = {"index": slice, "gte": None, "lt": None} if sliced else None
+        if sliced:
+            windows = json.loads((self.folder / f"{run.row['id']}.windows").read_text())
+            window = windows[slice]
+        name = f"{step}[{slice}]" if sliced else step
+        with DAG(run.dag_id):
+            task = OPERATORS[step](
+                task_id=step, mapping=run.dag_id.removeprefix("contact_sync__"), **({"window": window} if sliced else {})
+            )
+        context: Any = {"run_id": run.run_id, "params": {}, "dag_run": SimpleNamespace(conf={})}
+        try:
+            task.execute(context)
+        except BaseException as error:  # noqa: BLE001 (what a task raises is what a test looks at)
+            tasks[name], errors[name] = "failed", error
+            return error
+        tasks[name] = "success"
+        return None
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[tuple[dict[str, str], dict[str, BaseException]]]:
+        """Note what each task came to while ``dag.test()`` works."""
+        tasks: dict[str, str] = {}
+        errors: dict[str, BaseException] = {}
+        run_task = sdk_dag._run_task
+
+        def noted(*, ti: Any, task: Any, run_triggerer: bool = False) -> Any:
+            result = run_task(ti=ti, task=task, run_triggerer=run_triggerer)
+            name = ti.task_id.rpartition(".")[2] + (f"[{ti.map_index}]" if ti.map_index >= 0 else "")
+            tasks[name] = str(ti.state)
+            if result is not None and result.error is not None:
+                errors[name] = result.error
+            return result
+
+        sdk_dag._run_task = noted
+        try:
+            yield tasks, errors
+        finally:
+            sdk_dag._run_task = run_task
+
+    def _outcome(
+        self,
+        state: str,
+        dag_id: str,
+        run_id: str,
+        run_after: datetime,
+        tasks: dict[str, str],
+        errors: dict[str, BaseException],
+    ) -> Outcome:
+        row, own = {}, {"run": -1}
+        with contextlib.suppress(SyncError, IndexError):
+            row = self.query("SELECT * FROM sync_run WHERE dag_id=:dag AND run_id=:run", dag=dag_id, run=run_id)[0]
+            own = {"run": row["id"]}
+        named = {}
+        rejections: list[dict[str, Any]] = []
+        batches: list[dict[str, Any]] = []
+        if row:
+            for step in self.query("SELECT * FROM sync_step WHERE sync_run_id=:run", **own):
+                named[step["step"] + (f"[{step['slice']}]" if step["slice"] >= 0 else "")] = step
+            rejections = self.query("SELECT * FROM rejection WHERE sync_run_id=:run ORDER BY id", **own)
+            batches = self.query("SELECT * FROM push_batch WHERE sync_run_id=:run ORDER BY id", **own)
+        return Outcome(state, dag_id, run_id, run_after, tasks, errors, row, named, rejections, batches)
+
+    # The receiving side
+
+    def stats(self) -> dict[str, Any]:
+        """Return the sandbox's counts."""
+        found: dict[str, Any] = self.sandbox.control("stats")
+        return found
+
+    def received(self, collection: str = "members") -> dict[str, int]:
+        """Return what Ometria got for a collection: contacts stored, records received, repeats."""
+        nothing = dict.fromkeys(("stored", "received", "repeats", "contacts", "most_for_one"), 0)
+        return nothing | self.stats()["contacts"].get(collection, {})
+
+    def contact(self, contact_id: str, collection: str = "members") -> dict[str, Any]:
+        """Return a contact as Ometria holds it."""
+        found: dict[str, Any] = self.sandbox.control(f"contacts/{collection}/{contact_id}")["contact"]
+        return found
+
+    def member(self, **fields: Any) -> str:
+        """Let somebody join Antavo, valid in every way unless told otherwise; return the id."""
+        fields = {"status": "active", "email": "ann@example.com", "first_name": "Ann", "score": 10} | fields
+        ids: list[str] = self.sandbox.control("members", {"add": [fields]})["added"]
+        return ids[0]
+
+    def change(self, *ids: str, **fields: Any) -> list[str]:
+        """Set fields of members (dotted paths of the Read API's shape)."""
+        changed: list[str] = self.sandbox.control("members", {"change": list(ids), "set": fields})["changed"]
+        return changed
+
+    def ids(self) -> list[str]:
+        """Return the ids of all members, by ``created_at``."""
+        found: list[str] = self.sandbox.control("members?limit=5000")["ids"]
+        return found
+
+    def fault(self, kind: str, **more: Any) -> None:
+        """Switch a fault on."""
+        self.sandbox.control("faults", {"kind": kind, **more})
+
+    def mend(self) -> None:
+        """Switch all faults off."""
+        self.sandbox.control("faults", method="DELETE")
