@@ -74,7 +74,8 @@ def _from_airflow(key: str) -> str | None:
     from airflow.configuration import conf
 
     value: str | None = conf.get(SECTION, key, fallback=None)
-    return value or None
+    # What a command prints ends in a newline.
+    return (value or "").strip() or None
 
 
 def _config_file() -> configparser.ConfigParser:

@@ -1,0 +1,84 @@
+"""What becomes of a member, by what the ledger knows."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from ometria_provider.delivery.compare import Comparison
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+RULES = Comparison(run_id=7, retry_rejected=timedelta(days=1), now=NOW)
+SAME, OTHER = b"same", b"other"
+
+
+@dataclass
+class Row:
+    state: str = "accepted"
+    fingerprint: bytes | None = SAME
+    source_digest: bytes | None = SAME
+    sync_run_id: int = 6
+    changed_at: datetime = NOW - timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("row", "action"),
+    [
+        (None, None),
+        (Row(), "unchanged"),
+        (Row(source_digest=OTHER), None),
+        (Row(state="filtered"), "filtered"),
+        (Row(state="pending"), "held"),
+        (Row(state="rejected"), "remembered"),
+        (Row(state="rejected", changed_at=NOW - timedelta(days=2)), None),
+        (Row(state="departed"), None),
+        (Row(sync_run_id=7), None),
+    ],
+    ids=["new", "same", "changed", "filtered", "doubtful", "rejected", "rejection due", "departed", "this run's own"],
+)
+def test_at_a_glance_tells_who_needs_no_mapping(row: Row | None, action: str | None) -> None:
+    assert RULES.at_a_glance(row, SAME) == action
+
+
+@pytest.mark.parametrize(
+    ("row", "action"),
+    [
+        (None, "send"),
+        (Row(), "unchanged"),
+        (Row(source_digest=OTHER), "unchanged"),
+        (Row(fingerprint=OTHER), "send"),
+        (Row(fingerprint=None, state="filtered"), "send"),
+        (Row(state="pending"), "held"),
+        (Row(state="rejected", fingerprint=OTHER), "remembered"),
+        (Row(state="rejected", fingerprint=OTHER, source_digest=OTHER), "send"),
+        (Row(state="rejected", fingerprint=OTHER, changed_at=NOW - timedelta(days=2)), "send"),
+        (Row(sync_run_id=7), "send"),
+        (Row(sync_run_id=7, state="pending"), "send"),
+    ],
+    ids=[
+        "new",
+        "same",
+        "same record of a changed customer",
+        "changed",
+        "let in again",
+        "doubtful",
+        "rejected",
+        "rejected, then changed",
+        "rejection due",
+        "acknowledged in this run",
+        "on its way in this run",
+    ],
+)
+def test_by_record_sends_only_what_differs(row: Row | None, action: str) -> None:
+    assert RULES.by_record(row, SAME, SAME) == action
+
+
+def test_by_refusal_of_a_known_rejection_is_remembered() -> None:
+    assert RULES.by_refusal(Row(state="rejected"), SAME) == "remembered"
+    assert RULES.by_refusal(Row(state="rejected"), OTHER) == "rejected"
+    assert RULES.by_refusal(None, SAME) == "rejected"
+
+
+def test_retry_rejected_null_waits_for_a_change() -> None:
+    never = Comparison(run_id=7, retry_rejected=None, now=NOW)
+    old = Row(state="rejected", changed_at=NOW - timedelta(days=900))
+    assert never.by_refusal(old, SAME) == "remembered"

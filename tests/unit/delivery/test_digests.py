@@ -1,0 +1,31 @@
+"""Equal records have equal fingerprints, and only they."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from ometria_provider.delivery.digests import digest, encode, encode_source, source_digest
+
+VALUES = st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.text() | st.lists(st.text(), max_size=3)
+RECORDS = st.dictionaries(st.text(max_size=5), VALUES, max_size=6)
+
+
+@given(RECORDS, st.randoms())
+def test_digest_does_not_depend_on_the_order_of_keys(record: dict[str, object], random: object) -> None:
+    keys = list(record)
+    random.shuffle(keys)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+    assert digest(encode({key: record[key] for key in keys})) == digest(encode(record))
+
+
+def test_digest_tells_types_apart() -> None:
+    values = [1, 1.5, True, "1", None, [1], "true"]
+    assert len({digest(encode({"x": value})) for value in values}) == len(values)
+
+
+def test_source_digest_changes_with_the_mapping() -> None:
+    source = encode_source(["ann", 1])
+    assert source_digest(source, b"one") != source_digest(source, b"two")
+
+
+def test_encode_keeps_nineteen_digits_and_unicode() -> None:
+    assert encode({"n": 1234567890123456789, "s": "Żółć 👩‍🚀"}).decode() == (
+        '{"n":1234567890123456789,"s":"Żółć 👩‍🚀"}'
+    )
