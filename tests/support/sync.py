@@ -43,8 +43,9 @@ OPERATORS: dict[str, type[SyncOperator]] = {
     )
 }
 
-#: Names, a 19-digit number, points and a tier's name, which is null for members at the top.
+#: A tidied e-mail, names, a 19-digit number, points and a tier's name, which is null for members at the top.
 FIELDS: list[dict[str, Any]] = [
+    {"loyalty": "email", "remote": "email", "transform": ["strip", "lower"]},
     {"loyalty": "first_name", "remote": "firstname"},
     {"loyalty": "last_name", "remote": "lastname"},
     {"loyalty": "score", "remote": "points"},
