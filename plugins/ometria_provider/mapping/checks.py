@@ -6,6 +6,7 @@ Works on a file's plain data, which may be wrong in any way, so that one look fi
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -30,6 +31,7 @@ NOT_BUILT_KEYS = frozenset(("consent", "departed", "full_every", "details_max_ag
 MOST_CUSTOM_FIELDS = 100  # of one type, for an account (contract/ometria.md)
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 
+_DURATION = re.compile(r"P(?=.)(\d+W|(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?)")
 _TRANSFORMS = get_args(TransformName)
 _OPTIONS = {"e164": "GB", "join": '"|"', "map": "{gold: G}", "round": "1"}
 
@@ -52,6 +54,10 @@ def find_issues(data: dict[str, Any]) -> Iterator[Issue]:
     yield from _where(data.get("where"), mode)
     if data.get("strategy") == "incremental":
         yield Issue(("strategy",), f"`incremental` {NOT_BUILT}", "write `strategy: full`, or remove the line")
+    again = data.get("retry_rejected")
+    if again is not None and not (isinstance(again, str) and _DURATION.fullmatch(again)):
+        hint = "write one such as P1D or PT12H; null: only when the record changes"
+        yield Issue(("retry_rejected",), "`retry_rejected` is not an ISO 8601 duration", hint)
     rows = data.get("fields")
     if isinstance(rows, list):
         for index, row in enumerate(rows):
@@ -89,7 +95,7 @@ def _is_timezone(name: str) -> bool:
 
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):  # unknown, a folder, or not a name at all
+    except (KeyError, OSError, ValueError):  # unknown, a folder, or not a name at all
         return False
     return True
 

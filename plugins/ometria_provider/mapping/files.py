@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,8 +136,11 @@ def _form_problems(source: Source, error: ValidationError, seen: set[Loc]) -> It
     """Translate pydantic's findings, but for those that a check of meaning explained already."""
     for found in error.errors(include_url=False, include_context=True):
         kind, loc = found["type"], tuple(part for part in found["loc"] if not str(part).startswith("<"))
+        if loc == ("collection",) and loc not in source.values:
+            continue  # it is the file's name, which was looked at
         loc = _existing(source, loc, missing=kind == "missing")
-        if any(loc[: len(known)] == known for known in seen):
+        whole = loc[:4] if loc[2:3] == ("transform",) else loc  # one word is enough for a transform
+        if any(loc[: len(known)] == known or (len(loc) > 2 and known[: len(whole)] == whole) for known in seen):
             continue
         if kind != "missing":
             seen.add(loc)  # a union complains once for each of its members
@@ -163,19 +167,25 @@ def _allowed(loc: Loc) -> tuple[str, ...]:
     return _ROW_KEYS if len(loc) == 2 and loc[0] == "fields" else _KEYS.get(loc, ())
 
 
+def _unknown_key(key: str, known: tuple[str, ...]) -> tuple[str, str]:
+    if key in NOT_BUILT_KEYS:
+        return f"`{key}` {NOT_BUILT}", "remove the line"
+    return f"unknown key `{key}`", closest(key, known) or (f"one of {', '.join(known)}" if known else "remove it")
+
+
 def _explain(kind: str, loc: Loc, context: dict[str, Any], said: str) -> tuple[str, str]:
     last = str(loc[-1]) if loc else ""
-    if kind == "extra_forbidden" and last in NOT_BUILT_KEYS:
-        return f"`{last}` {NOT_BUILT}", "remove the line"
     if kind == "extra_forbidden":
-        keys = _allowed(loc[:-1])
-        return f"unknown key `{last}`", closest(last, keys) or (f"one of {', '.join(keys)}" if keys else "remove it")
+        return _unknown_key(last, _allowed(loc[:-1]))
     if kind == "missing":
         return f"`{last}` is missing", _EXAMPLES.get(loc, "")
     if kind == "literal_error":
-        return f"this is not one of {context['expected']}", ""
+        return f"`{last}` is {context['expected']}", ""
     if kind == "string_pattern_mismatch":
         return f"`{last}` does not have the right form", _FORMS.get(last, "")
+    if kind in ("less_than_equal", "greater_than_equal"):
+        hint = "a share lies between 0 and 1: 0.05 means 5 %" if last.endswith("_share") else ""
+        return f"`{last}` {said.partition(' ')[2]}", hint
     return _EXPECTED.get(kind, said[:1].lower() + said[1:]), _EXAMPLES.get(loc, "")
 
 
@@ -194,3 +204,7 @@ def schema_text() -> str:
     schema["description"] = "One mapping of Antavo customers to Ometria contacts."
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":  # `make docs` writes the schema anew
+    Path(sys.argv[1]).write_text(schema_text(), encoding="utf-8")

@@ -109,6 +109,8 @@ def _syntax_problem(source: Source, error: YAMLError) -> Problem:
     hint = ""
     if "\t" in line or "'\\t'" in said:
         hint = "indent with spaces: YAML takes no tabs"
+    elif "another document" in said:
+        hint = "a file holds one document: remove the line `---`"
     elif "@" in said or "`" in said or "%" in said:
         hint = "put the value in quotes"
     elif "mapping values" in said:
@@ -155,6 +157,8 @@ class _Reader:
                 continue
             self.source.keys[here] = _spot(key_node)
             yield key, self.read(value_node, here)
+            if isinstance(value_node, ScalarNode) and value_node.start_mark.index == value_node.end_mark.index:
+                self.source.values[here] = _spot(key_node)  # nothing stands there to point at
 
     def _scalar(self, node: ScalarNode) -> Any:
         kind = str(node.tag).removeprefix(_TAG)
