@@ -57,7 +57,7 @@ def _standing(standing: Standing) -> Iterator[str]:
 def _last_scan(standing: Standing) -> str:
     scan = standing.last_scan
     if scan is None:
-        return "No complete scan of this mapping has ended well yet."
+        return "No complete scan of this mapping has ended yet."
     ended = moment(scan.ended_at) if scan.ended_at else "?"
     return f"Last complete scan: run {scan.run} read {scan.read:,} members, {moment(scan.started_at)} to {ended}."
 

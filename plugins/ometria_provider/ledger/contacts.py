@@ -101,7 +101,7 @@ def field_bits(ledger: Ledger, account: str, collection: str, names: Iterable[st
     key = (RemoteField.account == account, RemoteField.collection == collection)
     with ledger.write() as connection:
         rows = connection.execute(select(RemoteField.name, RemoteField.bit).where(*key))
-        bits: dict[str, int] = dict(rows.tuples().all())
+        bits: dict[str, int] = dict(iter(rows))
         new = [name for name in names if name not in bits]
         for bit, name in enumerate(new, start=max(bits.values(), default=-1) + 1):
             bits[name] = bit

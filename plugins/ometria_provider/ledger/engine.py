@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from ometria_provider.exceptions import Misconfigured, Retryable
 
 #: The migration that this code expects; a test holds it against Alembic's head.
 HEAD = "0001"
 
-#: How long a writer waits for another one on SQLite, in seconds.
-BUSY_SECONDS = 30
+#: How long a writer waits for another one, in seconds.
+BUSY_SECONDS = 30.0
 
 
 class Ledger:
@@ -85,16 +85,28 @@ class Ledger:
             yield
         except (OperationalError, InterfaceError) as error:
             raise Retryable(f"The ledger {self} does not answer: {_cause(error)}") from error
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:
+                raise
+            raise Misconfigured(
+                f"The ledger {self} is damaged, or no ledger at all: {_words(error)}. See `[ometria] "
+                "ledger_sql_alchemy_conn`; if it is the right one, restore it from a backup."
+            ) from error
 
 
 def _cause(error: DBAPIError) -> str:
     """Return the driver's own words and the next step; never the statement's parameters."""
-    words = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-    if "locked" in words:
-        return f"{words}. Another process has held it for {BUSY_SECONDS} s; the task tries again."
+    words = _words(error)
+    if "locked" in words or "lock timeout" in words:
+        return f"{words}. Another process has held it for {BUSY_SECONDS:g} s; the task tries again."
     if "full" in words or "No space" in words:
         return f"{words}. Free some space on its disk; the task tries again."
     return f"{words}. Is the database up, and the folder there and writable?"
+
+
+def _words(error: DBAPIError) -> str:
+    lines = str(error.orig).strip().splitlines()
+    return lines[0] if lines else type(error.orig).__name__
 
 
 @cache
@@ -107,7 +119,8 @@ def open_ledger(url: str) -> Ledger:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+        pre_ping = parsed.get_backend_name() != "sqlite"
+        engine = create_engine(parsed, pool_pre_ping=pre_ping, hide_parameters=True)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, OSError) as error:
         raise Misconfigured(
             f"`[ometria] ledger_sql_alchemy_conn` cannot be used: {error}. "
@@ -115,6 +128,8 @@ def open_ledger(url: str) -> Ledger:
         ) from error
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)
+    elif engine.dialect.name == "postgresql":
+        _prepare_postgresql(engine)
     return Ledger(engine)
 
 
@@ -125,7 +140,7 @@ def _prepare_sqlite(engine: Engine) -> None:
     def connect(connection: Any, _record: Any) -> None:
         # The driver would begin transactions on its own, too late to lock; ours begin below.
         connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+        connection.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
         connection.execute("PRAGMA journal_mode=WAL")
         # FULL: what Ometria acknowledged must survive a power cut, or it would be sent again.
         connection.execute("PRAGMA synchronous=FULL")
@@ -135,6 +150,16 @@ def _prepare_sqlite(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         immediate = connection.get_execution_options().get("write")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _prepare_postgresql(engine: Engine) -> None:
+    """Give up on a row that another transaction holds for too long, as SQLite does on its file."""
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = '{int(BUSY_SECONDS * 1000)}ms'")
+        connection.commit()
 
 
 def upgrade(url: str) -> str:
@@ -150,6 +175,9 @@ def upgrade(url: str) -> str:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with ledger.write() as connection:
+        if ledger.dialect == "postgresql":
+            # Two first runs at once: the second waits, and finds the tables made (SQLite locks its whole file).
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('ometria_provider.ledger.upgrade'))"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     return HEAD

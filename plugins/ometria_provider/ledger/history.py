@@ -12,6 +12,7 @@ from sqlalchemy import Select, func, select
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, PushBatch, Rejection, RuleResult, SyncRun
+from ometria_provider.ledger.runs import is_complete_scan
 
 #: States of `sync_run` (design.md, "Ledger").
 RUN_STATES = ("running", "succeeded", "failed", "halted", "awaiting_approval")
@@ -292,8 +293,7 @@ def last_read(ledger: Ledger, *, account: str, collection: str) -> int | None:
         .where(
             SyncRun.account == account,
             SyncRun.collection == collection,
-            SyncRun.state == "succeeded",
-            SyncRun.dry_run.is_(False),
+            *is_complete_scan(),
         )
         .order_by(SyncRun.id.desc())
         .limit(1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
 from ometria_provider.exceptions import Halted, Misconfigured, SyncError
 from ometria_provider.ledger.engine import Ledger
@@ -223,6 +223,15 @@ def count_records(ledger: Ledger, run_id: int, *states: str, slice_: int | None 
         return connection.execute(query).scalar() or 0
 
 
+def is_complete_scan() -> tuple[ColumnElement[bool], ...]:
+    """Return what makes a run a complete scan that counted: its gate opened, and it was closed with what it read.
+
+    A halted scan does not count: its gate stayed shut. Nor does one that was killed: nobody wrote down what it read.
+    """
+    opened = select(SyncStep.sync_run_id).where(SyncStep.step == "gate", SyncStep.state == "done")
+    return SyncRun.dry_run.is_(False), SyncRun.read > 0, SyncRun.id.in_(opened)
+
+
 def last_scan(ledger: Ledger, run: Run, *, account: str, collection: str) -> int | None:
     """Return how many members the last complete scan before this run read, or None when there was none."""
     with ledger.read() as connection:
@@ -232,9 +241,7 @@ def last_scan(ledger: Ledger, run: Run, *, account: str, collection: str) -> int
                 SyncRun.account == account,
                 SyncRun.collection == collection,
                 SyncRun.id < run.id,
-                SyncRun.dry_run.is_(False),
-                # A halted scan does not count: its gate stayed shut.
-                SyncRun.id.in_(select(SyncStep.sync_run_id).where(SyncStep.step == "gate", SyncStep.state == "done")),
+                *is_complete_scan(),
             )
             .order_by(SyncRun.id.desc())
             .limit(1)

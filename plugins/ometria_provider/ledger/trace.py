@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RejectionRow, accounts_in_use, rejections_of
 from ometria_provider.ledger.models import ContactState, PushBatch, SyncRun
+from ometria_provider.ledger.runs import is_complete_scan
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,7 @@ def _last_scan(ledger: Ledger, account: str, collection: str) -> Scan | None:
         .where(
             SyncRun.account == account,
             SyncRun.collection == collection,
-            SyncRun.state == "succeeded",
-            SyncRun.dry_run.is_(False),
+            *is_complete_scan(),
         )
         .scalar_subquery()
     )
