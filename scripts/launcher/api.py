@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,7 +66,9 @@ class Airflow:
 
     def warm_up(self) -> None:
         """Make the server build the part that workers talk to, which costs it seconds, before a task waits for it."""
-        self._session.get(f"{self.url}/execution/health", timeout=_TIMEOUT)
+        with contextlib.suppress(requests.RequestException), requests.Session() as session:
+            session.trust_env = False
+            session.get(f"{self.url}/execution/health", timeout=_TIMEOUT)
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:
         """Return a DAG's facts; None when the DAG processor has not found it (yet)."""

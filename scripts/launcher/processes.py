@@ -66,6 +66,11 @@ def find(home: Path) -> list[psutil.Process]:
     return found
 
 
+def ask_to_end(home: Path) -> None:
+    """Ask every process of a home to end, without waiting for it."""
+    _signal(find(home), signal.SIGTERM)
+
+
 def end(home: Path, *, patience: float) -> int:
     """End every process of a home and return how many there were; none is left when this returns.
 

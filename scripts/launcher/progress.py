@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ometria_provider.exceptions import SyncError
@@ -25,10 +25,11 @@ class Progress:
     """A line for each task that ended, and one that moves for those at work.
 
     :param dag_id: whose run it is; its counts come from the ledger.
+    :param why: returns what a failed task's log says last.
     """
 
-    def __init__(self, dag_id: str, run_id: str) -> None:
-        self._dag_id, self._run_id = dag_id, run_id
+    def __init__(self, dag_id: str, run_id: str, why: Callable[[Task], list[str]]) -> None:
+        self._dag_id, self._run_id, self._why = dag_id, run_id, why
         self._console = Console(highlight=False, soft_wrap=True)
         self._status: Status | None = None
         self._shown: set[tuple[str, int, int]] = set()
@@ -55,6 +56,10 @@ class Progress:
         for task in ended:
             self._shown.add(_key(task))
             self._line(f"  {_MARKS[task['state']]} {_name(task):<18}{_seconds(task)}   {_facts(task, rows)}".rstrip())
+        for task in listed:
+            if task["state"] == "up_for_retry" and _key(task) not in self._shown:
+                self._shown.add(_key(task))
+                self._line(f"  ↻ {_name(task)} failed and will be tried again: {' '.join(self._why(task)[-1:])}")
         self._now(_activity(listed, waiting_for, self._sent))
 
     def _now(self, text: str) -> None:
@@ -118,7 +123,7 @@ def _activity(tasks: Iterable[Task], waiting_for: str | None, sent: Any) -> str:
         return f"{names}: {sent():,} records sent" if any(_step(task) == "push" for task in at_work) else names
     again = [task for task in tasks if task["state"] == "up_for_retry"]
     if again:
-        return f"{', '.join(map(_name, again))} failed and will be tried again"
+        return f"waiting to try {', '.join(map(_name, again))} again"
     return f"waiting for the run {waiting_for} to end" if waiting_for else ""
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ometria_provider.exceptions import SyncError
 from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.ledger.runs import get_run
+from ometria_provider.report import render, run_report
 from ometria_provider.settings import read_settings
 
 from launcher.accounts import fingerprint
@@ -27,7 +27,24 @@ from launcher.session import say, shell_file, start
 
 _OVER = ("success", "failed", "deleted")
 #: Seconds between two looks at the run; each costs the API server some milliseconds.
-_POLL = 0.3
+_POLL = 0.4
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    :param state: Airflow's: ``success``, ``failed``, or ``deleted`` when somebody deleted it.
+    """
+
+    dag_id: str
+    run_id: str
+    state: str
+
+    @property
+    def exit_code(self) -> int:
+        """0 for green, 1 for red."""
+        return 0 if self.state == "success" else 1
 
 
 def run(mapping: str, params: str, home: Home, checkout: Path) -> int:
@@ -40,19 +57,24 @@ def run(mapping: str, params: str, home: Home, checkout: Path) -> int:
     request = read_request(mapping, params, read_settings().mappings_folder)
     with home.held(Running(os.getpid(), "run")) as free:
         if not free:
-            return _run_in_other(request, home, fingerprint(asked))
+            outcome = _run_in_other(request, home, fingerprint(asked))
+            _report(outcome, home)
+            return outcome.exit_code
         services = Services(home, checkout)
         try:
             session = start("run", [request.pair], home, checkout, services)
             say(f"Starting Airflow for {request.dag_id} ...")
             airflow = services.wait_for_airflow(session.url)
             airflow.warm_up()
-            return _trigger_and_watch(request, airflow, home, services.check, since=began_at)
+            outcome = _trigger_and_watch(request, airflow, home, services.check, since=began_at)
+            services.ask_to_end()  # which takes as long as the report
+            _report(outcome, home)
+            return outcome.exit_code
         finally:
             services.end(patience=5)
 
 
-def _run_in_other(request: Request, home: Home, accounts: str) -> int:
+def _run_in_other(request: Request, home: Home, accounts: str) -> Outcome:
     """Make the run in the Airflow that `up` runs in this home."""
     other = home.holder()
     if other is None or other.command != "up":
@@ -73,7 +95,7 @@ def _run_in_other(request: Request, home: Home, accounts: str) -> int:
     return _trigger_and_watch(request, Airflow(other.url, Login.read(home.path)), home, lambda: None, since=_now())
 
 
-def _trigger_and_watch(request: Request, airflow: Airflow, home: Home, check: Callable[[], None], *, since: str) -> int:
+def _trigger_and_watch(request: Request, airflow: Airflow, home: Home, check: Callable[[], None], *, since: str) -> Outcome:
     """Make the run in a running Airflow.
 
     :param since: the DAG must have been read from its file after this time; files may have changed before it.
@@ -95,8 +117,7 @@ def _trigger_and_watch(request: Request, airflow: Airflow, home: Home, check: Ca
                 airflow.pause(request.dag_id, paused=True)
     if state != "success":
         _explain(request.dag_id, run_id, airflow, home)
-    _report(request, run_id, state, home)
-    return 0 if state == "success" else 1
+    return Outcome(request.dag_id, run_id, state)
 
 
 def _wait_for_dag(dag_id: str, airflow: Airflow, check: Callable[[], None], since: str) -> bool:
@@ -133,7 +154,7 @@ def _import_errors(dag_id: str, errors: list[dict[str, object]]) -> str:
 
 def _watch(dag_id: str, run_id: str, airflow: Airflow, check: Callable[[], None]) -> str:
     """Show a run until it is over and return its state."""
-    with Progress(dag_id, run_id) as progress:
+    with Progress(dag_id, run_id, lambda task: complaint(airflow.log(task))) as progress:
         while True:
             check()
             state = airflow.run_state(dag_id, run_id)
@@ -161,13 +182,12 @@ def _log_file(home: Home, task: dict[str, object]) -> Path:
     return base / folder / f"{index}attempt={task['try_number']}.log"
 
 
-def _report(request: Request, run_id: str, state: str, home: Home) -> None:
+def _report(outcome: Outcome, home: Home) -> None:
+    """Print what `ometria-sync show` prints."""
+    ledger = open_ledger(read_settings().ledger_url)
     try:
-        number = get_run(open_ledger(read_settings().ledger_url), dag_id=request.dag_id, run_id=run_id).id
+        number = get_run(ledger, dag_id=outcome.dag_id, run_id=outcome.run_id).id
+        say("\n" + render(run_report(ledger, number)))
     except SyncError:
-        say(f"\n{request.dag_id} {run_id}: {state}. It ended before it reached the ledger, so there is no report.")
-        return
-    say("")
-    command = Path(sys.executable).with_name("ometria-sync")
-    subprocess.run([command, "show", str(number)], check=False)
-    say(f"\nFor `ometria-sync` and `airflow` in this shell: . {shell_file(home)}")
+        say(f"\n{outcome.dag_id} {outcome.run_id}: {outcome.state}. It is not in the ledger, so there is no report.")
+    say(f"\nTo use `ometria-sync` in this shell: . {shell_file(home)}")

@@ -95,6 +95,10 @@ class Services:
                 last = "\n".join("    " + line for line in log.read_text(errors="replace").splitlines()[-12:])
                 raise Broken(f"{name} ended by itself (exit {process.returncode}). Its last lines in {log}:\n{last}")
 
+    def ask_to_end(self) -> None:
+        """Let the processes begin to end while there is something else to do; :meth:`end` must follow."""
+        processes.ask_to_end(self.home.path)
+
     def end(self, *, patience: float = 8) -> None:
         """End all processes of the home.
 
