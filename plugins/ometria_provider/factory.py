@@ -50,7 +50,7 @@ def contact_sync_dags(folder: Path | str | None = None) -> dict[str, DAG]:
 
 
 def contact_sync_dag(file: Path) -> DAG:
-    """Return the DAG of one mapping file; a broken file gets one whose only task fails and says why."""
+    """Return the DAG of one mapping file; a broken file gets one whose plan fails and says why."""
     try:
         mapping = load_mapping(file)
     except MappingFileError as error:
@@ -85,9 +85,12 @@ def _tasks(mapping: str) -> None:
     gate = GateOperator(task_id="gate", mapping=mapping)
     push = OmetriaPushOperator.partial(task_id="push", mapping=mapping).expand(window=plan.output)
     reconcile = ReconcileOperator(task_id="reconcile", mapping=mapping)
-    # The report comes whatever happened before: it closes the run, and is red when anything was.
-    report = ReportOperator(task_id="report", mapping=mapping, trigger_rule="all_done")
-    prepared >> gate >> push >> reconcile >> report
+    prepared >> gate >> push >> reconcile >> _report(mapping)
+
+
+def _report(mapping: str) -> ReportOperator:
+    """Return the task that comes whatever happened before: it closes the run, and is red when anything was."""
+    return ReportOperator(task_id="report", mapping=mapping, trigger_rule="all_done")
 
 
 def _timetable(mapping: Mapping) -> CronTriggerTimetable | None:
@@ -107,7 +110,8 @@ def _broken_dag(file: Path, error: MappingFileError) -> DAG:
         tags={"ometria", "contact_sync", "broken"},
         doc_md=broken_doc(file.name, str(error)),
     ) as dag:
-        PlanOperator(task_id="plan", mapping=file.stem)
+        # The report closes the run in the ledger, with what plan says of the file.
+        PlanOperator(task_id="plan", mapping=file.stem) >> _report(file.stem)
     return dag
 
 

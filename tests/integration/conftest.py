@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from ometria_provider import factory
 from ometria_provider.hooks.base import JsonApiHook
-from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
 from sync import Sync
@@ -15,8 +14,9 @@ from sync import Sync
 UNLIMITED = {"antavo_requests_per_minute": 0, "ometria_push_per_second": 0, "ometria_data_per_second": 0}
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def airflow_database() -> None:
+    """Let a test use ``run_dag``: Airflow's own database is there."""
     from airflow.utils.db import initdb
 
     initdb()
@@ -37,10 +37,28 @@ def sandbox(running_sandbox: RunningSandbox) -> RunningSandbox:
 
 
 @pytest.fixture
-def sync(sandbox: RunningSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sync]:
+def make_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[RunningSandbox], Sync]]:
     # A failed task stays failed here, and a request is tried again at once: the waiting is the unit tests' matter.
     monkeypatch.setitem(factory.DEFAULT_ARGS, "retries", 0)
     monkeypatch.setitem(JsonApiHook.__init__.__kwdefaults__, "first_wait", 0.01)
-    corner = Sync(sandbox, tmp_path, monkeypatch)
-    yield corner
-    open_ledger(f"sqlite:///{corner.ledger_file}").engine.dispose()
+    corners = []
+
+    def make(sandbox: RunningSandbox) -> Sync:
+        corners.append(Sync(sandbox, tmp_path, monkeypatch))
+        return corners[-1]
+
+    yield make
+    for corner in corners:
+        corner.ledger.engine.dispose()
+
+
+@pytest.fixture
+def sync(make_sync: Callable[[RunningSandbox], Sync], sandbox: RunningSandbox) -> Sync:
+    return make_sync(sandbox)
+
+
+@pytest.fixture
+def strict_lists(make_sync: Callable[[RunningSandbox], Sync]) -> Iterator[Sync]:
+    """A sandbox that has list 4821 and no other."""
+    with running(SandboxSettings(port=0, members=20, lists=(4821,), **UNLIMITED)) as sandbox:
+        yield make_sync(sandbox)

@@ -1,15 +1,17 @@
 """Run a mapping's DAG in this process against a sandbox, and see what became of it.
 
-``dag.test()`` wires, schedules and runs the tasks as a run does, in this process; a step is cleared by doing it again
-with the same run id, as a worker would.
+Most tests do the steps one after the other, a tenth of a second a run; ``run_dag`` lets Airflow schedule them. A step
+is cleared by doing it again with the same run id, as a worker would.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
+import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +30,7 @@ from ometria_provider.operators.ometria import OmetriaPushOperator
 from ometria_provider.operators.run import GateOperator, ReconcileOperator, ReportOperator
 from ometria_provider.sandbox.process import RunningSandbox
 from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError
 
 OPERATORS: dict[str, type[SyncOperator]] = {
     operator.step: operator
@@ -43,6 +46,8 @@ OPERATORS: dict[str, type[SyncOperator]] = {
     )
 }
 
+SLICED = ("extract", "map", "validate", "push")
+
 #: A tidied e-mail, names, a 19-digit number, points and a tier's name, which is null for members at the top.
 FIELDS: list[dict[str, Any]] = [
     {"loyalty": "email", "remote": "email", "transform": ["strip", "lower"]},
@@ -55,26 +60,74 @@ FIELDS: list[dict[str, Any]] = [
 
 
 @dataclass
-class Outcome:
-    """What a run left behind.
+class Work:
+    """A run at work.
 
     :param state: Airflow's colour of the run.
     :param tasks: states of its tasks: ``plan``, ``push[0]``, …
     :param errors: what failed tasks raised.
+    :param windows: the slices, as plan listed them.
+    """
+
+    dag_id: str
+    run_id: str
+    conf: dict[str, Any]
+    state: str = ""
+    tasks: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, BaseException] = field(default_factory=dict)
+    windows: list[dict[str, Any]] = field(default_factory=lambda: [{"index": 0, "gte": None, "lt": None}])
+
+    def steps(self, names: list[str]) -> None:
+        """Do steps in their order; after a failure only the report."""
+        for name in names:
+            if self.errors and name != "report":
+                continue
+            for window in self.windows if name in SLICED else [None]:
+                self._do(name, window)
+        self.state = "failed" if self.errors else "success"
+
+    def _do(self, step: str, window: dict[str, Any] | None) -> None:
+        name = _name(step, window["index"] if window else -1)
+        with DAG(self.dag_id):
+            task = OPERATORS[step](task_id=step, mapping=self.dag_id.removeprefix(factory.PREFIX), window=window)
+        dag_run = SimpleNamespace(conf=self.conf)
+        context: Any = {"run_id": self.run_id, "params": dict(self.conf), "dag_run": dag_run}
+        self.tasks[name] = "running"
+        try:
+            result = task.execute(context)
+        except BaseException as error:  # noqa: BLE001 (what a task raises is what a test looks at)
+            self.tasks[name], self.errors[name] = "failed", error
+            return
+        self.tasks[name] = "success"
+        if step == "plan":
+            self.windows = result
+
+
+@dataclass
+class Outcome:
+    """What a run left behind.
+
     :param row: the ledger's ``sync_run`` row; empty when there is none.
     :param steps: the ledger's rows of its steps, by name and slice (``plan``, ``push[0]``).
     """
 
-    state: str
-    dag_id: str
-    run_id: str
-    run_after: datetime
-    tasks: dict[str, str]
-    errors: dict[str, BaseException]
+    work: Work
     row: dict[str, Any]
     steps: dict[str, dict[str, Any]]
     rejections: list[dict[str, Any]]
     batches: list[dict[str, Any]]
+
+    @property
+    def state(self) -> str:
+        return self.work.state
+
+    @property
+    def tasks(self) -> dict[str, str]:
+        return self.work.tasks
+
+    @property
+    def errors(self) -> dict[str, BaseException]:
+        return self.work.errors
 
     @property
     def green(self) -> bool:
@@ -137,9 +190,7 @@ class Sync:
         made = {
             "ANTAVO": (json.loads(self.sandbox.antavo_connection(requests_per_minute=60_000)), antavo or {}),
             "OMETRIA": (
-                json.loads(
-                    self.sandbox.ometria_connection(push_requests_per_second=500, data_requests_per_second=500)
-                ),
+                json.loads(self.sandbox.ometria_connection(push_requests_per_second=500, data_requests_per_second=500)),
                 ometria or {},
             ),
         }
@@ -177,93 +228,44 @@ class Sync:
     # Running
 
     def run(self, name: str = "members", /, *, again: Outcome | None = None, **conf: Any) -> Outcome:
-        """Run a mapping's DAG.
+        """Do a run's steps one after the other, as its DAG wires them: the report comes whatever happened before.
 
         :param again: clear this whole run in place of a new one.
         """
+        return self.run_steps(factory.contact_sync_dags()[f"contact_sync__{name}"], again=again, **conf)
+
+    def run_steps(self, dag: DAG, *, again: Outcome | None = None, **conf: Any) -> Outcome:
+        """Do the steps of a DAG that was made before."""
+        run = Work(dag.dag_id, again.work.run_id if again else f"manual__{uuid.uuid4()}", conf)
+        wired = {task_id.rpartition(".")[2] for task_id in dag.task_dict}
+        run.steps([step for step in OPERATORS if step in wired])
+        return self._outcome(run)
+
+    def run_dag(self, name: str = "members", /, **conf: Any) -> Outcome:
+        """Run a mapping's DAG through ``dag.test()``: Airflow schedules, and judges colour and params."""
         dag = factory.contact_sync_dags()[f"contact_sync__{name}"]
-        run_after = again.run_after if again else datetime.now(UTC)
-        with self._watched() as (tasks, errors):
-            state = str(dag.test(run_after=run_after, logical_date=run_after, run_conf=conf).state)
-        run_id = f"manual__{run_after.isoformat()}"
-        return self._outcome(state, dag.dag_id, run_id, run_after, tasks, errors)
+        now = datetime.now(UTC)
+        run = Work(dag.dag_id, f"manual__{now.isoformat()}", conf)
+        with _watched(run):
+            run.state = dag.test(run_after=now, logical_date=now, run_conf=conf).state.value
+        return self._outcome(run)
 
-    def clear(self, run: Outcome, step: str, *more: str, slice: int = 0) -> Outcome:
+    def clear(self, outcome: Outcome, *steps: str) -> Outcome:
         """Do some steps of a run again, one after the other until one fails, and then the report."""
-        errors: dict[str, BaseException] = {}
-        tasks = dict(run.tasks)
-        for name in (step, *more):
-            if self._step(run, name, slice, tasks, errors) is not None:
-                break
-        if "report" not in (step, *more):
-            self._step(run, "report", slice, tasks, errors)
-        return self._outcome("failed" if errors else "success", run.dag_id, run.run_id, run.run_after, tasks, errors)
+        run = dataclasses.replace(outcome.work, errors={}, tasks=dict(outcome.tasks), state="")
+        run.steps([*(step for step in steps if step != "report"), "report"])
+        return self._outcome(run)
 
-    def _step(
-        self, run: Outcome, step: str, slice: int, tasks: dict[str, str], errors: dict[str, BaseException]
-    ) -> BaseException | None:
-        sliced = step in {"extract", "map", "validate", "push"}
-        window = {"index": slice, "gte": None, "lt": None} if sliced else None
-        if sliced:
-            windows = json.loads((self.folder / f"{run.row['id']}.windows").read_text())
-            window = windows[slice]
-        name = f"{step}[{slice}]" if sliced else step
-        with DAG(run.dag_id):
-            task = OPERATORS[step](
-                task_id=step, mapping=run.dag_id.removeprefix("contact_sync__"), **({"window": window} if sliced else {})
-            )
-        context: Any = {"run_id": run.run_id, "params": {}, "dag_run": SimpleNamespace(conf={})}
-        try:
-            task.execute(context)
-        except BaseException as error:  # noqa: BLE001 (what a task raises is what a test looks at)
-            tasks[name], errors[name] = "failed", error
-            return error
-        tasks[name] = "success"
-        return None
-
-    @contextlib.contextmanager
-    def _watched(self) -> Iterator[tuple[dict[str, str], dict[str, BaseException]]]:
-        """Note what each task came to while ``dag.test()`` works."""
-        tasks: dict[str, str] = {}
-        errors: dict[str, BaseException] = {}
-        run_task = sdk_dag._run_task
-
-        def noted(*, ti: Any, task: Any, run_triggerer: bool = False) -> Any:
-            result = run_task(ti=ti, task=task, run_triggerer=run_triggerer)
-            name = ti.task_id.rpartition(".")[2] + (f"[{ti.map_index}]" if ti.map_index >= 0 else "")
-            tasks[name] = str(ti.state)
-            if result is not None and result.error is not None:
-                errors[name] = result.error
-            return result
-
-        sdk_dag._run_task = noted
-        try:
-            yield tasks, errors
-        finally:
-            sdk_dag._run_task = run_task
-
-    def _outcome(
-        self,
-        state: str,
-        dag_id: str,
-        run_id: str,
-        run_after: datetime,
-        tasks: dict[str, str],
-        errors: dict[str, BaseException],
-    ) -> Outcome:
-        row, own = {}, {"run": -1}
-        with contextlib.suppress(SyncError, IndexError):
-            row = self.query("SELECT * FROM sync_run WHERE dag_id=:dag AND run_id=:run", dag=dag_id, run=run_id)[0]
-            own = {"run": row["id"]}
-        named = {}
-        rejections: list[dict[str, Any]] = []
-        batches: list[dict[str, Any]] = []
-        if row:
-            for step in self.query("SELECT * FROM sync_step WHERE sync_run_id=:run", **own):
-                named[step["step"] + (f"[{step['slice']}]" if step["slice"] >= 0 else "")] = step
-            rejections = self.query("SELECT * FROM rejection WHERE sync_run_id=:run ORDER BY id", **own)
-            batches = self.query("SELECT * FROM push_batch WHERE sync_run_id=:run ORDER BY id", **own)
-        return Outcome(state, dag_id, run_id, run_after, tasks, errors, row, named, rejections, batches)
+    def _outcome(self, run: Work) -> Outcome:
+        row: dict[str, Any] = {}
+        found: dict[str, list[dict[str, Any]]] = {"sync_step": [], "rejection": [], "push_batch": []}
+        with contextlib.suppress(SyncError, DatabaseError, IndexError):
+            own = {"dag": run.dag_id, "run": run.run_id}
+            row = self.query("SELECT * FROM sync_run WHERE dag_id=:dag AND run_id=:run", **own)[0]
+            for table in found:
+                found[table] = self.query(f"SELECT * FROM {table} WHERE sync_run_id=:id ORDER BY rowid", id=row["id"])
+        steps = {_name(step["step"], step["slice"]): step for step in found["sync_step"]}
+        return Outcome(run, row, steps, found["rejection"], found["push_batch"])
 
     # The receiving side
 
@@ -288,6 +290,10 @@ class Sync:
         ids: list[str] = self.sandbox.control("members", {"add": [fields]})["added"]
         return ids[0]
 
+    def nobody(self) -> None:
+        """Let everybody leave Antavo."""
+        self.sandbox.control("members", {"remove": self.ids()})
+
     def change(self, *ids: str, **fields: Any) -> list[str]:
         """Set fields of members (dotted paths of the Read API's shape)."""
         changed: list[str] = self.sandbox.control("members", {"change": list(ids), "set": fields})["changed"]
@@ -305,3 +311,27 @@ class Sync:
     def mend(self) -> None:
         """Switch all faults off."""
         self.sandbox.control("faults", method="DELETE")
+
+
+@contextlib.contextmanager
+def _watched(run: Work) -> Iterator[None]:
+    """Note what each task came to while ``dag.test()`` works."""
+    run_task = sdk_dag._run_task
+
+    def noted(*, ti: Any, task: Any, run_triggerer: bool = False) -> Any:
+        result = run_task(ti=ti, task=task, run_triggerer=run_triggerer)
+        name = _name(ti.task_id.rpartition(".")[2], ti.map_index)
+        run.tasks[name] = ti.state.value
+        if result is not None and result.error is not None:
+            run.errors[name] = result.error
+        return result
+
+    sdk_dag._run_task = noted
+    try:
+        yield
+    finally:
+        sdk_dag._run_task = run_task
+
+
+def _name(step: str, slice_: int) -> str:
+    return step if slice_ < 0 else f"{step}[{slice_}]"
