@@ -1,0 +1,60 @@
+"""docs/reference/dags.md: the DAGs that the shipped mapping files make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reference import markdown
+from reference.places import ROOT
+
+_FACTORY = """\
+`dags/contact_sync.py` makes one DAG for each `*.yaml` in the mappings folder. Schedule and time zone come from the
+file; catch-up is off, and one run is active at a time. A broken file gets a DAG that fails and whose doc page shows the
+errors; the other DAGs do not notice."""
+
+_TASKS = {
+    "plan": "checks params, files, connections and the list; cuts the customers into slices; says what the run costs",
+    "prepare.extract": "reads a slice from Antavo into staging, keeping only what the mapping reads",
+    "prepare.map": "makes the records and compares them with the ledger",
+    "prepare.validate": "runs the Great Expectations suite over the records, if any of them is to be sent",
+    "gate": "compares the whole run with the mapping's limits: opens, or halts before anything is sent",
+    "push": "sends a slice's records in batches, each written to the ledger before and after",
+    "reconcile": "turns what was acknowledged into accepted",
+    "report": "balances the books, logs the report, and is red unless all is well",
+}
+
+
+def page() -> str:
+    """Return the page."""
+    from ometria_provider.factory import DEFAULT_ARGS, contact_sync_dags
+
+    dags = contact_sync_dags(ROOT / "include" / "mappings")
+    rows = [(markdown.code(name), _schedule(dag), _tags(dag), dag.description) for name, dag in sorted(dags.items())]
+    tasks = next(iter(dags.values())).task_dict
+    if set(tasks) != set(_TASKS):
+        raise ValueError(f"describe the tasks {sorted(set(tasks) ^ set(_TASKS))}")
+    policy = (
+        f"A task is tried {DEFAULT_ARGS['retries']} more times after an error that passes, from "
+        f"{DEFAULT_ARGS['retry_delay'].total_seconds():g} s on (a minute after a 429) to at most "
+        f"{DEFAULT_ARGS['max_retry_delay'].total_seconds() / 60:g} minutes; after any other known error it fails at "
+        f"once. The owner is `{DEFAULT_ARGS['owner']}`."
+    )
+    return markdown.page(
+        "DAGs",
+        "plugins/ometria_provider/factory.py`, `include/mappings/",
+        _FACTORY,
+        markdown.table(("DAG", "schedule", "tags", "what it is for"), rows),
+        "## Tasks\n\n" + markdown.table(("task", "what it does"), [(markdown.code(t), _TASKS[t]) for t in _TASKS]),
+        "`prepare` and `push` are mapped over the slices (about 50,000 customers each).",
+        policy,
+    )
+
+
+def _schedule(dag: Any) -> str:
+    timetable = dag.timetable
+    text = getattr(timetable, "expression", None)
+    return f"{markdown.code(text)}, {timetable.timezone}" if text else "by hand"
+
+
+def _tags(dag: Any) -> str:
+    return ", ".join(sorted(dag.tags))

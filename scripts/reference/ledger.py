@@ -1,0 +1,164 @@
+"""docs/reference/ledger.md: tables and columns of the ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ometria_provider.ledger import models
+from ometria_provider.ledger.engine import BUSY_SECONDS, HEAD
+from ometria_provider.operators.params import PARAMS
+
+from reference import markdown
+
+_INTRO = f"""\
+Our own SQL database, never Airflow's: SQLite by default, PostgreSQL in deployment, the same migrations on both. Times
+are UTC. No personal data beyond ids. This package works with version `{HEAD}`; `ometria-sync ledger upgrade` brings a
+ledger there. On SQLite a writer waits up to {BUSY_SECONDS} s for another one.
+
+Read it with SQL as you like; write to it with this package only. A column without “may be null” always has a value."""
+
+_RUN_STATES = "`running`, `succeeded`, `failed`, `halted`, `awaiting_approval`"
+_CONTACT_STATES = "`pending`, `accepted`, `rejected`, `filtered`, `departed`"
+_SLICE = "number of the slice, from 0"
+
+#: What each column holds. A test fails when one is missing here, or is gone from the models.
+MEANINGS: dict[str, dict[str, str]] = {
+    "sync_run": {
+        "id": "our own number of the run: RUN of the command line",
+        "dag_id": "Airflow's DAG id; with `.task_id` behind it for a push of your own file",
+        "run_id": "Airflow's run id, unique only within its DAG",
+        "mapping": "the mapping file's name; for a push of your own file its collection",
+        "account": "the Ometria connection's id",
+        "collection": "Ometria's `@collection`",
+        "state": _RUN_STATES + "; nothing waits for approval yet",
+        "reason": "why the run is red",
+        "strategy": f"how customers were read: {', '.join(map(markdown.code, PARAMS['strategy']['enum']))}",
+        "dry_run": "true: nothing was sent",
+        "read": "members read from Antavo",
+        "unchanged": "members whose record is the one last accepted",
+        "filtered": "members that the mapping's `where` leaves out",
+        "rejected": "members with a rejection at any stage, remembered ones included",
+        "sent": "records acknowledged",
+        "accepted": "records acknowledged, and not found rejected",
+        "pending": "members in none of these accounts; 0 in a run that ended green (but for a dry run)",
+        "departed": "always 0: departures are not built yet",
+        "planned_mapping": "the mapping as planned, JSON: cleared tasks work with it",
+        "planned_suite": "the validation rules as planned, JSON",
+        "plan": "what the run reads and costs, in one sentence",
+        "started_at": "when the run was opened first",
+        "ended_at": "when its report closed it",
+    },
+    "sync_step": {
+        "sync_run_id": "the run",
+        "step": "`plan`, `extract`, `map`, `validate`, `gate`, `push`, `reconcile`, `report`",
+        "slice": "number of the slice, from 0; -1 is the whole run",
+        "state": "`running`, `done`, `failed`, `halted`",
+        "reason": "why it failed or halted",
+        "facts": "what the step counted, JSON",
+        "started_at": "when its last attempt began",
+        "ended_at": "when it ended",
+    },
+    "push_batch": {
+        "id": "number of the batch",
+        "sync_run_id": "the run",
+        "slice": _SLICE,
+        "records": "records in the request, at most 100",
+        "size": "bytes of its records",
+        "state": "`sending`, `acknowledged`, `doubtful` (acknowledged, but Ometria counted rejected records), "
+        "`refused` (split into halves), `unanswered` (its records go again)",
+        "request_id": "Ometria's own id of the request, for its support",
+        "reason": "why it was refused or not answered",
+        "started_at": "when it was about to go",
+        "ended_at": "when its answer was written down",
+    },
+    "contact_state": {
+        "account": "the Ometria connection's id",
+        "collection": "Ometria's `@collection`",
+        "contact_id": "the contact's id: the mapping's `identity.id`",
+        "state": _CONTACT_STATES,
+        "reason": "why it is filtered or rejected",
+        "fingerprint": "digest of the record last acknowledged",
+        "source_digest": "digest of the customer last looked at, under mapping and rules",
+        "filled": "bitmap of the remote fields that the record last acknowledged fills",
+        "snapshot_at": "when that record was read from Antavo",
+        "sync_run_id": "the run that wrote this row last",
+        "push_batch_id": "the request that carried the record last",
+        "changed_at": "when this row changed last",
+    },
+    "remote_field": {
+        "account": "the Ometria connection's id",
+        "collection": "Ometria's `@collection`",
+        "name": "the remote field",
+        "bit": "its bit in `contact_state.filled`",
+    },
+    "rejection": {
+        "id": "number of the rejection",
+        "sync_run_id": "the run",
+        "slice": _SLICE,
+        "contact_id": "the contact's id; `antavo:<id>` when the mapping finds none",
+        "stage": "`mapping`, `validation`, `push`, `ometria` (the last one not built yet)",
+        "field": "the remote field at fault, where one is known",
+        "reason": "why, without the value",
+        "created_at": "when it was found",
+    },
+    "rule_result": {
+        "id": "number of the result",
+        "sync_run_id": "the run",
+        "slice": _SLICE,
+        "rule": "the rule's name, such as `email: match_regex`",
+        "kind": "`row` or `table`",
+        "severity": "`critical`, `warning` or `info`",
+        "failed": "how many rows fail; 1 for a table rule that does not hold",
+        "contact_ids": "the first thousand ids that fail, JSON",
+        "detail": "the figures in words",
+    },
+    "rate_budget": {
+        "account": "the connection's id, Antavo's or Ometria's",
+        "bucket": "`requests` (Antavo), `push` or `data` (Ometria)",
+        "next_at": "seconds since 1970, by the database's clock",
+    },
+}
+
+
+def page() -> str:
+    """Return the page.
+
+    :raises ValueError: when `MEANINGS` and the models differ.
+    """
+    tables = {mapper.class_.__tablename__: mapper.class_ for mapper in models.Base.registry.mappers}
+    if MEANINGS.keys() != tables.keys():
+        raise ValueError(f"describe the tables {sorted(MEANINGS.keys() ^ tables.keys())}")
+    sections = [_section(name, tables[name]) for name in MEANINGS]
+    return markdown.page("Ledger", "plugins/ometria_provider/ledger/models.py", _INTRO, *sections)
+
+
+def _section(name: str, model: Any) -> str:
+    meanings, columns = MEANINGS[name], model.__table__.columns
+    if meanings.keys() != {column.name for column in columns}:
+        raise ValueError(f"describe the columns {sorted(meanings.keys() ^ {c.name for c in columns})} of {name}")
+    rows = [
+        (
+            f"**{markdown.code(column.name)}**" if column.primary_key else markdown.code(column.name),
+            _type(column) + (", may be null" if column.nullable else ""),
+            meanings[column.name],
+        )
+        for column in columns
+    ]
+    text = " ".join(model.__doc__.split())
+    return f"## {name}\n\n{text}\n\n" + markdown.table(("column", "type", "what it holds"), rows)
+
+
+def _type(column: Any) -> str:
+    kind = type(column.type).__name__
+    names = {
+        "BigInteger": "whole number",
+        "Integer": "whole number",
+        "String": "text",
+        "Text": "text",
+        "Boolean": "yes or no",
+        "UtcDateTime": "time",
+        "JSON": "JSON",
+        "LargeBinary": "bytes",
+        "Double": "number",
+    }
+    return names[kind]

@@ -1,0 +1,29 @@
+"""docs/reference/params.md: what a run can be triggered with."""
+
+from __future__ import annotations
+
+from ometria_provider.operators.params import NOT_YET, PARAMS
+
+from reference import markdown
+
+
+def page() -> str:
+    """Return the page."""
+    rows = [
+        (
+            markdown.code(name),
+            param["type"] + (f": {', '.join(param['enum'])}" if "enum" in param else ""),
+            markdown.code(param["default"]),
+            param["description"],
+        )
+        for name, param in PARAMS.items()
+    ]
+    later = ", ".join(map(markdown.code, NOT_YET))
+    return markdown.page(
+        "Params of a run",
+        "plugins/ometria_provider/operators/params.py",
+        "Give them in Airflow's trigger form, as the run's `conf`, or as `make run PARAMS='{\"dry_run\": true}'`. The "
+        "task `plan` refuses an unknown param or a wrong value, however the run was triggered.",
+        markdown.table(("param", "type", "default", "what it does"), rows),
+        f"Not built yet, and refused with these words: {later}, and `strategy` other than `full`.",
+    )
