@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from ometria_provider.exceptions import SyncError
 from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.ledger.runs import get_run
@@ -87,7 +88,7 @@ def _run_in_other(request: Request, home: Home, accounts: str) -> Outcome:
         )
     deadline = time.monotonic() + 120
     while not (other.url and Airflow.is_up(other.url)):
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or not psutil.pid_exists(other.pid):
             raise Broken(f"`make up` (process {other.pid}) holds {home.path}, but its API server does not answer.")
         time.sleep(0.5)
         other = home.holder() or other

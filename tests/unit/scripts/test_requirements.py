@@ -1,0 +1,42 @@
+"""The locked requirements: complete, exact, and from nowhere in particular."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+FILES = ("requirements.txt", "requirements-dev.txt")
+
+
+def _pins(file):
+    lines = (ROOT / file).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#") and line != "-r requirements.txt"]
+
+
+def _name(requirement):
+    return re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-").replace(".", "-")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_requirements_are_exact_versions_and_nothing_else(file):
+    assert [line for line in _pins(file) if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!]+", line)] == []
+
+
+def test_requirements_hold_every_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    locked = {_name(line) for line in _pins("requirements.txt")}
+    wanted = {_name(each) for each in project["project"]["dependencies"] + project["build-system"]["requires"]}
+    assert wanted - locked == set()
+    extras = project["project"]["optional-dependencies"]
+    assert {_name(each) for each in extras["dev"] + extras["postgres"]} - locked == {
+        _name(line) for line in _pins("requirements-dev.txt")
+    } & {_name(each) for each in extras["dev"] + extras["postgres"]}
+
+
+def test_requirements_name_nothing_twice():
+    names = [_name(line) for file in FILES for line in _pins(file)]
+    assert len(names) == len(set(names))
