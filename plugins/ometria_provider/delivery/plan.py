@@ -34,8 +34,8 @@ def plan_sentence(
     sending = (
         "nothing is sent: a dry run"
         if dry_run
-        else f"at most {_requests(pushes)} to Ometria ({_minutes(pushes / push_requests_per_second)} at "
-        f"{push_requests_per_second:g} a second), fewer when members are unchanged"
+        else f"about {_requests(pushes)} to Ometria ({_minutes(pushes / push_requests_per_second)} at "
+        f"{push_requests_per_second:g} a second) if nobody is unchanged"
     )
     return (
         f"A complete scan of about {members:,} members {of_slices}: about {_requests(reads)} to Antavo "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ometria_provider.delivery.digests import encode_source, source_digest
-from ometria_provider.delivery.plan import plan_sentence
+from ometria_provider.delivery.plan import list_problem, plan_sentence
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import contacts, runs
 from ometria_provider.ledger.engine import Ledger
@@ -102,17 +102,14 @@ class PlanOperator(SyncOperator):
         return Work(work.ledger, run, work.settings, work.window)
 
     def _check_list(self, ometria: OmetriaHook, mapping: Mapping) -> None:
-        found = ometria.contact_list(mapping.list)
-        if found is None:
-            raise Misconfigured(
-                f"{mapping.name}.yaml names list {mapping.list}, and the Ometria account of connection "
-                f"`{mapping.connections.ometria}` has no such list. `ometria-sync lists` shows those that it has."
-            )
-        if (found.type or "").upper() == "DYNAMIC":
-            raise Misconfigured(
-                f"{mapping.name}.yaml names list {mapping.list}, which is a dynamic segment: Ometria fills it by its "
-                "own rules, and nobody can be added. Choose a static list; `ometria-sync lists` shows the types."
-            )
+        problem = list_problem(
+            ometria.contact_list(mapping.list),
+            mapping=mapping.name,
+            list_id=mapping.list,
+            connection=mapping.connections.ometria,
+        )
+        if problem:
+            raise Misconfigured(problem)
 
     def _edges(self, antavo: AntavoHook) -> Iterator[str]:
         """Yield the `created_at` of every 50,000th customer: where one slice ends and the next begins."""

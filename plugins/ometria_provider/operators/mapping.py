@@ -90,14 +90,17 @@ class _ChunkMapper:
             self._action(outcome, old, source, fingerprint)
             for outcome, old, source, fingerprint in zip(mapped.outcomes, before, digests, fingerprints, strict=True)
         ]
-        self._count(actions, before)
+        acknowledged = [old is not None and old.fingerprint is not None for old in before]
+        self._count(actions, acknowledged)
         filled = self._clear(mapped, actions, before, bodies)
         self._keep_rejections(ids, mapped, actions)
         touched = [
             old is None or old.source_digest != source or old.state != _STATE_OF.get(action, old.state)
             for old, source, action in zip(before, digests, actions, strict=True)
         ]
-        return mapped_table(ids, actions, touched, bodies, fingerprints, digests, filled, _reasons(mapped))
+        return mapped_table(
+            ids, actions, acknowledged, touched, bodies, fingerprints, digests, filled, _reasons(mapped)
+        )
 
     def _action(self, outcome: str, old: Known | None, source: bytes, fingerprint: bytes | None) -> Action:
         if outcome == "filtered":
@@ -106,11 +109,11 @@ class _ChunkMapper:
             return self.rules.by_refusal(old, source)
         return self.rules.by_record(old, source, fingerprint)
 
-    def _count(self, actions: Sequence[Action], before: Sequence[Known | None]) -> None:
-        for action, old in zip(actions, before, strict=True):
+    def _count(self, actions: Sequence[Action], acknowledged: Sequence[bool]) -> None:
+        for action, before in zip(actions, acknowledged, strict=True):
             self.counts["to_send" if action == "send" else action] += 1
             if action == "send":
-                self.counts["changed" if old is not None and old.fingerprint else "created"] += 1
+                self.counts["changed" if before else "created"] += 1
 
     def _clear(
         self, mapped: Mapped, actions: Sequence[Action], before: Sequence[Known | None], bodies: list[bytes | None]
@@ -167,7 +170,7 @@ class ValidateOperator(SyncOperator):
         """Judge each mapped chunk; keep results, rejections and the rules that stop the run."""
         runs.drop_rejections(work.ledger, work.run, work.slice, "validation")
         findings.drop_rule_results(work.ledger, work.run, work.slice)
-        facts.update(rejected=0, warnings=0, stopped=[])
+        facts.update(rejected=0, rejected_known=0, warnings=0, stopped=[])
         refused: dict[str, list[tuple[int, str]]] = {}
         for index, chunk in enumerate(work.files.read_manifest("map")["chunks"]):
             if chunk["mapped"]:
@@ -197,7 +200,9 @@ class ValidateOperator(SyncOperator):
             else:
                 to_send = (row for row in failing if actions[row] == "send")
                 refused.update({row: (columns[result.rule], result.rule) for row in to_send if row not in refused})
+        known = table["known"].to_pylist()
         facts["rejected"] += len(refused)
+        facts["rejected_known"] += sum(known[row] for row in refused)
         findings.reject(
             work.ledger,
             work.run,

@@ -24,6 +24,7 @@ def source_table(contact_ids: Sequence[str], sources: Sequence[bytes], digests: 
 def mapped_table(
     contact_ids: Sequence[str],
     actions: Sequence[str],
+    known: Sequence[bool],
     touched: Sequence[bool],
     bodies: Sequence[bytes | None],
     fingerprints: Sequence[bytes | None],
@@ -34,6 +35,7 @@ def mapped_table(
     """Return what map made: one row a customer.
 
     :param actions: what is to be done (`delivery.compare.Action`).
+    :param known: Ometria has acknowledged a record of this member before.
     :param touched: the ledger's row of a member who needs nothing sent is out of date all the same.
     :param bodies: the record as JSON, None for a member without one.
     :param filled: bitmaps of the remote fields that the records fill.
@@ -45,6 +47,7 @@ def mapped_table(
         [
             ("contact_id", pa.string()),
             ("action", pa.string()),
+            ("known", pa.bool_()),
             ("touched", pa.bool_()),
             ("body", pa.binary()),
             ("fingerprint", pa.binary()),
@@ -53,5 +56,5 @@ def mapped_table(
             ("reason", pa.string()),
         ]
     )
-    columns = [contact_ids, actions, touched, bodies, fingerprints, source_digests, filled, reasons]
+    columns = [contact_ids, actions, known, touched, bodies, fingerprints, source_digests, filled, reasons]
     return pa.table(columns, schema=schema)

@@ -20,7 +20,7 @@ def test_chunk_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_mapped_table_keeps_missing_records_apart_from_empty_ones() -> None:
-    table = mapped_table(["1"], ["filtered"], [True], [None], [None], [b"s"], [b"\0"], ["where: status"])
+    table = mapped_table(["1"], ["filtered"], [False], [True], [None], [None], [b"s"], [b"\0"], ["where: status"])
     assert table["body"].null_count == 1
     assert table.schema.field("body").type == pa.binary()
 
