@@ -112,6 +112,10 @@ class Sender:
         if fatal is not None:
             self._write(answered, [])
             raise fatal
+        # Before the next batches are chosen: the halves go first, and the loop must see them.
+        for _, batch, outcome in answered:
+            if isinstance(outcome, RecordRejected) and len(batch) > 1:
+                self._split.extendleft(reversed(halves(batch)))
         return answered
 
     def _drain(self, in_flight: dict[Future[PushAnswer], tuple[int, Batch]]) -> None:
@@ -158,8 +162,6 @@ class Sender:
             state, reason = "refused", outcome.reason
             if len(batch) == 1:
                 refused = [(batch[0], f"{outcome.reason} (HTTP {outcome.status})")]
-            else:
-                self._split.extendleft(reversed(halves(batch)))
         else:
             state, reason = "unanswered", str(outcome)
         connection.execute(

@@ -87,13 +87,16 @@ class SlicePush(Push):
 
     def chunk(self, index: int, snapshot_at: datetime) -> None:
         """Push one chunk."""
+        import pyarrow as pa
+
         table = self.work.files.read_chunk("map", index)
         refused = self.refused.get(index, {})
         if not self.stale:
             self._keep_states(table, refused)
         actions = table["action"].to_pylist()
         sends = [row for row, action in enumerate(actions) if action == "send" and row not in refused]
-        part = table.take(sends).select(["contact_id", "body", "fingerprint", "source_digest", "filled"])
+        part = table.select(["contact_id", "body", "fingerprint", "source_digest", "filled"])
+        part = part.take(pa.array(sends, pa.int64()))
         columns = (column.to_pylist() for column in part.columns)
         self.send([Outgoing(*values) for values in zip(*columns, strict=True)], snapshot_at, stale=self.stale)
 
