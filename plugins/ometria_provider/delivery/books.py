@@ -52,6 +52,6 @@ def verdict(books: Books, *, dry_run: bool, failures: list[str], breaches: list[
         )
     if books.new and not books.accepted and (books.to_send if not dry_run else False):
         return f"Nothing arrived: every one of the {books.to_send:,} records to be sent was rejected."
-    if books.new and not (books.unchanged or books.accepted or books.to_send):
-        return f"Nothing arrived: all {books.new:,} members were rejected."
+    if books.rejected and not (books.unchanged or books.accepted or books.to_send):
+        return f"Nothing arrived: all {books.rejected:,} members are rejected, now or by an earlier run."
     return " ".join(breaches) or None
