@@ -148,7 +148,8 @@ def _books(run: RunRow, rows: list[StepRow], new: int) -> BookCounts:
         rejected=new + remembered if is_open else run.rejected,
         new=new,
         remembered=remembered,
-        to_send=max(total(rows, "map", "to_send") - total(rows, "validate", "rejected"), 0),
+        # A file of contacts is pushed without a map step: what was sent was to be sent.
+        to_send=max(total(rows, "map", "to_send") - total(rows, "validate", "rejected"), run.sent),
         sent=run.sent,
         accepted=total(rows, "push", "accepted") if is_open else run.accepted,
         already=total(rows, "push", "already"),

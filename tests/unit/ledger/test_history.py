@@ -1,0 +1,147 @@
+import pytest
+from ledgers import PastRun, green_run, unchanged_run, write_batch, write_contact
+from ometria_provider.ledger import findings, history
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.history import UnknownRun
+from ometria_provider.validation.run import RuleResult as Result
+
+
+def test_find_run_by_number_and_by_mapping_gives_the_number(ledger: Ledger) -> None:
+    first = green_run().write(ledger)
+    second = unchanged_run().write(ledger)
+    other = PastRun(mapping="other").write(ledger)
+    assert history.find_run(ledger, str(first.id)) == first.id
+    assert history.find_run(ledger, "customers:latest") == second.id
+    assert history.find_run(ledger, "other:latest") == other.id
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("99", "knows no run 99"),
+        ("9" * 40, "knows no run 9999"),
+        ("nobody:latest", "knows no run of mapping nobody"),
+        ("customers", "names no run"),
+        ("customers:first", "names no run"),
+        (":latest", "names no run"),
+        ("", "names no run"),
+        ("-1", "names no run"),
+        ("१", "names no run"),
+    ],
+)
+def test_find_run_without_such_a_run_says_what_to_write(ledger: Ledger, reference: str, words: str) -> None:
+    green_run().write(ledger)
+    with pytest.raises(UnknownRun, match=words):
+        history.find_run(ledger, reference)
+
+
+def test_list_runs_gives_the_newest_first_and_filters(ledger: Ledger) -> None:
+    green_run().write(ledger)
+    PastRun(mapping="other", state="failed", reason="broken").write(ledger)
+    unchanged_run().write(ledger)
+    assert [row.id for row in history.list_runs(ledger)] == [3, 2, 1]
+    assert [row.id for row in history.list_runs(ledger, mapping="customers")] == [3, 1]
+    assert [row.id for row in history.list_runs(ledger, state="failed")] == [2]
+    assert [row.id for row in history.list_runs(ledger, limit=1)] == [3]
+    assert [row.id for row in history.list_runs(ledger, mapping="customers", state="failed")] == []
+
+
+def test_run_row_holds_the_books(ledger: Ledger) -> None:
+    row = history.run_row(ledger, green_run().write(ledger).id)
+    assert (row.read, row.filtered, row.rejected, row.sent, row.accepted) == (2000, 15, 12, 1973, 1973)
+    assert (row.account, row.collection, row.plan) == ("ometria_default", "customers", "A complete scan.")
+    with pytest.raises(UnknownRun):
+        history.run_row(ledger, 99)
+
+
+REJECTIONS = [
+    ("1", "mapping", "email", "is no e-mail address"),
+    ("2", "mapping", "email", "is no e-mail address"),
+    ("2", "mapping", "phone_number", "is no phone number"),
+    ("3", "push", None, "100%_sure (HTTP 422)"),
+]
+
+
+def test_rejection_groups_counts_by_stage_field_and_reason(ledger: Ledger) -> None:
+    run = green_run(rejections=REJECTIONS).write(ledger)
+    unchanged_run(rejections=[("9", "mapping", "email", "is no e-mail address")]).write(ledger)
+    groups = history.rejection_groups(ledger, run.id)
+    assert [(group.members, group.stage, group.field) for group in groups] == [
+        (2, "mapping", "email"),
+        (1, "mapping", "phone_number"),
+        (1, "push", None),
+    ]
+    assert sorted(groups[0].first_ids) == ["1", "2"]
+    assert groups[2].first_ids == ("3",)
+
+
+def test_list_rejections_filters_by_stage_reason_and_field(ledger: Ledger) -> None:
+    run = green_run(rejections=REJECTIONS).write(ledger)
+
+    def ids(**options: str) -> list[str]:
+        return [row.contact_id for row in history.list_rejections(ledger, run.id, **options)]
+
+    assert ids() == ["1", "2", "2", "3"]
+    assert ids(stage="push") == ["3"]
+    assert ids(reason="E-MAIL") == ["1", "2"]
+    assert ids(reason="phone_number") == ["2"]
+    assert ids(reason="%_") == ["3"]
+    assert ids(reason="_sur%") == []
+    assert len(history.list_rejections(ledger, run.id, limit=2)) == 2
+
+
+def test_failed_rules_takes_the_slices_together_and_leaves_out_the_kept(ledger: Ledger) -> None:
+    run = green_run().write(ledger)
+
+    def keep(slice_: int, rule: str, severity: str, ids: list[str]) -> None:
+        result = Result(rule=rule, kind="row", severity=severity, failed=len(ids), detail="why")
+        findings.keep_rule_result(ledger, run, slice_, result, ids)
+
+    keep(0, "email is set", "critical", ["1", "2"])
+    keep(1, "email is set", "critical", ["3", "4"])
+    keep(0, "name is set", "warning", ["1"])
+    keep(0, "id is set", "critical", [])
+    assert [
+        (rule.rule, rule.severity, rule.failed, rule.first_ids) for rule in history.failed_rules(ledger, run.id)
+    ] == [
+        ("email is set", "critical", 4, ("1", "2", "3")),
+        ("name is set", "warning", 1, ("1",)),
+    ]
+
+
+def test_doubtful_batches_gives_their_request_ids(ledger: Ledger) -> None:
+    run = green_run().write(ledger)
+    write_batch(ledger, run, request_id="good")
+    write_batch(ledger, run, state="doubtful", request_id="bad", records=7)
+    assert [(row.request_id, row.records) for row in history.doubtful_batches(ledger, run.id)] == [("bad", 7)]
+
+
+def test_earlier_run_with_rejections_is_the_latest_of_the_same_collection(ledger: Ledger) -> None:
+    first = green_run().write(ledger)
+    PastRun(mapping="other", collection="other", rejections=REJECTIONS).write(ledger)
+    last = history.run_row(ledger, unchanged_run().write(ledger).id)
+    assert history.earlier_run_with_rejections(ledger, last) == first.id
+    assert history.earlier_run_with_rejections(ledger, history.run_row(ledger, first.id)) is None
+
+
+def test_accounts_in_use_names_the_mapping_that_ran_last(ledger: Ledger) -> None:
+    PastRun(mapping="old_name", collection="customers").write(ledger)
+    green_run().write(ledger)
+    PastRun(mapping="other", collection="other", account="second").write(ledger)
+    assert history.accounts_in_use(ledger) == {
+        ("ometria_default", "customers"): "customers",
+        ("second", "other"): "other",
+    }
+
+
+def test_has_contacts_looks_at_one_collection(ledger: Ledger) -> None:
+    write_contact(ledger, green_run().write(ledger), "1")
+    assert history.has_contacts(ledger, "ometria_default", "customers")
+    assert not history.has_contacts(ledger, "ometria_default", "other")
+
+
+def test_last_read_is_that_of_the_last_complete_scan(ledger: Ledger) -> None:
+    green_run().write(ledger)
+    PastRun(run_id="manual__3", state="failed", counts={"read": 5}).write(ledger)
+    assert history.last_read(ledger, account="ometria_default", collection="customers") == 2000
+    assert history.last_read(ledger, account="ometria_default", collection="other") is None
