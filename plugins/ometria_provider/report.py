@@ -162,9 +162,10 @@ def _dry_run(books: BookCounts, rows: list[StepRow]) -> DryRun:
     for row in rows:
         if row.step == "map":
             cleared.update(row.facts.get("cleared") or {})
+    refused, known = total(rows, "validate", "rejected"), total(rows, "validate", "rejected_known")
     return DryRun(
-        created=total(rows, "map", "created"),
-        changed=total(rows, "map", "changed"),
+        created=total(rows, "map", "created") - (refused - known),
+        changed=total(rows, "map", "changed") - known,
         unchanged=books.unchanged,
         rejected=books.rejected,
         to_send=books.to_send,
