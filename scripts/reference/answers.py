@@ -21,7 +21,7 @@ _ENDS_AS = {
 _NOTES = f"""\
 - A request is sent up to {base.ATTEMPTS} times. The pauses double from {base.FIRST_WAIT:g} s (twice that after a 429)
   to {base.LONGEST_WAIT:g} s, and are never shorter than the server's `Retry-After`. After a 429 nobody on that account
-  goes before the pause is over. A `Retry-After` beyond {base.PATIENCE:g} s ends the attempts: the task's own retry waits.
+  goes before the pause is over. A `Retry-After` beyond {base.PATIENCE:g} s ends the attempts; the task tries again.
 - A 200 without the documented JSON (a proxy's HTML page, a truncated body) acknowledges nothing: again.
 - A 404 with an HTML page means a wrong host or base path: stop.
 - Antavo's `resendable` wins over the table: `true` with another 4xx than 401, 403 and 429 means again, `false` with a
