@@ -52,16 +52,16 @@ def headline(report: RunReport) -> str:
 def _why_nothing(report: RunReport) -> str:
     books = report.books
     parts = [
-        (books.unchanged, "unchanged"),
-        (books.filtered, "left out by the mapping's `where`"),
-        (books.remembered, "rejected before and the same as then"),
-        (books.new, "rejected"),
+        (books.unchanged, "is", "are", "unchanged"),
+        (books.filtered, "is", "are", "left out by the mapping's `where`"),
+        (books.remembered, "was", "were", "rejected before and not due again"),
+        (books.new, "was", "were", "rejected"),
     ]
-    there = [(count, what) for count, what in parts if count]
-    if len(there) == 1:
-        count, what = there[0]
-        return f"all {members(count)} are {what}" if count != 1 else f"the one member is {what}"
-    return f"of {members(books.read)} " + ", ".join(f"{count:,} are {what}" for count, what in there)
+    said = [(count, f"{one if count == 1 else many} {what}") for count, one, many, what in parts if count]
+    if len(said) == 1:
+        count, what = said[0]
+        return f"all {members(count)} {what}" if count > 1 else f"the one member {what}"
+    return f"of {members(books.read)} " + ", ".join(f"{count:,} {what}" for count, what in said)
 
 
 def _would(report: RunReport) -> str:

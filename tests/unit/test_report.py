@@ -51,7 +51,7 @@ def test_report_with_nothing_to_send_explains_each_kind(sqlite_ledger: Ledger) -
     text = render(report)
     assert (
         "Nothing to send: of 2,000 members 1,973 are unchanged, 15 are left out by the mapping's `where`, "
-        "12 are rejected before and the same as then." in text
+        "12 were rejected before and not due again." in text
     )
     assert "0 by this run, 12 by earlier ones and not due again" in text
     assert report.remembered_from == 1
