@@ -28,12 +28,22 @@ def running_sandbox() -> Iterator[RunningSandbox]:
         yield sandbox
 
 
+@pytest.fixture(scope="session")
+def running_crowd() -> Iterator[RunningSandbox]:
+    with running(SandboxSettings(port=0, members=2_000, validation_delay_ms=0, **UNLIMITED)) as sandbox:
+        yield sandbox
+
+
 @pytest.fixture
 def sandbox(running_sandbox: RunningSandbox) -> RunningSandbox:
     """The sandbox as it was at first: 300 members, no contacts, no faults, no latency."""
-    running_sandbox.control("reset", {})
-    running_sandbox.control("settings", {"latency_ms": 0, **UNLIMITED})
-    return running_sandbox
+    return as_at_first(running_sandbox)
+
+
+def as_at_first(sandbox: RunningSandbox) -> RunningSandbox:
+    sandbox.control("reset", {})
+    sandbox.control("settings", {"latency_ms": 0, **UNLIMITED})
+    return sandbox
 
 
 @pytest.fixture
@@ -55,6 +65,12 @@ def make_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 @pytest.fixture
 def sync(make_sync: Callable[[RunningSandbox], Sync], sandbox: RunningSandbox) -> Sync:
     return make_sync(sandbox)
+
+
+@pytest.fixture
+def crowd(make_sync: Callable[[RunningSandbox], Sync], running_crowd: RunningSandbox) -> Sync:
+    """Beside 2,000 members: a push of 20 batches."""
+    return make_sync(as_at_first(running_crowd))
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ import pytest
 from airflow.sdk import DAG
 from ometria_provider import factory
 from ometria_provider.exceptions import SyncError
+from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
 from ometria_provider.operators.base import SyncOperator
@@ -303,6 +304,11 @@ class Sync:
         """Return the ids of all members, by ``created_at``."""
         found: list[str] = self.sandbox.control("members?limit=5000")["ids"]
         return found
+
+    def members_to_send(self) -> list[str]:
+        """Return the ids of those whom a first run sends, in its order."""
+        pages = AntavoHook().scan()
+        return [one["_id"] for page in pages for one in page if one["status"] in {"active", "inactive"}]
 
     def fault(self, kind: str, **more: Any) -> None:
         """Switch a fault on."""
