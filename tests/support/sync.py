@@ -60,6 +60,19 @@ FIELDS: list[dict[str, Any]] = [
 ]
 
 
+#: A member with whom nothing is wrong.
+VALID = {
+    "status": "active",
+    "email": "ann@example.com",
+    "first_name": "Ann",
+    "last_name": "Lee",
+    "birth_date": "1980-01-31",
+    "mobile_phone": None,
+    "country": "GB",
+    "score": 10,
+}
+
+
 @dataclass
 class Work:
     """A run at work.
@@ -287,8 +300,7 @@ class Sync:
 
     def member(self, **fields: Any) -> str:
         """Let somebody join Antavo, valid in every way unless told otherwise; return the id."""
-        fields = {"status": "active", "email": "ann@example.com", "first_name": "Ann", "score": 10} | fields
-        ids: list[str] = self.sandbox.control("members", {"add": [fields]})["added"]
+        ids: list[str] = self.sandbox.control("members", {"add": [VALID | fields]})["added"]
         return ids[0]
 
     def nobody(self) -> None:
