@@ -42,7 +42,7 @@ def read_settings() -> Settings:
     """Return the settings in force for this process."""
     option = _option_reader()
     home = airflow_home()
-    include = _dags_folder(home).parent / "include"
+    include = _include_folder(home)
     return Settings(
         ledger_url=option("ledger_sql_alchemy_conn") or f"sqlite:///{home / 'ometria_ledger.db'}",
         staging_path=option("staging_path") or f"file://{home / 'ometria_staging'}",
@@ -83,6 +83,12 @@ def _config_file() -> configparser.ConfigParser:
     config = configparser.ConfigParser(interpolation=None)
     config.read(path, encoding="utf-8")
     return config
+
+
+def _include_folder(home: Path) -> Path:
+    """Return the folder beside the DAGs; in a checkout that no Airflow was told of, the checkout's own."""
+    beside, here = _dags_folder(home).parent / "include", Path.cwd() / "include"
+    return here if here.is_dir() and not beside.is_dir() else beside
 
 
 def _dags_folder(home: Path) -> Path:

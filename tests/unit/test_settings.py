@@ -15,11 +15,11 @@ print("airflow" in sys.modules)
 """
 
 
-def read(env: dict[str, str]) -> tuple[list[str], bool]:
+def read(env: dict[str, str], cwd: Path = Path("/")) -> tuple[list[str], bool]:
     """Read the settings in a process of its own: what is imported there is the point."""
     import json
 
-    done = subprocess.run([sys.executable, "-c", CODE], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", CODE], env=env, cwd=cwd, capture_output=True, text=True, check=True)
     settings, airflow = done.stdout.splitlines()
     return json.loads(settings), airflow == "True"
 
@@ -57,3 +57,9 @@ def test_settings_by_command_are_left_to_airflow(tmp_path: Path, kind: str) -> N
     settings, airflow = read(env)
     assert airflow
     assert settings[0] == "sqlite:////by/command"
+
+
+def test_settings_in_a_checkout_without_airflow_are_the_checkouts_files(tmp_path: Path) -> None:
+    (tmp_path / "include").mkdir()
+    settings, _ = read({"AIRFLOW_HOME": str(tmp_path / "no" / "airflow")}, cwd=tmp_path)
+    assert settings[2] == f"{tmp_path}/include/mappings"
