@@ -1,0 +1,59 @@
+"""Measure every figure, print one table and write it into docs/performance.md.
+
+`python -m tests.benchmarks [--quick] [--only NAME …]`: quick takes fewer members and repetitions and leaves the page as
+it is, and so does a choice of benchmarks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from datetime import UTC, datetime
+
+from tests.benchmarks import bench_changes, bench_cpu, bench_idle, bench_mapping, bench_memory, bench_rate, bench_start
+from tests.benchmarks.figures import Row, markdown, rewrite
+from tests.benchmarks.world import CHECKOUT
+
+BENCHMARKS = {
+    "rate": bench_rate,
+    "cpu": bench_cpu,
+    "mapping": bench_mapping,
+    "memory": bench_memory,
+    "changes": bench_changes,
+    "idle": bench_idle,
+    "start": bench_start,
+}
+
+
+def main() -> int:
+    """Return 0 when every promise was kept, 1 otherwise."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer members and repetitions; docs stay as they are")
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS), help="some of them")
+    options = parser.parse_args()
+
+    rows: list[Row] = []
+    for name in options.only:
+        started = time.monotonic()
+        print(f"{name} …", end=" ", file=sys.stderr, flush=True)
+        rows += BENCHMARKS[name].measure(quick=options.quick)
+        print(f"{time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    table = markdown(rows)
+    print(table)
+    if not options.quick and options.only == list(BENCHMARKS):
+        rewrite(CHECKOUT / "docs" / "performance.md", f"{_where()}\n\n{table}")
+    return 1 if any(row.met is False for row in rows) else 0
+
+
+def _where() -> str:
+    return (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with Python {platform.python_version()} on {os.cpu_count()} cores "
+        f"({platform.system()}, {platform.machine()})."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
