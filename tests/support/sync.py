@@ -9,6 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -263,6 +266,34 @@ class Sync:
         with _watched(run):
             run.state = dag.test(run_after=now, logical_date=now, run_conf=conf).state.value
         return self._outcome(run)
+
+    def run_until_push(self, name: str = "members", /) -> Outcome:
+        """Do the steps of a new run up to the gate."""
+        run = Work(factory.PREFIX + name, f"manual__{uuid.uuid4()}", {})
+        run.steps(["plan", "extract", "map", "validate", "gate"])
+        return self._outcome(run)
+
+    def push_and_kill(self, outcome: Outcome, *, acknowledged: int) -> int:
+        """Push in a process of its own, and kill -9 it when so many requests are acknowledged.
+
+        :returns: how many requests the ledger knew as on their way when the process was dead.
+        """
+        run = outcome.work
+        arguments = [run.dag_id, run.run_id, run.dag_id.removeprefix(factory.PREFIX), json.dumps(run.windows[0])]
+        count = "SELECT count(*) AS n FROM push_batch WHERE sync_run_id=:id AND state=:state"
+        own = {"id": outcome.row["id"]}
+        before = self.query(count, **own, state="acknowledged")[0]["n"]
+        script = str(Path(__file__).with_name("push_once.py"))
+        process = subprocess.Popen([sys.executable, script, *arguments], stderr=subprocess.DEVNULL)
+        try:
+            while self.query(count, **own, state="acknowledged")[0]["n"] < before + acknowledged:
+                assert process.poll() is None, "the push ended before it could be killed: slow the sandbox down"
+                time.sleep(0.01)
+        finally:
+            process.kill()
+            process.wait()
+        sending: int = self.query(count, **own, state="sending")[0]["n"]
+        return sending
 
     def clear(self, outcome: Outcome, *steps: str) -> Outcome:
         """Do some steps of a run again, one after the other until one fails, and then the report."""
