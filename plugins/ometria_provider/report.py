@@ -189,8 +189,8 @@ def step_times(rows: Sequence[StepRow]) -> list[StepTime]:
 
 
 def api_use(api: str, steps: Sequence[str], rows: Sequence[StepRow]) -> ApiUse | None:
-    """Return what one API was asked for by these steps, or None when they asked for nothing that they counted."""
-    own = [row for row in rows if row.step in steps and "requests" in row.facts]
+    """Return what one API was asked for by these steps, or None when none of them began."""
+    own = [row for row in rows if row.step in steps]
     if not own:
         return None
     counts = {name: sum(row.facts.get(name, 0) for row in own) for name in ("requests", "throttled", "retried")}
@@ -199,7 +199,7 @@ def api_use(api: str, steps: Sequence[str], rows: Sequence[StepRow]) -> ApiUse |
     seconds = _covered(timed)
     share = None
     if rate and seconds:
-        share = min(sum(row.facts["requests"] for row in timed) / (seconds * rate), 1.0)
+        share = min(sum(row.facts.get("requests", 0) for row in timed) / (seconds * rate), 1.0)
     return ApiUse(api, **counts, rate=rate, share=share)
 
 

@@ -97,7 +97,13 @@ def test_api_use_without_times_has_no_share() -> None:
     use = api_use("Antavo", ("plan",), [step("plan", -1, 0, 1, requests=2)])
     assert use is not None
     assert (use.requests, use.rate, use.share) == (2, None, None)
-    assert api_use("Ometria", ("push",), [step("push", 0, 0, 1)]) is None
+
+
+def test_api_use_of_a_push_with_nothing_to_send_is_no_request() -> None:
+    use = api_use("Ometria", ("push",), [step("push", 0, 0, 1)])
+    assert use is not None
+    assert use.requests == 0
+    assert api_use("Ometria", ("push",), [step("plan", -1, 0, 1, requests=2)]) is None
 
 
 def test_step_times_merges_slices_from_first_start_to_last_end() -> None:
