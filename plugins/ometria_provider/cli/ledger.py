@@ -91,7 +91,10 @@ def _cut(text: str, width: int = 60) -> str:
 
 
 def show(run: RunReference, output: Output = "table") -> None:
-    """Show the report of one run: members, rejections, requests, times, and what to look at next."""
+    """Show the report of one run.
+
+    Members, rejections, requests, times, and what to look at next. The exit code does not depend on how the run ended.
+    """
     from ometria_provider.ledger.history import find_run
     from ometria_provider.report import render, run_report
 
@@ -110,7 +113,10 @@ def rejections(
     limit: Limit = 100,
     output: Output = "table",
 ) -> None:
-    """List the members that a run rejected: which stage, which field, why."""
+    """List the members that a run rejected, and why.
+
+    Members that earlier runs rejected, and that were not due again, are listed with those runs.
+    """
     from ometria_provider.ledger.history import find_run, list_rejections
 
     ledger = open_for_reading()
@@ -129,7 +135,10 @@ def trace(
     customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="The contact's id (Antavo's customer id).")],
     output: Output = "table",
 ) -> None:
-    """Say where one customer stands in every mapping, and why. Exit code 1: no mapping ever met it."""
+    """Say where one customer stands, and why.
+
+    State, reason, run and request in every mapping, and all its rejections. Exit code 1: no mapping ever met it.
+    """
     from ometria_provider.cli.tracing import explain
     from ometria_provider.ledger.trace import trace as look_up
 

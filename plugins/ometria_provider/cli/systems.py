@@ -24,7 +24,10 @@ def lists(
     connection: Annotated[str, typer.Option(help="The Ometria connection.")] = "ometria_default",
     output: Output = "table",
 ) -> None:
-    """List the Ometria account's lists: a mapping's `list` is one of these ids."""
+    """List the Ometria account's lists.
+
+    A mapping's `list` is one of these ids; only a static list takes members.
+    """
     from ometria_provider.cli.connect import airflow, ometria
 
     with airflow():
@@ -39,7 +42,10 @@ def plan(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The mapping file's name, without .yaml.")],
     output: Output = "table",
 ) -> None:
-    """Say what a run of a mapping would read, and what it costs in requests and minutes; check its list."""
+    """Say what a run would read and cost.
+
+    Costs are requests and minutes at the accounts' rates. Exit code 1: the mapping's list cannot be used.
+    """
     from ometria_provider.cli.connect import airflow, antavo, ometria
     from ometria_provider.cli.folder import mapping_named
     from ometria_provider.delivery.plan import list_problem, plan_sentence
@@ -88,7 +94,11 @@ def _expected(source: AntavoHook, mapping: Mapping) -> int | None:
 
 
 def doctor(output: Output = "table") -> None:
-    """Check connections, lists, clocks, ledger, staging and files, and say what to do about each fault."""
+    """Check all that a run needs, and say what to mend.
+
+    Connections, keys, signature, clock, lists, ledger, staging, mapping files and suites; connections that hold the
+    same key, and contacts whose mapping file is gone. Exit code 1: something fails; a warning alone does not.
+    """
     from ometria_provider.cli.connect import airflow
     from ometria_provider.cli.doctor import examine
 
