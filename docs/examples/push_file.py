@@ -10,7 +10,6 @@ import os
 from datetime import UTC, datetime
 
 from airflow.sdk import DAG
-
 from ometria_provider.operators.ometria import OmetriaPushOperator
 
 with DAG(
@@ -22,7 +21,7 @@ with DAG(
     doc_md=__doc__,
     tags={"ometria"},
     default_args={"owner": "shop", "retries": 3},
-):
+) as dag:
     OmetriaPushOperator(
         task_id="push",
         records=os.environ.get("SHOP_CONTACTS", "s3://shop/contacts/{{ ds }}.parquet"),
