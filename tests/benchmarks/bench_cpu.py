@@ -10,6 +10,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -152,13 +153,13 @@ def _profiled(small: dict[str, str]) -> None:
     profiles: list[cProfile.Profile] = []
 
     def begin(*_event: Any) -> None:
-        profile = cProfile.Profile()
+        profile = cProfile.Profile(time.thread_time)  # CPU, not waiting for another thread
         profiles.append(profile)
         profile.enable()
 
     def around(work: Callable[[], Any]) -> Any:
         threading.setprofile(begin)
-        profile = cProfile.Profile()
+        profile = cProfile.Profile(time.thread_time)  # CPU, not waiting for another thread
         profiles.append(profile)
         try:
             return profile.runcall(work)
