@@ -140,7 +140,7 @@ class Airflow:
     @staticmethod
     def _content(answer: requests.Response) -> dict[str, Any]:
         if answer.ok:
-            return dict(answer.json()) if answer.content else {}
+            return dict(answer.json() or {}) if answer.content else {}
         try:
             detail = answer.json()["detail"]
         except (ValueError, KeyError, TypeError):

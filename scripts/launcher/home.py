@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from launcher.errors import Broken
 
@@ -83,14 +84,14 @@ class Home:
         The system lets go of the lock when its holder dies, however it dies.
         """
         with (self.path / "launcher.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _lock(lock):
                 yield False
                 return
-            self.say(running)
-            yield True
-            (self.path / "launcher.json").unlink(missing_ok=True)
+            try:
+                self.say(running)
+                yield True
+            finally:
+                (self.path / "launcher.json").unlink(missing_ok=True)
 
     def say(self, running: Running) -> None:
         """Write down who holds this home, for the next launcher to read."""
@@ -102,6 +103,14 @@ class Home:
             return Running(**json.loads((self.path / "launcher.json").read_text()))
         except (OSError, ValueError, TypeError):
             return None
+
+
+def _lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -29,6 +29,8 @@ from launcher.session import say, shell_file, start
 _OVER = ("success", "failed", "deleted")
 #: Seconds between two looks at the run; each costs the API server some milliseconds.
 _POLL = 0.4
+#: Seconds within which the DAG processor must have read the DAG files; it takes a few.
+_DAG_LIMIT = 120
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ def _run_in_other(request: Request, home: Home, accounts: str) -> Outcome:
     return _trigger_and_watch(request, Airflow(other.url, Login.read(home.path)), home, lambda: None, since=_now())
 
 
-def _trigger_and_watch(request: Request, airflow: Airflow, home: Home, check: Callable[[], None], *, since: str) -> Outcome:
+def _trigger_and_watch(
+    request: Request, airflow: Airflow, home: Home, check: Callable[[], None], *, since: str
+) -> Outcome:
     """Make the run in a running Airflow.
 
     :param since: the DAG must have been read from its file after this time; files may have changed before it.
@@ -137,7 +141,7 @@ def _wait_for_dag(dag_id: str, airflow: Airflow, check: Callable[[], None], sinc
             airflow.parse_again(dag["file_token"])
             requested = True
         errors = airflow.import_errors() if waited > 5 else []
-        if (errors and any(str(error["timestamp"]) >= since for error in errors)) or waited > 90:
+        if (errors and any(str(error["timestamp"]) >= since for error in errors)) or waited > _DAG_LIMIT:
             raise Broken(_import_errors(dag_id, errors))
         time.sleep(_POLL)
 

@@ -64,7 +64,8 @@ def start(command: str, pairs: Iterable[Pair], home: Home, checkout: Path, servi
         os.environ.update({variable(each): text for each, text in made.items()})
     _prepare(home, seen, environment, checkout)
     services.start_airflow(command, environment)
-    _write_shell_file(home, environment, [each for each, _ in made_up])
+    # After `run` the sandbox is gone: its connections would lead nowhere.
+    _write_shell_file(home, environment, [each for each, _ in made_up] if command == "up" else [])
     if made_up:
         services.wait_for_sandbox(sandbox)
         say(f"Sandbox with {sandbox.settings.members:,} made-up members at {sandbox.url}")

@@ -20,7 +20,7 @@ from launcher.session import say, shell_file, start
 
 
 def up(home: Home, checkout: Path) -> int:
-    """Run everything until the process is asked to end; nothing of it is left then.
+    """Run everything until the process is asked to end, which is a good end: 0. Nothing of it is left then.
 
     :raises Refused: when another launcher works in this home.
     """
@@ -42,6 +42,8 @@ def up(home: Home, checkout: Path) -> int:
             while True:
                 services.check()
                 time.sleep(0.5)
+        except KeyboardInterrupt:
+            return 0
         finally:
             say("\nEnding Airflow ...")
             services.end()
