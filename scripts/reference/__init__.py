@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reference import answers, cli, configuration, connections, dags, ledger, mapping, params, rules
+from reference import answers, cli, configuration, connections, dags, ledger, mapping, params, rules, sandbox
 
 #: File name in docs/reference/ → what writes its text.
 PAGES: dict[str, Callable[[], str]] = {
@@ -17,4 +17,5 @@ PAGES: dict[str, Callable[[], str]] = {
     "mapping.md": mapping.page,
     "params.md": params.page,
     "rules.md": rules.page,
+    "sandbox.md": sandbox.page,
 }
