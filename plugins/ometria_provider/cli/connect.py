@@ -6,7 +6,8 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,23 +43,47 @@ def ready_ledger() -> Ledger | None:
         return None
 
 
+class Pace:
+    """The rates within this process alone: what there is to keep to while there is no ledger (a hooks' `Limiter`).
+
+    :param rates: requests a second, by bucket.
+    """
+
+    def __init__(self, rates: Mapping[str, float]) -> None:
+        self._rates = rates
+        self._next: dict[str, float] = {}
+
+    def acquire(self, bucket: str) -> None:
+        """Wait for this request's turn."""
+        time.sleep(max(self._next.get(bucket, 0.0) - time.monotonic(), 0.0))
+        self._next[bucket] = time.monotonic() + 1 / self._rates[bucket]
+
+    def yield_for(self, bucket: str, seconds: float) -> None:
+        """Go no earlier than that: the server said 429."""
+        self._next[bucket] = max(self._next.get(bucket, 0.0), time.monotonic() + seconds)
+
+
 def antavo(conn_id: str) -> AntavoHook:
-    """Return a hook that keeps to the account's rate budget, if there is a ledger to keep it."""
+    """Return a hook that keeps to the account's rate budget."""
     if ledger := ready_ledger():
         from ometria_provider.operators.accounts import antavo_hook
 
         return antavo_hook(ledger, conn_id)
     from ometria_provider.hooks.antavo import AntavoHook
 
-    return AntavoHook(conn_id)
+    hook = AntavoHook(conn_id)
+    hook.limiter = Pace({"requests": hook.requests_per_minute / 60})
+    return hook
 
 
 def ometria(conn_id: str) -> OmetriaHook:
-    """Return a hook that keeps to the account's rate budgets, if there is a ledger to keep them."""
+    """Return a hook that keeps to the account's rate budgets."""
     if ledger := ready_ledger():
         from ometria_provider.operators.accounts import ometria_hook
 
         return ometria_hook(ledger, conn_id)
     from ometria_provider.hooks.ometria import OmetriaHook
 
-    return OmetriaHook(conn_id)
+    hook = OmetriaHook(conn_id)
+    hook.limiter = Pace({"push": hook.push_requests_per_second, "data": hook.data_requests_per_second})
+    return hook

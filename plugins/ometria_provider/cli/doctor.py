@@ -119,17 +119,17 @@ def _connections(mappings: Sequence[Mapping]) -> Iterator[Check]:
     sources = {mapping.connections.antavo for mapping in mappings} or {AntavoHook.default_conn_name}
     targets = {mapping.connections.ometria for mapping in mappings} or {OmetriaHook.default_conn_name}
     hooks: list[AntavoHook | OmetriaHook] = []
-    answering = set()
+    answering: dict[str, Any] = {}
     for conn_id, make in [*((id_, antavo) for id_ in sorted(sources)), *((id_, ometria) for id_ in sorted(targets))]:
         hook, check = _answers(conn_id, make)
         yield check
         hooks += [hook] if hook else []
         if check.state == "ok":
-            answering.add(conn_id)
+            answering[conn_id] = hook
     yield from _same_keys(hooks)
     for mapping in mappings:
-        if mapping.connections.ometria in answering:
-            yield _list(mapping)
+        if hook := answering.get(mapping.connections.ometria):
+            yield _list(mapping, hook)
 
 
 def _answers(conn_id: str, make: Any) -> tuple[Any, Check]:
@@ -161,13 +161,13 @@ def _key(hook: AntavoHook | OmetriaHook) -> str:
     return (key or "").strip()
 
 
-def _list(mapping: Mapping) -> Check:
-    subject, target = f"list {mapping.list} of {mapping.name}", mapping.connections.ometria
+def _list(mapping: Mapping, hook: OmetriaHook) -> Check:
+    subject = f"list {mapping.list} of {mapping.name}"
     try:
-        found = ometria(target).contact_list(mapping.list)
+        found = hook.contact_list(mapping.list)
     except SyncError as error:
         return Check("fail", subject, str(error))
-    if problem := list_problem(found, mapping=mapping.name, list_id=mapping.list, connection=target):
+    if problem := list_problem(found, mapping=mapping.name, list_id=mapping.list, connection=hook.conn_id):
         return Check("fail", subject, problem)
     return Check("ok", subject, f"{found.title!r}, {found.type}" if found else "")
 

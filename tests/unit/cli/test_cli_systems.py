@@ -21,14 +21,24 @@ CLOSED = '{"conn_type": "ometria", "host": "http://127.0.0.1:1", "password": "an
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[RunningSandbox]:
-    with running(SandboxSettings(port=0, members=60, lists=(4821,))) as sandbox:
+    # Each test has a ledger, and so a rate budget, of its own: limits would count them together.
+    unlimited = {"antavo_requests_per_minute": 0, "ometria_push_per_second": 0, "ometria_data_per_second": 0}
+    with running(SandboxSettings(port=0, members=60, lists=(4821,), **unlimited)) as sandbox:
         yield sandbox
+
+
+def antavo_connection(sandbox: RunningSandbox) -> str:
+    return sandbox.antavo_connection(requests_per_minute=60_000)
+
+
+def ometria_connection(sandbox: RunningSandbox) -> str:
+    return sandbox.ometria_connection(push_requests_per_second=500, data_requests_per_second=500)
 
 
 @pytest.fixture(autouse=True)
 def connections(sandbox: RunningSandbox, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_ANTAVO_DEFAULT", sandbox.antavo_connection())
-    monkeypatch.setenv("AIRFLOW_CONN_OMETRIA_DEFAULT", sandbox.ometria_connection())
+    monkeypatch.setenv("AIRFLOW_CONN_ANTAVO_DEFAULT", antavo_connection(sandbox))
+    monkeypatch.setenv("AIRFLOW_CONN_OMETRIA_DEFAULT", ometria_connection(sandbox))
 
 
 def checks(command, *, exit_code: int) -> dict[str, tuple[str, str]]:
@@ -73,7 +83,7 @@ def test_lists_of_an_undefined_connection_says_what_to_add(command, ledger: Ledg
 def test_lists_with_a_wrong_key_names_the_connection(
     command, ledger: Ledger, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection = json.loads(sandbox.ometria_connection()) | {"password": "wrong-key"}
+    connection = json.loads(ometria_connection(sandbox)) | {"password": "wrong-key"}
     monkeypatch.setenv("AIRFLOW_CONN_OMETRIA_DEFAULT", json.dumps(connection))
     result = command("lists")
     assert result.exit_code == 1
@@ -158,7 +168,7 @@ def test_doctor_with_faults_everywhere_finds_each(
     (folder.parent / "expectations" / "customers.json").write_text("{")
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("AIRFLOW__OMETRIA__STAGING_PATH", f"file://{tmp_path / 'file'}/staging")
-    antavo: dict[str, Any] = json.loads(sandbox.antavo_connection()) | {"password": "wrong-secret"}
+    antavo: dict[str, Any] = json.loads(antavo_connection(sandbox)) | {"password": "wrong-secret"}
     monkeypatch.setenv("AIRFLOW_CONN_ANTAVO_DEFAULT", json.dumps(antavo))
     monkeypatch.setenv("AIRFLOW_CONN_OMETRIA_DEFAULT", CLOSED)
     with ledger.write() as connection:
@@ -181,7 +191,7 @@ def test_doctor_without_a_ledger_warns_only(command, tmp_path: Path, monkeypatch
 def test_doctor_warns_of_two_connections_with_one_key(
     command, ledger: Ledger, folder: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_OMETRIA_TWIN", sandbox.ometria_connection())
+    monkeypatch.setenv("AIRFLOW_CONN_OMETRIA_TWIN", ometria_connection(sandbox))
     text = (folder / "customers.yaml").read_text()
     (folder / "twin.yaml").write_text("connections: {ometria: ometria_twin}\n" + text)
     state, words = checks(command, exit_code=0)["connections ometria_default, ometria_twin"]
