@@ -123,6 +123,8 @@ def _connections(mappings: Sequence[Mapping]) -> Iterator[Check]:
     for conn_id, make in [*((id_, antavo) for id_ in sorted(sources)), *((id_, ometria) for id_ in sorted(targets))]:
         hook, check = _answers(conn_id, make)
         yield check
+        if hook is not None and hook.skew is not None:
+            yield _clock(conn_id, hook.skew)
         hooks += [hook] if hook else []
         if check.state == "ok":
             answering[conn_id] = hook
@@ -141,6 +143,17 @@ def _answers(conn_id: str, make: Any) -> tuple[Any, Check]:
     except SyncError as error:
         return None, Check("fail", subject, str(error))
     return hook, Check("ok" if good else "fail", subject, words)
+
+
+def _clock(conn_id: str, skew: float) -> Check:
+    """Compare this machine's clock with the server's: a signature holds its time (contract/antavo.md, "Traps")."""
+    apart = f"this machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's"
+    subject = f"clock against {conn_id}"
+    if abs(skew) > 300:
+        return Check("fail", subject, f"{apart}; signatures allow 300 s. Set it (NTP).")
+    if abs(skew) > 60:
+        return Check("warn", subject, f"{apart}; at 300 s Antavo refuses signatures. Set it (NTP).")
+    return Check("ok", subject, f"{abs(skew):.0f} s apart")
 
 
 def _same_keys(hooks: Sequence[AntavoHook | OmetriaHook]) -> Iterator[Check]:

@@ -89,6 +89,8 @@ class JsonApiHook(HttpHook):
         super().__init__(method="GET", http_conn_id=conn_id, tcp_keep_alive=False)
         self.conn_id = conn_id
         self.usage = Usage()
+        #: Seconds by which this machine's clock is ahead of the server's, by its last answer; None: it did not say.
+        self.skew: float | None = None
         self.timeout = READ_TIMEOUT
         self._limiter = limiter
         self._attempts = attempts
@@ -247,6 +249,7 @@ class JsonApiHook(HttpHook):
         except (HTTPError, OSError) as error:
             return judge_failure(error, urlsplit(call.api.root).netloc)
         verdict = judge_response(response, unspeakable=self._unspeakable(call))
+        self.skew = verdict.skew
         if verdict.action is Action.DONE and call.check and (complaint := call.check(verdict.data)):
             return Verdict(Action.AGAIN, status=verdict.status, reason=complaint)
         return verdict

@@ -155,7 +155,9 @@ def test_doctor_with_all_well_is_fine(command, ledger: Ledger) -> None:
         "ledger",
         "staging",
         "connection antavo_default",
+        "clock against antavo_default",
         "connection ometria_default",
+        "clock against ometria_default",
         "list 4821 of customers",
     }
     assert command("doctor").stdout.startswith("ok  mapping files")
@@ -174,7 +176,8 @@ def test_doctor_with_faults_everywhere_finds_each(
     with ledger.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     found = checks(command, exit_code=1)
-    assert {subject for subject, (state, _) in found.items() if state == "fail"} == set(found)
+    # The clock is told though the signature is refused: it may be why.
+    assert {subject for subject, (state, _) in found.items() if state != "fail"} == {"clock against antavo_default"}
     assert "broken.yaml" in found["mapping files"][1]
     assert "customers.json" in found["expectation suites"][1]
     assert "is at version 9999" in found["ledger"][1]
@@ -225,3 +228,16 @@ def test_doctor_without_any_mapping_checks_the_default_connections(command, ledg
     found = checks(command, exit_code=0)
     assert found["mapping files"][0] == "warn"
     assert found["connection antavo_default"][0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("skew", "state", "words"),
+    [(-2.0, "ok", "2 s apart"), (90.0, "warn", "90 s ahead"), (-400.0, "fail", "400 s behind")],
+    ids=["together", "drifting", "too far for signatures"],
+)
+def test_doctor_compares_the_clocks(skew: float, state: str, words: str) -> None:
+    from ometria_provider.cli.doctor import _clock
+
+    check = _clock("antavo_default", skew)
+    assert (check.state, check.subject) == (state, "clock against antavo_default")
+    assert words in check.words
