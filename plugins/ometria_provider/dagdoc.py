@@ -44,6 +44,6 @@ def broken_doc(file: str, problems: str) -> str:
     """Return Markdown that shows what is wrong in a mapping file."""
     return (
         f"## {file} is broken\n\n```\n{problems}\n```\n\n"
-        "Mend the file (`ometria-sync mappings check` says when it is right). Until then this DAG has no schedule, and "
-        "a run of it fails."
+        "Mend the file (`ometria-sync mappings check` says when it is right). Until then every run of this DAG, "
+        "scheduled or not, fails."
     )

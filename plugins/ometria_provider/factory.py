@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, CronTriggerTimetable, Param, get_parsing_context, task_group
 
 from ometria_provider.dagdoc import broken_doc, mapping_doc
-from ometria_provider.mapping.files import MappingFileError, load_mapping
+from ometria_provider.mapping.files import MappingFileError, load_mapping, schedule_of
 from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
 from ometria_provider.operators.mapping import MapOperator, ValidateOperator
 from ometria_provider.operators.ometria import OmetriaPushOperator
@@ -18,7 +18,7 @@ from ometria_provider.operators.run import GateOperator, ReconcileOperator, Repo
 from ometria_provider.settings import read_settings
 
 if TYPE_CHECKING:
-    from ometria_provider.mapping.model import Mapping
+    pass
 
 #: What the id of every DAG of this factory begins with.
 PREFIX = "contact_sync__"
@@ -58,7 +58,7 @@ def contact_sync_dag(file: Path) -> DAG:
     with DAG(
         PREFIX + mapping.name,
         description=mapping.description or f"Antavo customers to Ometria list {mapping.list}",
-        schedule=_timetable(mapping),
+        schedule=_timetable((mapping.schedule, mapping.timezone) if mapping.schedule else None),
         start_date=START,
         catchup=False,
         max_active_runs=1,
@@ -93,16 +93,19 @@ def _report(mapping: str) -> ReportOperator:
     return ReportOperator(task_id="report", mapping=mapping, trigger_rule="all_done")
 
 
-def _timetable(mapping: Mapping) -> CronTriggerTimetable | None:
-    return CronTriggerTimetable(mapping.schedule, timezone=mapping.timezone) if mapping.schedule else None
+def _timetable(schedule: tuple[str, str] | None) -> CronTriggerTimetable | None:
+    return CronTriggerTimetable(schedule[0], timezone=schedule[1]) if schedule else None
 
 
 def _broken_dag(file: Path, error: MappingFileError) -> DAG:
-    """Return a DAG in place of one whose mapping file is broken: no other DAG suffers, and no run of it is green."""
+    """Return a DAG in place of one whose mapping file is broken: no other DAG suffers, and no run of it is green.
+
+    It keeps the schedule when that can be read: a sync that has stopped must be red, not silent.
+    """
     with DAG(
         PREFIX + file.stem,
         description=f"{file.name} is broken: see the doc page",
-        schedule=None,
+        schedule=_timetable(schedule_of(file)),
         start_date=START,
         catchup=False,
         max_active_runs=1,

@@ -72,6 +72,26 @@ def load_mapping(path: Path) -> Mapping:
     return mapping
 
 
+def load_owner(path: Path) -> Mapping:
+    """Read one mapping file that is about to run: it must own its collection among its folder's files too.
+
+    :raises MappingFileError: with all that is wrong in it.
+    """
+    mapping = load_mapping(path)
+    if refused := [problem for problem in check_folder(path.parent)[1] if problem.file == str(path)]:
+        raise MappingFileError(refused)
+    return mapping
+
+
+def schedule_of(path: Path) -> tuple[str, str] | None:
+    """Return schedule and time zone of a file that is broken elsewhere, or None when these cannot be read either."""
+    data = read_source(path).data
+    if not isinstance(data, dict) or any(issue.loc[0] in ("schedule", "timezone") for issue in find_issues(data)):
+        return None
+    schedule, timezone = data.get("schedule"), data.get("timezone", "UTC")
+    return (schedule, timezone) if isinstance(schedule, str) and isinstance(timezone, str) else None
+
+
 def check_folder(folder: Path) -> tuple[list[Mapping], list[Problem]]:
     """Read all mapping files of a folder, and look across them: a collection has one owner on its Ometria connection.
 

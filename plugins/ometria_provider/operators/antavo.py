@@ -85,10 +85,10 @@ class PlanOperator(SyncOperator):
 
     def _keep_files(self, work: Work) -> Work:
         """Read mapping and suites, and keep them with the run: its other tasks, cleared or not, work with these."""
-        from ometria_provider.mapping.files import load_mapping
+        from ometria_provider.mapping.files import load_owner
         from ometria_provider.validation.suites import load_suites
 
-        mapping = load_mapping(work.settings.mappings_folder / f"{self.mapping}.yaml")
+        mapping = load_owner(work.settings.mappings_folder / f"{self.mapping}.yaml")
         suite = load_suites(work.settings.expectations_folder, mapping.name, mapping.remotes)
         runs.keep_plan(
             work.ledger,

@@ -19,15 +19,13 @@ from ometria_provider.delivery.digests import digest, encode
 from ometria_provider.exceptions import Fatal, Misconfigured, Retryable
 from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.ledger.engine import Ledger, open_ledger
+from ometria_provider.mapping.records import RECORD_LIMIT
 from ometria_provider.operators.sender import Target
 from ometria_provider.operators.slice_push import Push
 from ometria_provider.settings import read_settings
 from ometria_provider.staging.store import CHUNK
 
 log = logging.getLogger(__name__)
-
-#: Bytes of the largest record that Ometria takes (contract/ometria.md, `POST /push`).
-RECORD_LIMIT = 61_440
 
 #: The slice number of a file's only slice.
 ONLY = 0

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ometria_provider.exceptions import Misconfigured
+from ometria_provider.mapping import files
 from ometria_provider.mapping.files import MappingFileError, check_folder, load_mapping
 
 HEAD = "list: 4821\n"
@@ -259,3 +262,37 @@ def test_check_folder_of_an_empty_folder_is_nothing(tmp_path):
 def test_check_folder_that_is_missing_is_misconfigured(tmp_path):
     with pytest.raises(Misconfigured, match="mappings_folder"):
         check_folder(tmp_path / "gone")
+
+
+BROKEN = "list: 1\nfields: []\nschedule: {schedule}\ntimezone: {timezone}\nnonsense: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "timezone", "expected"),
+    [
+        ('"@hourly"', "UTC", ("@hourly", "UTC")),
+        ('"15 4 * * *"', "Europe/London", ("15 4 * * *", "Europe/London")),
+        ('"15 4 * *"', "UTC", None),
+        ('"@hourly"', "Mars/Base", None),
+        ("null", "UTC", None),
+    ],
+    ids=["preset", "cron", "bad cron", "bad time zone", "by hand"],
+)
+def test_schedule_of_a_file_that_is_broken_elsewhere(
+    tmp_path: Path, schedule: str, timezone: str, expected: tuple[str, str] | None
+) -> None:
+    (tmp_path / "broken.yaml").write_text(BROKEN.format(schedule=schedule, timezone=timezone))
+    assert files.schedule_of(tmp_path / "broken.yaml") == expected
+
+
+def test_schedule_of_a_file_that_is_no_yaml_is_none(tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text("list: [\n")
+    assert files.schedule_of(tmp_path / "broken.yaml") is None
+
+
+def test_load_owner_refuses_a_collection_that_another_file_owns(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("list: 1\nfields: []\ncollection: b\n")
+    (tmp_path / "b.yaml").write_text("list: 1\nfields: []\n")
+    assert files.load_owner(tmp_path / "b.yaml").name == "b"
+    with pytest.raises(files.MappingFileError, match="owned by"):
+        files.load_owner(tmp_path / "a.yaml")
