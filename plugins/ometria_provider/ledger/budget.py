@@ -10,16 +10,17 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from sqlalchemy import case, literal, select, update
+from sqlalchemy import bindparam, case, literal, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Double
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import RateSlot
-from ometria_provider.ledger.statements import insert
+from ometria_provider.ledger.statements import Prepared, insert
 
 #: Share of the documented rate that is used. Requests leave evenly spaced, yet reach the server with some jitter;
 #: the server may count in any window. At 0.98 nine requests of an 8/s account span 1.02 s.
@@ -83,17 +84,11 @@ class RateBudget:
 
     def _lease(self, bucket: str) -> float:
         """Take the slot if it is due, and return 0; else return the seconds until it is."""
-        on_time = RateSlot.next_at > db_now() - CATCH_UP
-        base = case((on_time, RateSlot.next_at), else_=db_now() - CATCH_UP)
-        take = (
-            update(RateSlot)
-            .where(*self._slot(bucket), RateSlot.next_at <= db_now())
-            .values(next_at=base + literal(self._intervals[bucket], Double))
-        )
+        slot = {"of_account": self._account, "of_bucket": bucket}
         with self._ledger.write() as connection:
-            if connection.execute(take).rowcount:
+            if _take(self._ledger).run(connection, **slot, interval=self._intervals[bucket]).rowcount:
                 return 0.0
-            due_in = connection.execute(select(RateSlot.next_at - db_now()).where(*self._slot(bucket))).scalar()
+            due_in: float | None = _due_in(self._ledger).run(connection, **slot).scalar()
             if due_in is None:
                 values = {"account": self._account, "bucket": bucket, "next_at": 0.0}
                 connection.execute(insert(self._ledger, RateSlot).values(values).on_conflict_do_nothing())
@@ -102,3 +97,19 @@ class RateBudget:
 
     def _slot(self, bucket: str) -> tuple[Any, Any]:
         return RateSlot.account == self._account, RateSlot.bucket == bucket
+
+
+_SLOT = (RateSlot.account == bindparam("of_account"), RateSlot.bucket == bindparam("of_bucket"))
+
+
+@cache
+def _take(ledger: Ledger) -> Prepared:
+    earliest = db_now() - CATCH_UP
+    base = case((RateSlot.next_at > earliest, RateSlot.next_at), else_=earliest)
+    statement = update(RateSlot).where(*_SLOT, RateSlot.next_at <= db_now())
+    return Prepared(ledger, statement.values(next_at=base + bindparam("interval", type_=Double)))
+
+
+@cache
+def _due_in(ledger: Ledger) -> Prepared:
+    return Prepared(ledger, select(RateSlot.next_at - db_now()).where(*_SLOT))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, or_, select, update
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, PushBatch, RemoteField
-from ometria_provider.ledger.statements import insert, is_one_of
+from ometria_provider.ledger.statements import Prepared, insert, is_one_of
 
-#: Ids asked for, and rows written, in one statement.
+#: Ids asked for in one statement.
 CHUNK = 5_000
 
 
@@ -56,25 +57,28 @@ def write_states(
 
     An older snapshot never overwrites a newer one: a row whose stored `snapshot_at` is later stays as it is.
 
-    :param rows: one dict a contact with the key columns, `columns`, `sync_run_id` and `changed_at`.
+    :param rows: one dict a contact with the key columns, `columns`, `sync_run_id` and `changed_at`; the same keys in
+        all of them.
     :param columns: the columns that this write is about.
     """
-    if not rows:
-        return
+    if rows:
+        _upsert(ledger, tuple(rows[0]), tuple(columns)).run_many(connection, rows)
+
+
+@cache
+def _upsert(ledger: Ledger, given: tuple[str, ...], columns: tuple[str, ...]) -> Prepared:
     statement = insert(ledger, ContactState)
     new = statement.excluded
-    changed = {name: new[name] for name in (*columns, "sync_run_id", "changed_at")}
     statement = statement.on_conflict_do_update(
         index_elements=["account", "collection", "contact_id"],
-        set_=changed,
+        set_={name: new[name] for name in (*columns, "sync_run_id", "changed_at")},
         where=or_(
             ContactState.snapshot_at.is_(None),
             new.snapshot_at.is_(None),
             ContactState.snapshot_at <= new.snapshot_at,
         ),
     )
-    for start in range(0, len(rows), CHUNK):
-        connection.execute(statement, rows[start : start + CHUNK])
+    return Prepared(ledger, statement, given)
 
 
 def settle(ledger: Ledger, account: str, collection: str) -> None:

@@ -28,6 +28,7 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._writer = engine.execution_options(write=True)
         self.dialect: str = engine.dialect.name
 
     @contextmanager
@@ -45,7 +46,7 @@ class Ledger:
 
         :raises Retryable: when the ledger is locked, full or cannot be reached.
         """
-        with self._translated(), self.engine.execution_options(write=True).begin() as connection:
+        with self._translated(), self._writer.begin() as connection:
             yield connection
 
     def version(self) -> str | None:

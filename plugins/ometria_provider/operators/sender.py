@@ -17,6 +17,7 @@ from ometria_provider.delivery.batches import Batch, Outgoing, batches, body, ha
 from ometria_provider.delivery.poison import PoisonWatch
 from ometria_provider.exceptions import RecordRejected
 from ometria_provider.hooks.ometria import OmetriaHook, PushAnswer
+from ometria_provider.ledger import batches as push_batches
 from ometria_provider.ledger import contacts, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import PushBatch, Rejection
@@ -130,22 +131,20 @@ class Sender:
         with self.ledger.write() as connection:
             for id_, batch, outcome in answered:
                 refused += self._write_answer(connection, id_, batch, outcome)
-            now = datetime.now(UTC)
-            ids = [self._write_departure(connection, batch, now) for batch in going]
+            ids = [self._write_departure(connection, batch) for batch in going]
         for record, reason in refused:
             self._reject(self._watch.refuse(record, reason))
         return ids
 
-    def _write_departure(self, connection: Connection, batch: Batch, now: datetime) -> int:
-        row = insert(PushBatch).values(
-            sync_run_id=self.target.run_id,
-            slice=self.target.slice,
+    def _write_departure(self, connection: Connection, batch: Batch) -> int:
+        return push_batches.depart(
+            self.ledger,
+            connection,
+            run_id=self.target.run_id,
+            slice_=self.target.slice,
             records=len(batch),
             size=sum(len(record.body) for record in batch),
-            state="sending",
-            started_at=now,
         )
-        return int(connection.execute(row.returning(PushBatch.id)).scalar_one())
 
     def _write_answer(
         self, connection: Connection, id_: int, batch: Batch, outcome: PushAnswer | BaseException
@@ -164,16 +163,8 @@ class Sender:
                 refused = [(batch[0], f"{outcome.reason} (HTTP {outcome.status})")]
         else:
             state, reason = "unanswered", str(outcome)
-        connection.execute(
-            update(PushBatch)
-            .where(PushBatch.id == id_)
-            .values(
-                state=state,
-                reason=reason,
-                request_id=getattr(outcome, "request_id", None),
-                ended_at=datetime.now(UTC),
-            )
-        )
+        request_id = getattr(outcome, "request_id", None)
+        push_batches.answer(self.ledger, connection, id_, state=state, reason=reason, request_id=request_id)
         return refused
 
     def _write_contacts(self, connection: Connection, batch_id: int, batch: Batch) -> None:
@@ -187,8 +178,16 @@ class Sender:
             "push_batch_id": batch_id,
             "changed_at": datetime.now(UTC),
         }
-        own = ("contact_id", "fingerprint", "source_digest", "filled")
-        rows = [{**common, **{name: getattr(record, name) for name in own}} for record in batch]
+        rows = [
+            {
+                **common,
+                "contact_id": record.contact_id,
+                "fingerprint": record.fingerprint,
+                "source_digest": record.source_digest,
+                "filled": record.filled,
+            }
+            for record in batch
+        ]
         columns = ("state", "reason", "fingerprint", "source_digest", "filled", "snapshot_at", "push_batch_id")
         contacts.write_states(self.ledger, connection, rows, columns)
 
