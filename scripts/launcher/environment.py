@@ -91,7 +91,7 @@ def server_environment(given: Mapping[str, str], base: Mapping[str, str], *, por
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
         # The scheduler sleeps this long before it looks whether a task has ended: once for each task of a chain.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2" if command == "run" else "0.5",
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(command == "up"),
         # A worker that was killed is noticed after this long.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",

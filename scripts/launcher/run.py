@@ -72,6 +72,7 @@ def run(mapping: str, params: str, home: Home, checkout: Path) -> int:
             outcome = _trigger_and_watch(request, airflow, home, services.check, since=began_at)
             services.ask_to_end()  # which takes as long as the report
             _report(outcome, home)
+            services.end(patience=1)  # all is done, and in the databases
             return outcome.exit_code
         finally:
             services.end(patience=5)

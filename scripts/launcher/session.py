@@ -64,6 +64,7 @@ def start(command: str, pairs: Iterable[Pair], home: Home, checkout: Path, servi
         os.environ.update({variable(each): text for each, text in made.items()})
     _prepare(home, seen, environment, checkout)
     services.start_airflow(command, environment)
+    _prepare_ledger()
     # After `run` the sandbox is gone: its connections would lead nowhere.
     _write_shell_file(home, environment, [each for each, _ in made_up] if command == "up" else [])
     if made_up:
@@ -92,7 +93,6 @@ def _prepare(home: Home, seen: metadata.Glance, environment: Mapping[str, str], 
     if seen.unfinished:
         say(f"Closing the unfinished run of {', '.join(sorted(seen.unfinished))}: its launcher was killed.")
         metadata.abandon(seen.unfinished, home, environment, checkout)
-    _prepare_ledger()
 
 
 def _prepare_ledger() -> None:
