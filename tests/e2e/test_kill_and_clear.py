@@ -1,0 +1,266 @@
+"""A contact sync with a real scheduler and workers: killed in the middle of its push, cleared, and run again.
+
+One Airflow serves these tests, in their order; each begins where the one before ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from launcher import processes
+from launcher.api import Airflow, Login
+from ometria_provider.ledger.engine import Ledger, open_ledger
+from ometria_provider.sandbox.process import RunningSandbox, running
+from ometria_provider.sandbox.settings import SandboxSettings
+from sqlalchemy import text
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+CHECKOUT = Path(__file__).parents[2]
+DAG = "contact_sync__customers"
+LIMIT = 90.0  # seconds
+CONCURRENCY = 3
+
+
+class Site:
+    """A home with the shipped mapping, a sandbox of its own, and an Airflow that can be killed and started again."""
+
+    def __init__(self, folder: Path, sandbox: RunningSandbox) -> None:
+        self.sandbox = sandbox
+        self.home = folder.resolve() / "home"
+        self.output = folder / "output"
+        self.mappings = folder / "mappings"
+        self.mappings.mkdir()
+        shipped = (CHECKOUT / "include" / "mappings" / "customers.yaml").read_text()
+        (self.mappings / "customers.yaml").write_text(shipped.replace('schedule: "@hourly"', "schedule: null"))
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        self.environment = {
+            **inherited,
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW_CONN_ANTAVO_DEFAULT": sandbox.antavo_connection(),
+            "AIRFLOW_CONN_OMETRIA_DEFAULT": sandbox.ometria_connection(concurrency=CONCURRENCY),
+            "AIRFLOW__OMETRIA__MAPPINGS_FOLDER": str(self.mappings),
+        }
+        self.up: subprocess.Popen[bytes] | None = None
+
+    def launch(self, *arguments: str, output: Path | None = None) -> subprocess.Popen[bytes]:
+        with (output or self.output).open("wb") as file:
+            return subprocess.Popen(
+                [sys.executable, str(CHECKOUT / "scripts" / "local.py"), *arguments],
+                env=self.environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def start(self) -> Airflow:
+        """Start everything that `make up` starts, and return a client of it."""
+        self.up = up = self.launch("up")
+        wait_for(lambda: "Password" in self.output.read_text(), lambda: up.poll() is None, self.output.read_text)
+        return self.airflow()
+
+    def airflow(self) -> Airflow:
+        """Return a client of the Airflow that is up."""
+        return Airflow(json.loads((self.home / "launcher.json").read_text())["url"], Login.read(self.home))
+
+    def kill(self) -> None:
+        """Kill -9 the launcher and all that it started, as a power cut does."""
+        assert self.up is not None
+        for process in [psutil.Process(self.up.pid), *processes.find(self.home)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.up.wait()
+
+    def run(self) -> tuple[int, str]:
+        """Do what `make run` does; return its exit code and what it said."""
+        output = self.output.with_name("run-output")
+        code = self.launch("run", output=output).wait(timeout=LIMIT)
+        return code, output.read_text()
+
+    @property
+    def ledger(self) -> Ledger:
+        return open_ledger(f"sqlite:///{self.home / 'ometria_ledger.db'}")
+
+    def query(self, statement: str) -> list[dict[str, Any]]:
+        with self.ledger.read() as connection:
+            return [dict(row) for row in connection.execute(text(statement)).mappings()]
+
+    def batches(self, state: str) -> int:
+        """Count the requests of the newest run that the ledger has in a state."""
+        newest = "(SELECT max(id) FROM sync_run)"
+        found = self.query(f"SELECT count(*) AS n FROM push_batch WHERE sync_run_id={newest} AND state='{state}'")
+        return int(found[0]["n"])
+
+    def received(self) -> dict[str, int]:
+        counts: dict[str, int] = self.sandbox.control("stats")["contacts"]["customers"]
+        return counts
+
+    def slow(self, *, latency_ms: int) -> None:
+        self.sandbox.control("settings", {"latency_ms": latency_ms})
+
+
+def wait_for(done: Callable[[], Any], alive: Callable[[], bool] = lambda: True, say: Callable[[], str] = str) -> Any:
+    deadline = time.monotonic() + LIMIT
+    while not (found := done()):
+        assert alive(), say()
+        assert time.monotonic() < deadline, say()
+        time.sleep(0.2)
+    return found
+
+
+def wait_for_run(airflow: Airflow, run_id: str) -> dict[str, str]:
+    """Wait for the end of a run; return its state and those of its tasks."""
+
+    def over() -> dict[str, str] | None:
+        state = airflow.run_state(DAG, run_id)
+        tasks = {task["task_id"]: str(task["state"]) for task in airflow.tasks(DAG, run_id)}
+        return {"run": state, **tasks} if state in {"success", "failed"} else None
+
+    found: dict[str, str] = wait_for(over, say=lambda: str(airflow.tasks(DAG, run_id)))
+    return found
+
+
+def clear(airflow: Airflow, run_id: str, *tasks: str) -> None:
+    """Clear tasks and what follows them, as the button in the UI does."""
+    content = {
+        "dry_run": False,
+        "dag_run_id": run_id,
+        "task_ids": list(tasks),
+        "include_downstream": True,
+        "only_failed": False,
+        "reset_dag_runs": True,
+    }
+    airflow._call("POST", f"/api/v2/dags/{DAG}/clearTaskInstances", content)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running(SandboxSettings(port=0, members=2_000, validation_delay_ms=50)) as sandbox:
+        made = Site(tmp_path_factory.mktemp("site"), sandbox)
+        yield made
+        processes.end(made.home, patience=0)
+        made.ledger.engine.dispose()
+
+
+def balanced(row: dict[str, Any]) -> bool:
+    parts = ("unchanged", "filtered", "rejected", "accepted", "pending")
+    return bool(row["read"] == sum(row[name] for name in parts))
+
+
+def test_everything_killed_in_the_push_then_push_cleared_sends_nothing_twice(site: Site) -> None:
+    airflow = site.start()
+    wait_for(lambda: airflow.dag(DAG), say=lambda: str(airflow.import_errors()))
+    site.slow(latency_ms=400)
+    run_id = airflow.trigger(DAG, {})
+    airflow.pause(DAG, paused=False)
+    going_on = {"queued", "running"}
+    wait_for(
+        lambda: site.batches("acknowledged") >= 5,
+        lambda: airflow.run_state(DAG, run_id) in going_on,
+        lambda: str(airflow.tasks(DAG, run_id)),
+    )
+    site.kill()
+    in_flight, acknowledged = site.batches("sending"), site.batches("acknowledged")
+    assert 0 < in_flight <= CONCURRENCY
+    assert acknowledged >= 5
+    site.slow(latency_ms=0)
+
+    airflow = site.start()
+    clear(airflow, run_id, "push")
+    states = wait_for_run(airflow, run_id)
+    assert states == dict.fromkeys(states, "success"), states
+
+    (row,) = site.query("SELECT * FROM sync_run")
+    assert row["state"] == "succeeded"
+    assert balanced(row)
+    assert row["read"] == 2_000
+    assert row["pending"] == 0
+    received = site.received()
+    assert received["contacts"] == row["accepted"] == row["sent"] > 1_800
+    assert received["received"] - received["contacts"] <= in_flight * 100, "only what was in flight went twice"
+    assert received["most_for_one"] <= 2
+    assert site.batches("unanswered") == in_flight
+    assert site.batches("acknowledged") >= acknowledged
+
+
+def test_run_again_sends_nothing_and_says_so(site: Site) -> None:
+    before = site.received()
+    code, said = site.run()
+    assert code == 0, said
+    assert site.received() == before
+    row = site.query("SELECT * FROM sync_run ORDER BY id")[-1]
+    assert (row["state"], row["sent"], row["accepted"]) == ("succeeded", 0, 0)
+    assert balanced(row)
+    assert "unchanged" in said
+    assert "no request" in said.lower() or "nothing" in said.lower()
+
+
+def test_worker_killed_in_the_push_is_retried_and_goes_on(site: Site) -> None:
+    before = site.received()
+    changed = site.sandbox.control("members", {"change": 1_500, "set": {"score": 4_711}})["changed"]
+    site.slow(latency_ms=300)
+    with_output = site.output.with_name("run-output")
+    process = site.launch("run", output=with_output)
+    runs = len(site.query("SELECT id FROM sync_run"))
+    wait_for(lambda: len(site.query("SELECT id FROM sync_run")) > runs, lambda: process.poll() is None)
+    wait_for(lambda: site.batches("acknowledged") >= 4, lambda: process.poll() is None, with_output.read_text)
+    (run,) = site.query("SELECT run_id FROM sync_run ORDER BY id DESC LIMIT 1")
+    (push,) = [task for task in site.airflow().tasks(DAG, run["run_id"]) if task["task_id"] == "push"]
+    process_of(site, push["id"]).kill()
+    in_flight = site.batches("sending")
+    assert 0 < in_flight <= CONCURRENCY
+    site.slow(latency_ms=0)
+    code = process.wait(timeout=LIMIT)
+    assert code == 0, with_output.read_text()
+
+    row = site.query("SELECT * FROM sync_run ORDER BY id")[-1]
+    assert balanced(row)
+    assert row["state"] == "succeeded"
+    received = site.received()
+    new = received["received"] - before["received"]
+    assert row["accepted"] == row["sent"] > 1_300
+    assert row["sent"] <= len(changed)
+    assert row["sent"] <= new <= row["sent"] + in_flight * 100
+
+
+def test_nothing_personal_and_no_key_in_logs_and_airflows_database(site: Site) -> None:
+    names, needles = set(), {b"sandbox-secret", b"sandbox-ometria-key"}
+    for member in site.sandbox.control("members?limit=2000")["ids"][::40]:
+        contact = site.sandbox.control(f"contacts/customers/{member}")["contact"] or {}
+        needles |= {contact[field].encode() for field in ("email", "phone_number") if contact.get(field)}
+        needles |= {str(contact["member_number"]).encode()} if contact.get("member_number") else set()
+        names.add(contact.get("lastname"))
+    assert len(needles) > 50
+    assert len(names) > 5
+    logs = [path for path in (site.home / "logs").rglob("*.log") if path.is_file()]
+    assert any("task_id=push" in str(path) for path in logs)
+    for path in [*logs, *site.home.glob("airflow.db*"), *site.home.glob("ometria_ledger.db*"), site.output]:
+        content = path.read_bytes()
+        assert [needle for needle in needles if needle in content] == [], path
+
+
+def test_end_leaves_no_process(site: Site) -> None:
+    assert site.up is not None
+    os.killpg(site.up.pid, signal.SIGINT)
+    assert site.up.wait(timeout=60) == 0
+    assert processes.find(site.home) == []
+
+
+def process_of(site: Site, task_id: str) -> psutil.Process:
+    """Return the process that runs a task's code: the child of the worker that carries the task instance's id."""
+    for process in processes.find(site.home):
+        with contextlib.suppress(psutil.Error):
+            if "airflow worker" in " ".join(process.cmdline()) and task_id in " ".join(process.cmdline()):
+                return process.children()[0]
+    raise AssertionError([" ".join(process.cmdline()) for process in processes.find(site.home)])
