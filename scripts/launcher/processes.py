@@ -79,14 +79,21 @@ def end(home: Path, *, patience: float) -> int:
     first = found = find(home)
     if patience:
         _signal(found, signal.SIGTERM)
-        _wait(found, patience)
-        found = find(home)
+        found = _left(home, patience)
     deadline = time.monotonic() + 10
     while found and time.monotonic() < deadline:  # again: one of them may have started another meanwhile
         _signal(found, signal.SIGKILL)
-        _wait(found, 2)
-        found = find(home)
+        found = _left(home, 1)
     return len(first)
+
+
+def _left(home: Path, seconds: float) -> list[psutil.Process]:
+    """Return those that still live after so long, or none as soon as there is none."""
+    deadline = time.monotonic() + seconds
+    # A dead process that nobody has looked at yet has no marker any more, so it counts as gone.
+    while (found := find(home)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
 
 
 def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
@@ -95,7 +102,3 @@ def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None
             process.send_signal(number)
         except psutil.Error:
             continue
-
-
-def _wait(processes: list[psutil.Process], seconds: float) -> None:
-    psutil.wait_procs(processes, timeout=seconds)

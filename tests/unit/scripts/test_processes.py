@@ -25,16 +25,21 @@ if os.fork() == 0:
     time.sleep(60)
 """
 
+_STARTED: list[subprocess.Popen[bytes]] = []
+
 
 @pytest.fixture
 def home(tmp_path):
     yield tmp_path
     processes.end(tmp_path, patience=0)
+    while _STARTED:
+        _STARTED.pop().wait()
 
 
 def _spawn(home, command):
     log = home / "log"
     process = processes.spawn(command, home=home, environment=os.environ, log=log, cwd=home)
+    _STARTED.append(process)
     _until(lambda: "ready" in log.read_text())
     return process
 
