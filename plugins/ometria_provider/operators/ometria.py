@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger import runs
 from ometria_provider.operators.base import SyncOperator, Window, Work
-from ometria_provider.operators.slice_push import SlicePush
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -85,6 +84,9 @@ class OmetriaPushOperator(SyncOperator):
         if not mapped:
             self.log.info("Nothing differs: nothing is sent")
             return
+        # The HTTP client comes with it: only a push that has something to push pays for that.
+        from ometria_provider.operators.slice_push import SlicePush
+
         newer = self._newer_run(work)
         push = SlicePush(work, facts, stale=newer is not None)
         with push.measured():
