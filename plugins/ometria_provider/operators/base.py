@@ -109,7 +109,8 @@ class SyncOperator(BaseOperator):
     template_fields: Sequence[str] = ("window",)
 
     def __init__(self, *, mapping: str, window: Window | None = None, **kwargs: Any) -> None:
-        kwargs.setdefault("retry_policy", retry_policy())
+        # A mapped task hands in None for what its `partial` left out.
+        kwargs["retry_policy"] = kwargs.get("retry_policy") or retry_policy()
         super().__init__(**kwargs)
         self.mapping = mapping
         self.window = window

@@ -1,0 +1,79 @@
+"""Every module has its test beside it: source and test find each other by path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+PACKAGE = CHECKOUT / "plugins" / "ometria_provider"
+UNIT = CHECKOUT / "tests" / "unit"
+
+#: Modules without a test file of their own, each with where it is tested instead. This list may only shrink.
+TESTED_ELSEWHERE: dict[str, str] = {
+    "cli/doctor.py": "unit/cli/test_cli_systems.py",
+    "cli/folder.py": "unit/cli/test_cli_mappings.py",
+    "cli/output.py": "unit/cli/test_cli_app.py",
+    "cli/previewing.py": "unit/cli/test_cli_mappings.py",
+    "cli/tracing.py": "unit/cli/test_cli_ledger.py",
+    "dagdoc.py": "dags/test_dags.py",
+    "exceptions.py": "dags/test_dags.py",  # which class is tried again
+    "factory.py": "dags/test_dags.py",
+    "hooks/request.py": "unit/hooks/test_base.py",
+    "ledger/batches.py": "integration/test_clearing.py",
+    "ledger/findings.py": "integration/test_rules.py",
+    "ledger/migrations/env.py": "unit/ledger/test_engine.py",
+    "ledger/migrations/versions/0001_initial_tables.py": "unit/ledger/test_engine.py",
+    "ledger/models.py": "unit/ledger/test_engine.py",
+    "ledger/statements.py": "unit/ledger/test_contacts.py",
+    "mapping/checks.py": "unit/mapping/test_files.py",
+    "operators/accounts.py": "integration/test_bad_files.py",
+    "operators/antavo.py": "integration/test_clearing.py",
+    "operators/base.py": "dags/test_dags.py",
+    "operators/contact_file.py": "docs/test_push_example.py",
+    "operators/mapping.py": "integration/test_bad_members.py",
+    "operators/ometria.py": "integration/test_clearing.py",
+    "operators/params.py": "integration/test_bad_files.py",
+    "operators/run.py": "integration/test_limits.py",
+    "operators/sender.py": "integration/test_faults.py",
+    "operators/slice_push.py": "integration/test_clearing.py",
+    "report_text.py": "unit/test_report.py",
+    "sandbox/faults.py": "unit/sandbox/test_sandbox_server.py",
+    "sandbox/settings.py": "unit/sandbox/test_sandbox_command.py",
+    "sandbox/state.py": "unit/sandbox/test_sandbox_server.py",
+    "sandbox/wire.py": "unit/sandbox/test_sandbox_server.py",
+    "sandbox/words.py": "unit/sandbox/test_sandbox_members.py",
+    "staging/tables.py": "integration/test_delivery.py",
+    "validation/rules.py": "unit/validation/test_suites.py",
+}
+
+
+def modules() -> list[str]:
+    """Return the modules that hold code."""
+    found = (path for path in PACKAGE.rglob("*.py") if path.name not in {"__init__.py", "__main__.py"})
+    return sorted(path.relative_to(PACKAGE).as_posix() for path in found)
+
+
+def has_test(module: str) -> bool:
+    """Say whether a test is named after the module: `test_x.py`, `test_<room>_x.py` or `test_x_….py`."""
+    path = Path(module)
+    room = path.parent.name
+    tests = {file.stem for file in (UNIT / path.parent).glob("test_*.py")}
+    names = (f"test_{path.stem}", f"test_{room}_{path.stem}")
+    return any(test == name or test.startswith(f"{name}_") for test in tests for name in names)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_module_has_a_test_beside_it_or_a_reason(module: str) -> None:
+    assert has_test(module) or module in TESTED_ELSEWHERE, (
+        f"write tests/unit/{Path(module).parent}/test_{Path(module).name}"
+    )
+
+
+@pytest.mark.parametrize("module", sorted(TESTED_ELSEWHERE))
+def test_reason_is_not_stale(module: str) -> None:
+    assert (PACKAGE / module).exists(), "the module is gone"
+    assert not has_test(module), "the module has its test now: take it off the list"
+    place = CHECKOUT / "tests" / TESTED_ELSEWHERE[module]
+    assert place.exists(), f"{place} is not there"
