@@ -7,10 +7,12 @@ import errno
 import sqlite3
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ometria_provider import factory
 from ometria_provider.exceptions import Halted, Retryable
 from ometria_provider.hooks.base import ATTEMPTS
 from ometria_provider.ledger import engine
@@ -204,6 +206,30 @@ def test_halted_push_cleared_after_the_fault_is_mended_delivers(sync: Sync) -> N
     assert run.row["state"] == "halted"
     sync.mend()
     delivered(sync, sync.clear(run, "push", "reconcile"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "attempts", "state"),
+    [({"kind": "poison"}, 1, "failed"), ({"kind": "500", "path": PUSH, "times": ATTEMPTS}, 2, "success")],
+    ids=["halted", "passes"],
+)
+def test_airflow_tries_again_what_can_pass_and_nothing_else(
+    sync: Sync,
+    monkeypatch: pytest.MonkeyPatch,
+    airflow_database: None,
+    fault: dict[str, Any],
+    attempts: int,
+    state: str,
+) -> None:
+    monkeypatch.setitem(factory.DEFAULT_ARGS, "retries", 2)
+    monkeypatch.setitem(factory.DEFAULT_ARGS, "retry_delay", timedelta(milliseconds=10))
+    sync.mapping()
+    sync.connect(ometria={"extra": {"concurrency": 1}})
+    sync.fault(**fault | ({"contacts": sync.members_to_send()} if fault["kind"] == "poison" else {}))
+    run = sync.run_dag()
+    assert run.work.attempts["push[0]"] == attempts
+    assert run.state == state
+    run.assert_balanced()
 
 
 def test_answer_that_counts_rejected_leaves_its_records_pending_and_the_run_red(sync: Sync) -> None:

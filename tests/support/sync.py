@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -83,6 +84,7 @@ class Work:
     :param state: Airflow's colour of the run.
     :param tasks: states of its tasks: ``plan``, ``push[0]``, …
     :param errors: what failed tasks raised.
+    :param attempts: how often each was tried, when Airflow did the trying.
     :param windows: the slices, as plan listed them.
     """
 
@@ -92,6 +94,7 @@ class Work:
     state: str = ""
     tasks: dict[str, str] = field(default_factory=dict)
     errors: dict[str, BaseException] = field(default_factory=dict)
+    attempts: Counter[str] = field(default_factory=Counter)
     windows: list[dict[str, Any]] = field(default_factory=lambda: [{"index": 0, "gte": None, "lt": None}])
 
     def steps(self, names: list[str]) -> None:
@@ -371,6 +374,7 @@ def _watched(run: Work) -> Iterator[None]:
         result = run_task(ti=ti, task=task, run_triggerer=run_triggerer)
         name = _name(ti.task_id.rpartition(".")[2], ti.map_index)
         run.tasks[name] = ti.state.value
+        run.attempts[name] += 1
         if result is not None and result.error is not None:
             run.errors[name] = result.error
         return result
