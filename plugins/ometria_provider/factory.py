@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, CronTriggerTimetable, Param, get_parsing_context, task_group
 
 from ometria_provider.dagdoc import broken_doc, mapping_doc
-from ometria_provider.mapping.files import MappingFileError, load_mapping, schedule_of
+from ometria_provider.mapping.files import MappingFileError, load_mapping, require_folder, schedule_of
 from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
 from ometria_provider.operators.mapping import MapOperator, ValidateOperator
 from ometria_provider.operators.ometria import OmetriaPushOperator
@@ -42,8 +42,11 @@ def contact_sync_dags(folder: Path | str | None = None) -> dict[str, DAG]:
     A task's process parses only the DAG that it runs.
 
     :param folder: the mapping files' folder; default `[ometria] mappings_folder`.
+    :raises Misconfigured: when there is no such folder; Airflow shows it as an import error, where else all DAGs would
+        vanish without a word.
     """
     folder = Path(folder) if folder else read_settings().mappings_folder
+    require_folder(folder)
     wanted = get_parsing_context().dag_id
     names = [path.stem for path in sorted(folder.glob("*.yaml")) if wanted in (None, PREFIX + path.stem)]
     return {PREFIX + name: contact_sync_dag(folder / f"{name}.yaml") for name in names}

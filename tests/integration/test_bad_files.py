@@ -89,9 +89,23 @@ def test_expectations_folder_missing_says_how_to_go_on(sync: Sync) -> None:
     refused(sync.run(), str(sync.suites), "is not there", "expectations_folder")
 
 
-def test_mappings_folder_missing_makes_no_dag_and_no_error(sync: Sync) -> None:
+def test_mappings_folder_missing_is_an_import_error_that_says_what_to_do(sync: Sync) -> None:
     shutil.rmtree(sync.mappings)
+    with pytest.raises(Misconfigured, match="does not exist: make it, or set") as caught:
+        factory.contact_sync_dags()
+    assert str(sync.mappings) in str(caught.value)
+    assert "mappings_folder" in str(caught.value)
+
+
+def test_mappings_folder_empty_makes_no_dag(sync: Sync) -> None:
     assert factory.contact_sync_dags() == {}
+
+
+def test_second_owner_of_a_collection_is_refused_and_the_first_runs(sync: Sync) -> None:
+    sync.mapping("members")
+    sync.mapping("thief", collection="members")
+    refused(sync.run("thief"), "thief.yaml", "members.yaml", "one mapping owns a collection")
+    assert sync.run("members").green
 
 
 def test_mapping_file_deleted_between_parse_and_run_is_refused(sync: Sync) -> None:

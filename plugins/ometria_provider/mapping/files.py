@@ -17,7 +17,7 @@ from ometria_provider.mapping.fields import NOT_BUILT, closest
 from ometria_provider.mapping.model import Connections, Identity, Limits, Mapping
 from ometria_provider.mapping.source import Loc, Problem, Source, read_source
 
-__all__ = ["MappingFileError", "Problem", "check_folder", "load_mapping", "schema_text"]
+__all__ = ["MappingFileError", "Problem", "check_folder", "load_mapping", "require_folder", "schema_text"]
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")  # contact_sync__<name> must be a DAG id; RUN is written <name>:latest
 _FILE_KEYS = tuple(key for key in Mapping.model_fields if key != "name")
@@ -92,6 +92,15 @@ def schedule_of(path: Path) -> tuple[str, str] | None:
     return (schedule, timezone) if isinstance(schedule, str) and isinstance(timezone, str) else None
 
 
+def require_folder(folder: Path) -> None:
+    """See that the mappings folder is there.
+
+    :raises Misconfigured: saying what to do when it is not.
+    """
+    if not folder.is_dir():
+        raise Misconfigured(f"The mappings folder {folder} does not exist: make it, or set [ometria] mappings_folder")
+
+
 def check_folder(folder: Path) -> tuple[list[Mapping], list[Problem]]:
     """Read all mapping files of a folder, and look across them: a collection has one owner on its Ometria connection.
 
@@ -99,8 +108,7 @@ def check_folder(folder: Path) -> tuple[list[Mapping], list[Problem]]:
         of several that claim a collection the one named after it stays, else the first by name.
     :raises Misconfigured: when there is no such folder.
     """
-    if not folder.is_dir():
-        raise Misconfigured(f"The mappings folder {folder} does not exist: make it, or set [ometria] mappings_folder")
+    require_folder(folder)
     read: list[tuple[Mapping, Source]] = []
     problems: list[Problem] = []
     for path in sorted(folder.iterdir()):
