@@ -75,6 +75,21 @@ def base_environment(given: Mapping[str, str], home: Home, checkout: Path) -> di
     return environment
 
 
+def sandbox_places(home: Home, config: Config) -> dict[str, str]:
+    """Return ledger and staging of their own for runs into the sandbox, unless the caller chose some.
+
+    The ledger says what an account holds. What the sandbox holds must not be taken for what a real account holds,
+    which goes by the same connection id.
+    """
+    places = {
+        "ledger_sql_alchemy_conn": f"sqlite:///{home.path / 'sandbox_ledger.db'}",
+        "staging_path": f"file://{home.path / 'sandbox_staging'}",
+    }
+    return {
+        f"AIRFLOW__OMETRIA__{key.upper()}": place for key, place in places.items() if not config.has("ometria", key)
+    }
+
+
 def server_environment(given: Mapping[str, str], base: Mapping[str, str], *, port: int, command: str) -> dict[str, str]:
     """Return the variables for the parts that run: address, executor, and how eagerly they look for work.
 

@@ -23,12 +23,14 @@ class Running:
     :param command: ``run`` or ``up``.
     :param url: root of its API server; empty until that is known.
     :param accounts: :func:`launcher.accounts.fingerprint` of the accounts that its tasks use.
+    :param ledger: SQLAlchemy URL of the ledger that its tasks write to; empty until that is known.
     """
 
     pid: int
     command: str
     url: str = ""
     accounts: str = ""
+    ledger: str = ""
 
 
 @dataclass(frozen=True)

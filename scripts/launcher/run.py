@@ -95,6 +95,8 @@ def _run_in_other(request: Request, home: Home, accounts: str) -> Outcome:
             raise Broken(f"`make up` (process {other.pid}) holds {home.path}, but its API server does not answer.")
         time.sleep(0.5)
         other = home.holder() or other
+    if other.ledger:  # the sandbox's, when `up` runs one: the report is read from there
+        os.environ["AIRFLOW__OMETRIA__LEDGER_SQL_ALCHEMY_CONN"] = other.ledger
     say(f"Running in the Airflow of `make up` at {other.url}")
     return _trigger_and_watch(request, Airflow(other.url, Login.read(home.path)), home, lambda: None, since=_now())
 

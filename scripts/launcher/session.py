@@ -15,7 +15,14 @@ from ometria_provider.settings import read_settings
 
 from launcher import metadata, processes
 from launcher.accounts import Pair, given_connections, stand_ins, variable
-from launcher.environment import HOST, Config, base_environment, choose_port, server_environment
+from launcher.environment import (
+    HOST,
+    Config,
+    base_environment,
+    choose_port,
+    sandbox_places,
+    server_environment,
+)
 from launcher.errors import Broken
 from launcher.home import Home
 from launcher.services import Services
@@ -51,10 +58,13 @@ def start(command: str, pairs: Iterable[Pair], home: Home, checkout: Path, servi
     os.environ.update(base)  # for the ledger and the mappings, which are read in this process
     config = Config.read(base, home)
     seen = metadata.glance(home, config)
-    made_up = _made_up(list(pairs), config, seen.connections)
+    pairs = list(pairs)
+    made_up = _made_up(pairs, config, seen.connections)
     port = choose_port(given, preferred=UI_PORT if command == "up" else None)
 
-    environment = server_environment(given, base, port=port, command=command)
+    places = sandbox_places(home, config) if {each for _, each in pairs} <= {each for each, _ in made_up} else {}
+    os.environ.update(places)
+    environment = server_environment(given, base | places, port=port, command=command)
     if made_up:
         sandbox = services.start_sandbox(environment)
         made = {
@@ -66,7 +76,8 @@ def start(command: str, pairs: Iterable[Pair], home: Home, checkout: Path, servi
     services.start_airflow(command, environment)
     _prepare_ledger()
     # After `run` the sandbox is gone: its connections would lead nowhere.
-    _write_shell_file(home, environment, [each for each, _ in made_up] if command == "up" else [])
+    connections = [variable(each) for each, _ in made_up] if command == "up" else []
+    _write_shell_file(home, environment, [*places, *connections])
     if made_up:
         services.wait_for_sandbox(sandbox)
         say(f"Sandbox with {sandbox.settings.members:,} made-up members at {sandbox.url}")
@@ -105,7 +116,7 @@ def _prepare_ledger() -> None:
         raise Broken(str(error)) from error
 
 
-def _write_shell_file(home: Home, environment: Mapping[str, str], made_up: Iterable[str]) -> None:
+def _write_shell_file(home: Home, environment: Mapping[str, str], more: Iterable[str]) -> None:
     """Write what a shell needs for `airflow` and `ometria-sync` to see this home; no key of a real account is in it."""
     names = [
         "AIRFLOW_HOME",
@@ -114,7 +125,7 @@ def _write_shell_file(home: Home, environment: Mapping[str, str], made_up: Itera
         "AIRFLOW__CORE__LOAD_EXAMPLES",
     ]
     names += [name for name in environment if name.startswith("AIRFLOW__OMETRIA__") and name.endswith("_FOLDER")]
-    names += map(variable, made_up)
+    names += more
     lines = [f"export {name}={shlex.quote(environment[name])}" for name in names if name in environment]
     lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
     shell_file(home).write_text("\n".join(lines) + "\n")

@@ -37,7 +37,7 @@ def up(home: Home, checkout: Path) -> int:
             say("Starting Airflow ...")
             session = start("up", pairs_in(read_settings().mappings_folder), home, checkout, services)
             services.wait_for_airflow(session.url)
-            home.say(dataclasses.replace(running, url=session.url))
+            home.say(dataclasses.replace(running, url=session.url, ledger=read_settings().ledger_url))
             _welcome(session.url, Login.read(home.path), home)
             while True:
                 services.check()

@@ -6,7 +6,15 @@ import socket
 from pathlib import Path
 
 import pytest
-from launcher.environment import Config, base_environment, choose_port, home_path, is_free, server_environment
+from launcher.environment import (
+    Config,
+    base_environment,
+    choose_port,
+    home_path,
+    is_free,
+    sandbox_places,
+    server_environment,
+)
 from launcher.errors import Refused
 from launcher.home import Home
 
@@ -62,6 +70,20 @@ def test_base_environment_keys_are_made_once_and_private(home):
     assert first["AIRFLOW__API_AUTH__JWT_SECRET"] == second["AIRFLOW__API_AUTH__JWT_SECRET"]
     assert len(first["AIRFLOW__API_AUTH__JWT_SECRET"]) >= 64
     assert (home.path / "launcher-keys.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_sandbox_places_keep_made_up_members_out_of_the_accounts_ledger(home):
+    places = sandbox_places(home, Config.read({}, home))
+    assert places["AIRFLOW__OMETRIA__LEDGER_SQL_ALCHEMY_CONN"] == f"sqlite:///{home.path}/sandbox_ledger.db"
+    assert places["AIRFLOW__OMETRIA__STAGING_PATH"] == f"file://{home.path}/sandbox_staging"
+
+
+def test_sandbox_places_given_by_the_caller_win(home):
+    given = {
+        "AIRFLOW__OMETRIA__LEDGER_SQL_ALCHEMY_CONN": "sqlite:////mine.db",
+        "AIRFLOW__OMETRIA__STAGING_PATH": "s3://b",
+    }
+    assert sandbox_places(home, Config.read(given, home)) == {}
 
 
 def test_server_environment_addresses_move_with_the_port(home):
