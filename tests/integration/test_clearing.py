@@ -147,7 +147,7 @@ def test_run_that_was_killed_is_closed_by_the_next(sync: Sync) -> None:
     assert "killed" in row["reason"]
 
 
-@pytest.mark.parametrize("kills", [(1,), (6,), (2, 3, 4)], ids=["early", "late", "three times"])
+@pytest.mark.parametrize("kills", [(1,), (4, 3)], ids=["early", "twice"])
 def test_push_killed_and_cleared_sends_no_acknowledged_record_again(crowd: Sync, kills: tuple[int, ...]) -> None:
     crowd.mapping()
     crowd.connect(ometria={"extra": {"concurrency": 3}})

@@ -276,18 +276,22 @@ class Sync:
         run.steps(["plan", "extract", "map", "validate", "gate"])
         return self._outcome(run)
 
+    def start_push(self, outcome: Outcome) -> subprocess.Popen[bytes]:
+        """Push in a process of its own, as a worker does."""
+        run = outcome.work
+        arguments = [run.dag_id, run.run_id, run.dag_id.removeprefix(factory.PREFIX), json.dumps(run.windows[0])]
+        script = str(Path(__file__).with_name("push_once.py"))
+        return subprocess.Popen([sys.executable, script, *arguments], stderr=subprocess.DEVNULL)
+
     def push_and_kill(self, outcome: Outcome, *, acknowledged: int) -> int:
         """Push in a process of its own, and kill -9 it when so many requests are acknowledged.
 
         :returns: how many requests the ledger knew as on their way when the process was dead.
         """
-        run = outcome.work
-        arguments = [run.dag_id, run.run_id, run.dag_id.removeprefix(factory.PREFIX), json.dumps(run.windows[0])]
         count = "SELECT count(*) AS n FROM push_batch WHERE sync_run_id=:id AND state=:state"
         own = {"id": outcome.row["id"]}
         before = self.query(count, **own, state="acknowledged")[0]["n"]
-        script = str(Path(__file__).with_name("push_once.py"))
-        process = subprocess.Popen([sys.executable, script, *arguments], stderr=subprocess.DEVNULL)
+        process = self.start_push(outcome)
         try:
             while self.query(count, **own, state="acknowledged")[0]["n"] < before + acknowledged:
                 assert process.poll() is None, "the push ended before it could be killed: slow the sandbox down"
