@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,8 +36,7 @@ class MapOperator(SyncOperator):
         mapper = _ChunkMapper(work)
         chunks = []
         for index, chunk in enumerate(work.files.read_manifest("extract")["chunks"]):
-            source = work.files.read_chunk("extract", index)
-            table = mapper.map(source)
+            table = mapper.map(index)
             if table is not None:
                 work.files.write_chunk("map", index, table)
             chunks.append({**chunk, "mapped": table is not None})
@@ -63,16 +63,17 @@ class _ChunkMapper:
         names = ("read", "unchanged", "filtered", "rejected", "remembered", "held", "to_send", "created", "changed")
         return {**{name: self.counts[name] for name in names}, "cleared": dict(self.cleared)}
 
-    def map(self, source: pa.Table) -> pa.Table | None:
+    def map(self, index: int) -> pa.Table | None:
         """Return the mapped chunk, or None when the source digests alone say that nothing is to be done."""
-        ids, digests = source["contact_id"].to_pylist(), source["digest"].to_pylist()
+        read = partial(self.work.files.read_chunk, "extract", index)
+        ids, digests = (column.to_pylist() for column in read(["contact_id", "digest"]).columns)
         known = contacts.known_contacts(self.work.ledger, self.work.account, self.work.collection, ids)
         glances = [self.rules.at_a_glance(known.get(id_), digest_) for id_, digest_ in zip(ids, digests, strict=True)]
         self.counts["read"] += len(ids)
         if None not in glances:
             self.counts.update(glance for glance in glances if glance)
             return None
-        return self._map_rows(ids, source["source"].to_pylist(), digests, known)
+        return self._map_rows(ids, read(["source"])["source"].to_pylist(), digests, known)
 
     def _map_rows(
         self, ids: list[str], sources: list[bytes], digests: list[bytes], known: dict[str, Known]
@@ -174,7 +175,8 @@ class ValidateOperator(SyncOperator):
         refused: dict[str, list[tuple[int, str]]] = {}
         for index, chunk in enumerate(work.files.read_manifest("map")["chunks"]):
             if chunk["mapped"]:
-                refused[str(index)] = self._judge(work, work.files.read_chunk("map", index), facts)
+                table = work.files.read_chunk("map", index, ["contact_id", "action", "known", "body"])
+                refused[str(index)] = self._judge(work, table, facts)
         work.files.write_manifest("validate", {"refused": refused})
 
     def _judge(self, work: Work, table: pa.Table, facts: dict[str, Any]) -> list[tuple[int, str]]:
@@ -186,7 +188,9 @@ class ValidateOperator(SyncOperator):
 
         rows = [row for row, body in enumerate(bodies) if body is not None]
         columns = {rule.name: ", ".join(rule.columns) for rule in work.suite.rules}
-        results = validate(work.suite, flat_columns([bodies[row] for row in rows], work.mapping.remotes))
+        names = ("id", "email", "customer_id", *work.mapping.remotes)
+        wanted = names if work.suite.needs_whole_table else {"id", *work.suite.columns}.intersection(names)
+        results = validate(work.suite, flat_columns([bodies[row] for row in rows], wanted))
         ids = table["contact_id"].to_pylist()
         refused: dict[int, tuple[str, str]] = {}
         for result in results:
@@ -213,20 +217,24 @@ class ValidateOperator(SyncOperator):
         return [(row, f"{column}: fails the rule {rule}") for row, (column, rule) in refused.items()]
 
 
-def flat_columns(bodies: Sequence[bytes], remotes: Sequence[str]) -> dict[str, list[Any]]:
-    """Return records as columns named by remote field, the same in both modes; a missing field is None."""
+def flat_columns(bodies: Sequence[bytes], names: Iterable[str]) -> dict[str, list[Any]]:
+    """Return records as columns named by remote field, the same in both modes; a missing field is None.
+
+    :param names: remote fields, the identity's included.
+    """
     decode = msgspec.json.Decoder(dict[str, Any]).decode
     flat = [_flatten(decode(body)) for body in bodies]
-    names = dict.fromkeys(("id", "email", "customer_id", *remotes))
-    return {name: [record.get(name) for record in flat] for name in names}
+    return {name: [record.get(name) for record in flat] for name in dict.fromkeys(names)}
+
+
+_NESTED = ("properties", "extra_identifiers", "channels")
 
 
 def _flatten(record: dict[str, Any]) -> dict[str, Any]:
-    flat = {**record, **(record.pop("properties", None) or {})}
-    for parent in ("extra_identifiers", "channels"):
-        if isinstance(nested := flat.pop(parent, None), dict):
-            flat.update(_dotted(parent, nested))
-    return flat
+    for parent in _NESTED:
+        if isinstance(nested := record.pop(parent, None), dict):
+            record |= nested if parent == "properties" else _dotted(parent, nested)
+    return record
 
 
 def _dotted(parent: str, nested: dict[str, Any]) -> dict[str, Any]:

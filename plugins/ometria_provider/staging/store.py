@@ -43,11 +43,13 @@ class SliceStore:
         with self._storage("write"):
             self._folder.mkdir(parents=True, exist_ok=True)
             with (self._folder / f"{step}-{index:04}.parquet").open("wb") as file:
-                pq.write_table(table, file, compression="zstd")
+                # Nearly every value is the only one of its kind: a dictionary or statistics are work for nothing.
+                pq.write_table(table, file, compression="zstd", use_dictionary=False, write_statistics=False)
 
-    def read_chunk(self, step: str, index: int) -> pa.Table:
+    def read_chunk(self, step: str, index: int, columns: list[str] | None = None) -> pa.Table:
         """Read one chunk of a step.
 
+        :param columns: only these; None: all.
         :raises Misconfigured: when it is gone.
         """
         import pyarrow.parquet as pq
@@ -57,7 +59,8 @@ class SliceStore:
             if not path.exists():
                 raise Misconfigured(GONE.format(what=path.name))
             with path.open("rb") as file:
-                return pq.read_table(file)
+                # Not `read_table`: it imports pandas.
+                return pq.ParquetFile(file).read(columns)
 
     def write_manifest(self, step: str, manifest: dict[str, Any]) -> None:
         """Declare a step complete.
