@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ometria_provider.mapping.values import Unconvertible
+from ometria_provider.mapping.values import Unconvertible, are_canonical_times
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,16 +53,32 @@ class Column:
         codes, uniques = pd.factorize(np.array(self.values, dtype=object))
         return codes, list(uniques)
 
-    def as_text(self) -> Converted | None:
-        """Return a column of nothing but text unconverted (``""`` gives None), or None when it is anything else."""
-        if not self._types <= {str}:
+    def as_text(self, steps: Sequence[Callable[[str], str]] = ()) -> Converted | None:
+        """Return a column of nothing but text after some steps (``""`` gives None), or None when it is anything else.
+
+        :param steps: what is done to each text; ``str`` as the first one takes whole numbers too.
+        """
+        if not (self._types <= {str} or (self._types == {int} and str in steps[:1])):
             return None
-        values = [value or None for value in self.values]
+        values = self.values
+        for step in steps:
+            values = [value if value is None else step(value) for value in values]
+        values = [value or None for value in values]
         try:
             "".join(filter(None, values)).encode()
         except UnicodeEncodeError:  # half a surrogate pair somewhere: find out where, the slow way
             return None
-        return Converted(values, {}, _ESCAPED * max(map(len, filter(None, values)), default=0) + 2)
+        return Converted(values, {}, _widest(values))
+
+    def as_numbers(self) -> Converted | None:
+        """Return a column of nothing but whole numbers and booleans as it is, or None when it is anything else."""
+        return Converted(self.values, {}, _widest(self.values)) if self._types <= {int, bool} else None
+
+    def as_times(self) -> Converted | None:
+        """Return a column of nothing but canonical times as it is, or None when it is anything else."""
+        if self._types <= {str} and are_canonical_times([value for value in self.values if value is not None]):
+            return Converted(self.values, {}, _widest(self.values))
+        return None
 
     def convert(self, convert: Convert) -> Converted:
         """Convert every value. ``convert`` is called with None too, and may raise :class:`Unconvertible`."""
@@ -97,6 +113,12 @@ def _each(values: list[Any], convert: Convert) -> tuple[list[Any], dict[int, str
 
 
 def _widest(values: list[Any]) -> int:
+    types = set(map(type, values)) - {type(None)}
+    if types <= {str}:
+        return _ESCAPED * max(map(len, filter(None, values)), default=1) + 2  # a null takes four bytes
+    if types <= {int, bool}:
+        held = [value for value in values if value is not None]
+        return max(map(width, (min(held), max(held), False)))
     return max(map(width, values), default=0)
 
 

@@ -15,7 +15,7 @@ from ometria_provider.mapping.fields import remote_type
 from ometria_provider.mapping.formats import final_step, passes_text
 from ometria_provider.mapping.model import Mapping, SentRow
 from ometria_provider.mapping.rules import conditions
-from ometria_provider.mapping.transforms import Step, make_steps, run_steps
+from ometria_provider.mapping.transforms import Step, make_steps, run_steps, text_steps
 from ometria_provider.mapping.values import Unconvertible, is_empty
 
 if TYPE_CHECKING:
@@ -115,9 +115,24 @@ def _convert(row: SentRow, columns: dict[str, Column], size: int, today: datetim
         value = run_steps(_steps(row, today), row.value)
         return Converted([value] * size, {}, width(value))
     column = columns[row.loyalty]
-    if not row.transform and passes_text(row.remote) and (text := column.as_text()):
+    return _at_once(row, column) or column.convert(partial(run_steps, _steps(row, today)))
+
+
+def _at_once(row: SentRow, column: Column) -> Converted | None:
+    """Convert a column in which all values are as they should be, as in most columns, without a call for each.
+
+    Whatever is unusual in it gives None, and the column goes value by value.
+    """
+    if passes_text(row.remote) and (steps := text_steps(row.transform)) is not None and (text := column.as_text(steps)):
         return text
-    return column.convert(partial(run_steps, _steps(row, today)))
+    if row.transform:
+        return None
+    match remote_type(row.remote):
+        case None:
+            return column.as_numbers()
+        case "time":
+            return column.as_times()
+    return None
 
 
 def _filter(mapping: Mapping, columns: dict[str, Column], size: int) -> list[str | None]:

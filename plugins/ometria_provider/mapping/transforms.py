@@ -66,6 +66,12 @@ def make_steps(transforms: Iterable[Transform]) -> tuple[Step, ...]:
     return tuple(_step(transform) for transform in transforms)
 
 
+def text_steps(transforms: Iterable[Transform]) -> list[Callable[[str], str]] | None:
+    """Return what transforms do to a text, or None when one of them may refuse it or make it anything else."""
+    steps = [_ON_TEXT.get(transform) if isinstance(transform, str) else None for transform in transforms]
+    return None if None in steps else [step for step in steps if step]
+
+
 def _step(transform: Transform) -> Step:
     if isinstance(transform, str):
         convert = _NAMED[transform]
@@ -213,4 +219,11 @@ _NAMED: dict[str, Convert] = {
     "number": parse_number,
     "string": plain_text,
     "first": first,
+}
+
+_ON_TEXT: dict[str, Callable[[str], str]] = {
+    "strip": str.strip,
+    "lower": str.lower,
+    "upper": str.upper,
+    "string": str,
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _UNIX = re.compile(r"-?(\d{1,7}|\d{9,12})(\.\d+)?", re.ASCII)  # eight digits are an ISO date: 20240131
 _CANONICAL_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _CANONICAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00", re.ASCII)
+_CANONICAL_TIMES = re.compile(rf"({_CANONICAL_TIME.pattern}(\n(?!\Z)|\Z))*", re.ASCII)
 _NO_TIME = "is not an ISO 8601 date or time, nor unix seconds"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -98,6 +100,17 @@ def time_text(value: object) -> str:
         _from_iso(value)
         return value
     return parse_time(value).isoformat()
+
+
+def are_canonical_times(texts: list[str]) -> bool:
+    """Say whether :func:`time_text` would leave each of these texts as it is; one call instead of one for each."""
+    if not _CANONICAL_TIMES.fullmatch("\n".join(texts)):
+        return False
+    try:
+        deque(map(datetime.fromisoformat, texts), maxlen=0)
+    except ValueError:
+        return False
+    return True
 
 
 def date_text(value: object) -> str:
