@@ -6,6 +6,7 @@ import contextlib
 import errno
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from ometria_provider import factory
 from ometria_provider.exceptions import Halted, Retryable
 from ometria_provider.hooks.base import ATTEMPTS
+from ometria_provider.hooks.ometria import OmetriaHook
 from ometria_provider.ledger import engine
 from sync import Outcome, Sync
 
@@ -117,6 +119,26 @@ def test_push_that_never_arrives_is_caught_up_by_the_next_run(sync: Sync) -> Non
     assert second.green, second.text
     second.assert_balanced()
     assert second.row["sent"] == sync.received()["stored"] - first.row["sent"] > 0
+    assert sync.received()["most_for_one"] == 1
+
+
+def test_push_that_fails_hears_the_answers_still_in_flight(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync.mapping()
+    original, calls = OmetriaHook.push, iter(range(100))
+
+    def push(self: OmetriaHook, body: bytes) -> Any:
+        if next(calls) == 0:
+            raise Retryable("out of reach")
+        time.sleep(0.3)
+        return original(self, body)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OmetriaHook, "push", push)
+        run = sync.run()
+    assert run.state == "failed"
+    run.assert_balanced()
+    assert run.row["accepted"] == sync.received()["stored"] > 100, "acknowledged after the failure, and written down"
+    delivered(sync, sync.clear(run, "push", "reconcile"))
     assert sync.received()["most_for_one"] == 1
 
 
@@ -416,8 +438,6 @@ def _break_before_push(sync: Sync, monkeypatch: pytest.MonkeyPatch, act: Any) ->
 
 def _break_after_push(sync: Sync, monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
     """Do something once, when the first push was answered and not yet written down."""
-    from ometria_provider.hooks.ometria import OmetriaHook
-
     original, done = OmetriaHook.push, []
 
     def push(self: OmetriaHook, body: bytes) -> Any:
