@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, get_parsing_context, task_group
 
@@ -16,9 +17,6 @@ from ometria_provider.operators.ometria import OmetriaPushOperator
 from ometria_provider.operators.params import PARAMS
 from ometria_provider.operators.run import GateOperator, ReconcileOperator, ReportOperator
 from ometria_provider.settings import read_settings
-
-if TYPE_CHECKING:
-    pass
 
 #: What the id of every DAG of this factory begins with.
 PREFIX = "contact_sync__"
@@ -48,8 +46,14 @@ def contact_sync_dags(folder: Path | str | None = None) -> dict[str, DAG]:
     folder = Path(folder) if folder else read_settings().mappings_folder
     require_folder(folder)
     wanted = get_parsing_context().dag_id
-    names = [path.stem for path in sorted(folder.glob("*.yaml")) if wanted in (None, PREFIX + path.stem)]
-    return {PREFIX + name: contact_sync_dag(folder / f"{name}.yaml") for name in names}
+    # Hidden files are an editor's locks and copies.
+    files = [file for file in sorted(folder.glob("*.yaml")) if not file.name.startswith(".")]
+    return {dag_id(file): contact_sync_dag(file) for file in files if wanted in (None, dag_id(file))}
+
+
+def dag_id(file: Path) -> str:
+    """Return the id of a mapping file's DAG; a name that Airflow would refuse is bent until it takes it."""
+    return PREFIX + re.sub(r"[^\w.-]", "_", file.stem)[:200]
 
 
 def contact_sync_dag(file: Path) -> DAG:
@@ -106,7 +110,7 @@ def _broken_dag(file: Path, error: MappingFileError) -> DAG:
     It keeps the schedule when that can be read: a sync that has stopped must be red, not silent.
     """
     with DAG(
-        PREFIX + file.stem,
+        dag_id(file),
         description=f"{file.name} is broken: see the doc page",
         schedule=_timetable(schedule_of(file)),
         start_date=START,

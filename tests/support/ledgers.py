@@ -48,7 +48,7 @@ class PastRun:
                 if error := self.errors.get((step, slice_)):
                     raise error
         for contact_id, stage, name, reason in self.rejections:
-            findings.reject(ledger, run, 0, stage, [(contact_id, name, reason)])
+            findings.reject(ledger, run.id, 0, stage, [(contact_id, name, reason)])
         if self.state:
             runs.close_run(ledger, run.id, state=self.state, reason=self.reason, counts=self.counts)
         return run

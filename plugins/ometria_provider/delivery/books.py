@@ -27,7 +27,8 @@ class Books:
     @property
     def balanced(self) -> bool:
         """Say whether every member read is in exactly one account."""
-        return self.read == self.unchanged + self.filtered + self.rejected + self.accepted + self.pending
+        accounts = (self.unchanged, self.filtered, self.rejected, self.accepted, self.pending)
+        return min(accounts) >= 0 and self.read == sum(accounts)
 
     def columns(self) -> dict[str, int]:
         """Return the columns of `sync_run`."""

@@ -127,8 +127,8 @@ class AntavoHook(JsonApiHook):
             signer: AuthBase = EscherRequestsAuth(key, secret, scope, dict(ESCHER_OPTIONS))
             return signer
 
-        self._loyalty = Api("Antavo's Loyalty API", hosts.loyalty_url, auth(hosts.loyalty_scope))
-        self._read = Api("Antavo's Read API", versioned(hosts.read_url, "v1"), auth(hosts.read_scope))
+        self._loyalty = Api("Antavo's Loyalty API", hosts.loyalty_url, auth(hosts.loyalty_scope), dated=signed)
+        self._read = Api("Antavo's Read API", versioned(hosts.read_url, "v1"), auth(hosts.read_scope), dated=signed)
         return self._loyalty
 
     @property

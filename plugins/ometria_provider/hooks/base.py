@@ -239,12 +239,15 @@ class JsonApiHook(HttpHook):
         raise self._error(str(call), verdict, is_push=call.body is not None)
 
     def _attempt(self, session: requests.Session, call: Call) -> Verdict:
-        if self._limiter:
-            self._limiter.acquire(call.bucket)
-        self._count(requests=1)
         # The error is judged and let go here: its text and its traceback hold the URL, and so perhaps the key.
         try:
-            prepared = session.prepare_request(call.request())
+            # After the lease every millisecond is jitter: what can be made before, is. A signature with the time in it
+            # cannot: the wait may be long.
+            prepared = None if call.api.dated else session.prepare_request(call.request())
+            if self._limiter:
+                self._limiter.acquire(call.bucket)
+            self._count(requests=1)
+            prepared = prepared or session.prepare_request(call.request())
             response = self.run_and_check(session, prepared, {"check_response": False})
         except (HTTPError, OSError) as error:
             return judge_failure(error, urlsplit(call.api.root).netloc)
@@ -266,7 +269,9 @@ class JsonApiHook(HttpHook):
         if verdict.action is Action.THROTTLED:
             self._count(throttled=1)
             if self._limiter:
-                self._limiter.yield_for(call.bucket, self._pause(verdict, state.attempt_number))
+                # Never for longer than a worker may wait: what is longer is for the scheduler to wait for.
+                pause = min(self._pause(verdict, state.attempt_number), PATIENCE)
+                self._limiter.yield_for(call.bucket, pause)
 
     def _pause(self, verdict: Verdict, attempt: int) -> float:
         """Seconds before the next attempt: exponential with jitter, at least what the server asked for."""

@@ -142,7 +142,7 @@ class OmetriaHook(JsonApiHook):
         request_id = answer.get("request_id")
         return PushAnswer(
             accepted=_count(answer.get("accepted")) or 0,
-            rejected=_count(answer.get("rejected")) or 0,
+            rejected=_rejected(answer.get("rejected")),
             request_id=None if request_id is None else str(request_id),
         )
 
@@ -186,6 +186,14 @@ def _is_absent(verdict: Verdict) -> bool:
 
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _rejected(value: Any) -> int:
+    """Read how many records Ometria counts as rejected; a count that cannot be read is a doubt, and so at least one."""
+    if value is None:
+        return 0
+    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else _count(value)
+    return 1 if number is None else number
 
 
 def _contact_list(row: Any) -> ContactList | None:

@@ -13,11 +13,15 @@ from requests.auth import AuthBase
 
 @dataclass(frozen=True)
 class Api:
-    """One root URL and how requests to it are authorised."""
+    """One root URL and how requests to it are authorised.
+
+    :param dated: the signature holds the time, so that a request is signed right before it goes.
+    """
 
     name: str
     root: str
     auth: AuthBase
+    dated: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, case, literal, select, update
+from sqlalchemy import bindparam, case, literal, or_, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Double
@@ -28,6 +28,9 @@ PACE = 0.98
 
 #: How late a request may be and still be counted on time, in seconds; what is later is lost, not caught up on.
 CATCH_UP = 0.008
+
+#: Seconds; nobody is ever told to wait this long.
+FAR_OFF = 600.0
 
 
 class db_now(FunctionElement[float]):
@@ -83,9 +86,12 @@ class RateBudget:
             )
 
     def _lease(self, bucket: str) -> float:
-        """Take the slot if it is due, and return 0; else return the seconds until it is."""
+        """Take the slot if it is due, and return 0; else return the seconds until it is.
+
+        Not durable: after a power cut the slot is long past, and the wait for the disk would be jitter to the server.
+        """
         slot = {"of_account": self._account, "of_bucket": bucket}
-        with self._ledger.write() as connection:
+        with self._ledger.write(durable=False) as connection:
             if _take(self._ledger).run(connection, **slot, interval=self._intervals[bucket]).rowcount:
                 return 0.0
             due_in: float | None = _due_in(self._ledger).run(connection, **slot).scalar()
@@ -106,7 +112,10 @@ _SLOT = (RateSlot.account == bindparam("of_account"), RateSlot.bucket == bindpar
 def _take(ledger: Ledger) -> Prepared:
     earliest = db_now() - CATCH_UP
     base = case((RateSlot.next_at > earliest, RateSlot.next_at), else_=earliest)
-    statement = update(RateSlot).where(*_SLOT, RateSlot.next_at <= db_now())
+    # A slot that far off was never leased: the database's clock was set back.
+    due = or_(RateSlot.next_at <= db_now(), RateSlot.next_at > db_now() + FAR_OFF)
+    base = case((RateSlot.next_at > db_now(), db_now()), else_=base)
+    statement = update(RateSlot).where(*_SLOT, due)
     return Prepared(ledger, statement.values(next_at=base + bindparam("interval", type_=Double)))
 
 

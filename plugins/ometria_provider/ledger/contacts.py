@@ -59,7 +59,7 @@ def write_states(
 
     :param rows: one dict a contact with the key columns, `columns`, `sync_run_id` and `changed_at`; the same keys in
         all of them.
-    :param columns: the columns that this write is about.
+    :param columns: what a contact that is known gets anew; the rest stays as it is.
     """
     if rows:
         _upsert(ledger, tuple(rows[0]), tuple(columns)).run_many(connection, rows)
@@ -71,7 +71,7 @@ def _upsert(ledger: Ledger, given: tuple[str, ...], columns: tuple[str, ...]) ->
     new = statement.excluded
     statement = statement.on_conflict_do_update(
         index_elements=["account", "collection", "contact_id"],
-        set_={name: new[name] for name in (*columns, "sync_run_id", "changed_at")},
+        set_={name: new[name] for name in columns},
         where=or_(
             ContactState.snapshot_at.is_(None),
             new.snapshot_at.is_(None),
@@ -79,6 +79,13 @@ def _upsert(ledger: Ledger, given: tuple[str, ...], columns: tuple[str, ...]) ->
         ),
     )
     return Prepared(ledger, statement, given)
+
+
+#: What a rejection, or the mapping's filter, changes of a contact: by which run, and when.
+JUDGED = ("state", "reason", "source_digest", "sync_run_id", "changed_at")
+
+#: What a contact that needs nothing sent gets anew: who delivered it, and when, stays.
+SEEN = ("state", "reason", "source_digest")
 
 
 def settle(ledger: Ledger, account: str, collection: str) -> None:

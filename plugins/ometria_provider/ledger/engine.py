@@ -28,7 +28,7 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._writer = engine.execution_options(write=True)
+        self._writers = {durable: engine.execution_options(write=True, durable=durable) for durable in (True, False)}
         self.dialect: str = engine.dialect.name
 
     @contextmanager
@@ -41,12 +41,13 @@ class Ledger:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
         """Yield a connection in a transaction that is committed at the end of the block.
 
+        :param durable: whether it must survive a power cut. SQLite then waits for the disk; PostgreSQL does anyway.
         :raises Retryable: when the ledger is locked, full or cannot be reached.
         """
-        with self._translated(), self._writer.begin() as connection:
+        with self._translated(), self._writers[durable].begin() as connection:
             yield connection
 
     def version(self) -> str | None:
@@ -143,14 +144,14 @@ def _prepare_sqlite(engine: Engine) -> None:
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
         connection.execute("PRAGMA journal_mode=WAL")
-        # FULL: what Ometria acknowledged must survive a power cut, or it would be sent again.
-        connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        immediate = connection.get_execution_options().get("write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        options = connection.get_execution_options()
+        # FULL: what Ometria acknowledged must survive a power cut, or it would be sent again.
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('durable', True) else 'NORMAL'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
 
 
 def _prepare_postgresql(engine: Engine) -> None:

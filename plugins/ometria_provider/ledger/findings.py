@@ -32,7 +32,9 @@ class Result(Protocol):
     def detail(self) -> str: ...
 
 
-def reject(ledger: Ledger, run: Run, slice_: int, stage: str, refused: Sequence[tuple[str, str | None, str]]) -> None:
+def reject(
+    ledger: Ledger, run_id: int, slice_: int, stage: str, refused: Sequence[tuple[str, str | None, str]]
+) -> None:
     """Write rejections.
 
     :param refused: contact id, remote field and reason; never a value.
@@ -40,7 +42,7 @@ def reject(ledger: Ledger, run: Run, slice_: int, stage: str, refused: Sequence[
     if not refused:
         return
     now = datetime.now(UTC)
-    common = {"sync_run_id": run.id, "slice": slice_, "stage": stage, "created_at": now}
+    common = {"sync_run_id": run_id, "slice": slice_, "stage": stage, "created_at": now}
     rows = [{**common, "contact_id": id_, "field": field, "reason": reason} for id_, field, reason in refused]
     with ledger.write() as connection:
         connection.execute(plain_insert(Rejection), rows)

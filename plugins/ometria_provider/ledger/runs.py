@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, true, update
 
 from ometria_provider.exceptions import Halted, Misconfigured, SyncError
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.models import PushBatch, Rejection, SyncRun, SyncStep
+from ometria_provider.ledger.models import PushBatch, Rejection, RuleResult, SyncRun, SyncStep
 from ometria_provider.ledger.statements import insert
+
+#: The steps of a contact sync, in their order.
+STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "report")
 
 #: The slice number of a step that concerns the whole run.
 WHOLE_RUN = -1
@@ -117,10 +120,12 @@ def keep_plan(ledger: Ledger, run: Run, **columns: Any) -> None:
         connection.execute(update(SyncRun).where(SyncRun.id == run.id).values(**columns))
 
 
-def superseded_by(ledger: Ledger, run: Run, *, account: str, collection: str) -> int | None:
+def superseded_by(ledger: Ledger, run: Run, *, account: str, collection: str, snapshot_at: datetime) -> int | None:
     """Return the number of a newer run that has compared the same members, or None.
 
-    Whatever still differed then was that run's to send; what this one holds is older.
+    Whatever still differed then was that run's to send; what this one read before is older.
+
+    :param snapshot_at: when this run read the members.
     """
     with ledger.read() as connection:
         return connection.execute(
@@ -133,6 +138,7 @@ def superseded_by(ledger: Ledger, run: Run, *, account: str, collection: str) ->
                 SyncRun.dry_run.is_(False),
                 SyncStep.step == "gate",
                 SyncStep.state == "done",
+                SyncStep.started_at > snapshot_at,
             )
         ).scalar()
 
@@ -141,12 +147,19 @@ def superseded_by(ledger: Ledger, run: Run, *, account: str, collection: str) ->
 def working(ledger: Ledger, run: Run, step: str, slice_: int = WHOLE_RUN) -> Iterator[Step]:
     """Keep a step's times, facts and end in the ledger while the block works.
 
-    A step that is done again starts afresh: its earlier facts, and the rejections that it wrote, give way.
+    A step that is done again starts afresh: its own facts and those of the steps after it give way, so that the books
+    are those of the last attempt. A plan that is done again drops what the run found fault with as well.
     """
     work = Step()
     key = {"sync_run_id": run.id, "step": step, "slice": slice_}
     start: dict[str, Any] = {"state": "running", "reason": None, "facts": {}, "started_at": _now(), "ended_at": None}
+    later = STEPS[STEPS.index(step) + 1 :]
+    within = true() if slice_ == WHOLE_RUN else SyncStep.slice.in_((slice_, WHOLE_RUN))
     with ledger.write() as connection:
+        connection.execute(delete(SyncStep).where(SyncStep.sync_run_id == run.id, SyncStep.step.in_(later), within))
+        if step == "plan":
+            for finding in (Rejection, RuleResult):
+                connection.execute(delete(finding).where(finding.sync_run_id == run.id))
         statement = insert(ledger, SyncStep).values(**key, **start)
         connection.execute(statement.on_conflict_do_update(index_elements=["sync_run_id", "step", "slice"], set_=start))
     try:
@@ -201,24 +214,29 @@ def newly_rejected(ledger: Ledger, run_id: int, rows: list[StepRow]) -> int:
     )
 
 
-def drop_rejections(ledger: Ledger, run: Run, slice_: int, stage: str) -> None:
+def drop_rejections(ledger: Ledger, run_id: int, slice_: int, stage: str) -> None:
     """Forget what an earlier attempt of this step rejected: it is about to be judged again."""
     with ledger.write() as connection:
         connection.execute(
             delete(Rejection).where(
-                Rejection.sync_run_id == run.id, Rejection.slice == slice_, Rejection.stage == stage
+                Rejection.sync_run_id == run_id, Rejection.slice == slice_, Rejection.stage == stage
             )
         )
 
 
-def count_records(ledger: Ledger, run_id: int, *states: str, slice_: int | None = None) -> int:
-    """Return how many records the run's batches in these states hold, over all attempts of its pushes.
+def count_records(
+    ledger: Ledger, run_id: int, *states: str, slice_: int | None = None, since: datetime | None = None
+) -> int:
+    """Return how many records the run's batches in these states hold.
 
     :param slice_: count one slice only.
+    :param since: leave out the attempts before; None: over all attempts of its pushes.
     """
     query = select(func.sum(PushBatch.records)).where(PushBatch.sync_run_id == run_id, PushBatch.state.in_(states))
     if slice_ is not None:
         query = query.where(PushBatch.slice == slice_)
+    if since is not None:
+        query = query.where(PushBatch.started_at >= since)
     with ledger.read() as connection:
         return connection.execute(query).scalar() or 0
 

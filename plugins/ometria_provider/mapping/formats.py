@@ -12,6 +12,9 @@ from ometria_provider.mapping.fields import remote_type
 from ometria_provider.mapping.transforms import Step, gender
 from ometria_provider.mapping.values import Unconvertible, clean_number, date_text, is_empty, plain_text, time_text
 
+#: Characters of the longest contact id that the ledger keeps.
+ID_LIMIT = 250
+
 _PHONE = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
 _PHONE_MARKS = re.compile(r"\(0\)|[\s().\-/\u2010-\u2015\u2060]")
 
@@ -22,6 +25,8 @@ def final_step(remote: str, today: datetime.date) -> Step:
     :param today: the day in UTC; a birthday after it is refused.
     """
     kind = remote_type(remote)
+    if remote == "id":
+        return Step("", _single(contact_id))
     if kind == "birthday":
         return Step("", _single(lambda value: birthday(value, today)))
     return Step("", _FORMATS[kind] if kind else custom)
@@ -29,7 +34,7 @@ def final_step(remote: str, today: datetime.date) -> Step:
 
 def passes_text(remote: str) -> bool:
     """Say whether every text is fine for a remote field as it is."""
-    return remote_type(remote) in (None, "text")
+    return remote != "id" and remote_type(remote) in (None, "text")
 
 
 def _single(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -72,6 +77,17 @@ def custom(value: Any) -> Any:
             raise Unconvertible("is a list of lists or objects: only single values can be sent")
         return [custom(item) for item in items]
     raise Unconvertible("is an object: map one of its members")
+
+
+def contact_id(value: Any) -> str:
+    """Bring a scalar to a contact id.
+
+    :raises Unconvertible: when it is longer than the ledger keeps (the contract names no limit of Ometria's).
+    """
+    found = text(value)
+    if len(found) > ID_LIMIT:
+        raise Unconvertible(f"is longer than {ID_LIMIT} characters")
+    return found
 
 
 def texts(value: Any) -> list[str]:

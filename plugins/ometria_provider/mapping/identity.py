@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ometria_provider.mapping.customers import Projection
-from ometria_provider.mapping.formats import final_step
+from ometria_provider.mapping.formats import ID_LIMIT, final_step
 from ometria_provider.mapping.model import Mapping
 from ometria_provider.mapping.transforms import make_steps, run_steps
 from ometria_provider.mapping.values import Unconvertible
@@ -25,7 +25,7 @@ def contact_id_reader(mapping: Mapping) -> Callable[[list[Any]], str | None]:
 
     def read(values: list[Any]) -> str | None:
         value = values[position]
-        if type(value) is str and value and not row.transform:
+        if type(value) is str and 0 < len(value) <= ID_LIMIT and not row.transform:
             return value
         try:
             found: str | None = run_steps(steps, value)

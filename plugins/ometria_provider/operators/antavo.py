@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from time import monotonic
@@ -60,11 +60,14 @@ class PlanOperator(SyncOperator):
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> list[Window]:
         """Return the slices."""
         run_params(getattr(context["dag_run"], "conf", None) or {})
-        if work.run.mapping_json is None:
-            work = self._keep_files(work)
+        is_new = work.run.mapping_json is None
+        work = self._with_files(work) if is_new else work
         mapping = work.mapping
         ometria = ometria_hook(work.ledger, mapping.connections.ometria)
         self._check_list(ometria, mapping)
+        if is_new:
+            # Only now: a mapping that was refused can be mended, and the task cleared.
+            self._keep_files(work)
         if not work.run.dry_run:
             contacts.settle(work.ledger, work.account, work.collection)
 
@@ -87,23 +90,30 @@ class PlanOperator(SyncOperator):
         self._forget_old_staging(work)
         return windows
 
-    def _keep_files(self, work: Work) -> Work:
-        """Read mapping and suites, and keep them with the run: its other tasks, cleared or not, work with these."""
+    def _with_files(self, work: Work) -> Work:
+        """Read mapping and suites from their files."""
         from ometria_provider.mapping.files import load_owner
         from ometria_provider.validation.suites import load_suites
 
         mapping = load_owner(work.settings.mappings_folder / f"{self.mapping}.yaml")
         suite = load_suites(work.settings.expectations_folder, mapping.name, mapping.remotes)
+        run = replace(
+            work.run,
+            mapping_json=mapping.model_dump_json(),
+            suite_json=msgspec.json.encode(suite, enc_hook=str).decode(),
+        )
+        return replace(work, run=run)
+
+    def _keep_files(self, work: Work) -> None:
+        """Keep mapping and suites with the run: its other tasks, cleared or not, work with these."""
         runs.keep_plan(
             work.ledger,
             work.run,
-            planned_mapping=mapping.model_dump_json(),
-            planned_suite=msgspec.json.encode(suite, enc_hook=str).decode(),
-            account=mapping.connections.ometria,
-            collection=mapping.collection,
+            planned_mapping=work.run.mapping_json,
+            planned_suite=work.run.suite_json,
+            account=work.account,
+            collection=work.collection,
         )
-        run = runs.get_run(work.ledger, dag_id=work.run.dag_id, run_id=work.run.run_id)
-        return Work(work.ledger, run, work.settings, work.window)
 
     def _check_list(self, ometria: OmetriaHook, mapping: Mapping) -> None:
         problem = list_problem(
@@ -150,14 +160,21 @@ class ExtractOperator(SyncOperator):
 
         projection, contact_id, key = Projection(work.mapping), contact_id_reader(work.mapping), work.digest_key
 
+        taken: set[str] = set()
+
         def stage(customer: dict[str, Any]) -> Staged:
             row = projection.project(customer)
             source = encode_source(row)
-            # A customer whose contact id cannot be read is rejected by map, under Antavo's own id.
-            return contact_id(row) or f"antavo:{customer['_id']}", source, source_digest(source, key)
+            id_ = contact_id(row)
+            # A customer whose contact id cannot be read, or is another's, is rejected by map under Antavo's own id.
+            if id_ is None or id_ in taken:
+                id_ = f"antavo:{customer['_id']}"
+            taken.add(id_)
+            return id_, source, source_digest(source, key)
 
         hook = antavo_hook(work.ledger, work.mapping.connections.antavo)
         started = monotonic()
+        work.files.begin("extract")
         chunks: list[dict[str, Any]] = []
         facts.update(read=0, rate=hook.requests_per_minute / 60)
         try:

@@ -58,20 +58,22 @@ def push_file(file: ContactFile, *, dag_id: str, run_id: str) -> dict[str, int]:
     run = runs.open_run(ledger, dag_id=dag_id, run_id=run_id, mapping=file.collection, dry_run=False)
     runs.keep_plan(ledger, run, account=file.account, collection=file.collection, plan=f"Push {file.uri}.")
     counts: Counter[str] = Counter()
+    facts: dict[str, Any] = {}
     try:
         with runs.working(ledger, run, "push", ONLY) as step:
-            runs.drop_rejections(ledger, run, ONLY, "mapping")
-            push = Push(ledger, Target(file.account, file.collection, run.id, ONLY), step.facts)
+            runs.drop_rejections(ledger, run.id, ONLY, "mapping")
+            facts = step.facts
+            push = Push(ledger, Target(file.account, file.collection, run.id, ONLY), facts)
             with push.measured():
                 for rows in read_rows(file.uri):
                     snapshot_at = datetime.now(UTC)
                     push.send(_compare(ledger, run, file, rows, counts), snapshot_at)
         contacts.settle(ledger, file.account, file.collection)
     except BaseException as error:
-        books = _books(ledger, run, counts)
+        books = _books(ledger, run, counts, facts)
         runs.close_run(ledger, run.id, state="failed", reason=type(error).__name__, counts=books.columns())
         raise
-    books = _books(ledger, run, counts)
+    books = _books(ledger, run, counts, facts)
     reason = verdict(books, dry_run=False, failures=[], breaches=[])
     runs.close_run(ledger, run.id, state="failed" if reason else "succeeded", reason=reason, counts=books.columns())
     log.info("%s", ", ".join(f"{name} {count:,}" for name, count in asdict(books).items()))
@@ -80,13 +82,13 @@ def push_file(file: ContactFile, *, dag_id: str, run_id: str) -> dict[str, int]:
     return books.columns()
 
 
-def _books(ledger: Ledger, run: runs.Run, counts: Counter[str]) -> Books:
+def _books(ledger: Ledger, run: runs.Run, counts: Counter[str], facts: dict[str, Any]) -> Books:
     new = counts["refused"] + runs.count_rejections(ledger, run.id, "push")
-    accepted = runs.count_records(ledger, run.id, "acknowledged")
-    settled = counts["unchanged"] + new + counts["remembered"] + accepted
+    accepted, unchanged = facts.get("accepted", 0), counts["unchanged"] + facts.get("superseded", 0)
+    settled = unchanged + new + counts["remembered"] + accepted
     return Books(
         read=counts["read"],
-        unchanged=counts["unchanged"],
+        unchanged=unchanged,
         filtered=0,
         rejected=new + counts["remembered"],
         new=new,
@@ -120,7 +122,7 @@ def _compare(
         if action == "send":
             going.append(Outgoing(id_, body, mark, mark, None))
     counts.update(read=len(rows), refused=len(refused))
-    findings.reject(ledger, run, ONLY, "mapping", refused)
+    findings.reject(ledger, run.id, ONLY, "mapping", refused)
     return going
 
 

@@ -14,6 +14,7 @@ import msgspec
 from ometria_provider.delivery.compare import Action, Comparison
 from ometria_provider.delivery.digests import digest, encode
 from ometria_provider.ledger import contacts, findings, runs
+from ometria_provider.mapping.records import Rejected
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.staging.tables import mapped_table
 
@@ -32,7 +33,8 @@ class MapOperator(SyncOperator):
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Compare each chunk, and map those in which anything differs."""
-        runs.drop_rejections(work.ledger, work.run, work.slice, "mapping")
+        runs.drop_rejections(work.ledger, work.run.id, work.slice, "mapping")
+        work.files.begin("map")
         mapper = _ChunkMapper(work)
         chunks = []
         for index, chunk in enumerate(work.files.read_manifest("extract")["chunks"]):
@@ -84,6 +86,7 @@ class _ChunkMapper:
         mapped = map_customers(
             self.work.mapping, [decode(source) for source in sources], today=datetime.now(UTC).date()
         )
+        _refuse_second_owners(mapped, ids)
         before = [known.get(id_) for id_ in ids]
         bodies = [encode(record) if record is not None else None for record in mapped.records]
         fingerprints = [digest(body) if body is not None else None for body in bodies]
@@ -92,12 +95,16 @@ class _ChunkMapper:
             for outcome, old, source, fingerprint in zip(mapped.outcomes, before, digests, fingerprints, strict=True)
         ]
         acknowledged = [old is not None and old.fingerprint is not None for old in before]
-        self._count(actions, acknowledged)
+        # What this run delivered itself, before it was cleared, is neither created nor changed once more.
+        own = [
+            old is not None and old.fingerprint == fingerprint and old.sync_run_id == self.work.run.id
+            for old, fingerprint in zip(before, fingerprints, strict=True)
+        ]
+        self._count(actions, acknowledged, own)
         filled = self._clear(mapped, actions, before, bodies)
         self._keep_rejections(ids, mapped, actions)
         touched = [
-            old is None or old.source_digest != source or old.state != _STATE_OF.get(action, old.state)
-            for old, source, action in zip(before, digests, actions, strict=True)
+            _is_out_of_date(old, source, action) for old, source, action in zip(before, digests, actions, strict=True)
         ]
         return mapped_table(
             ids, actions, acknowledged, touched, bodies, fingerprints, digests, filled, _reasons(mapped)
@@ -110,10 +117,10 @@ class _ChunkMapper:
             return self.rules.by_refusal(old, source)
         return self.rules.by_record(old, source, fingerprint)
 
-    def _count(self, actions: Sequence[Action], acknowledged: Sequence[bool]) -> None:
-        for action, before in zip(actions, acknowledged, strict=True):
+    def _count(self, actions: Sequence[Action], acknowledged: Sequence[bool], own: Sequence[bool]) -> None:
+        for action, before, done in zip(actions, acknowledged, own, strict=True):
             self.counts["to_send" if action == "send" else action] += 1
-            if action == "send":
+            if action == "send" and not done:
                 self.counts["changed" if before else "created"] += 1
 
     def _clear(
@@ -140,7 +147,7 @@ class _ChunkMapper:
     def _keep_rejections(self, ids: list[str], mapped: Mapped, actions: Sequence[Action]) -> None:
         findings.reject(
             self.work.ledger,
-            self.work.run,
+            self.work.run.id,
             self.work.slice,
             "mapping",
             [
@@ -152,6 +159,27 @@ class _ChunkMapper:
 
 
 _STATE_OF: dict[str, str] = {"unchanged": "accepted", "filtered": "filtered", "remembered": "rejected"}
+
+
+def _is_out_of_date(old: Known | None, source: bytes, action: Action) -> bool:
+    """Say whether the ledger's row of a member must say something else if nothing is sent for it.
+
+    A doubtful contact stays pending whatever becomes of the member: nobody knows what Ometria holds of it.
+    """
+    if old is None:
+        return True
+    if old.state == "pending":
+        return False
+    return action in ("send", "rejected") or old.source_digest != source or old.state != _STATE_OF.get(action)
+
+
+def _refuse_second_owners(mapped: Mapped, ids: Sequence[str]) -> None:
+    """Reject customers whose contact id another customer of the slice has: extract staged them under Antavo's id."""
+    for row, id_ in enumerate(ids):
+        if mapped.records[row] is not None and mapped.contact_ids[row] != id_:
+            mapped.records[row], mapped.outcomes[row] = None, "rejected"
+            mapped.filled[row] = False
+            mapped.rejections.append(Rejected(row, "id", "is the contact id of another customer too"))
 
 
 def _reasons(mapped: Mapped) -> list[str | None]:
@@ -169,7 +197,8 @@ class ValidateOperator(SyncOperator):
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Judge each mapped chunk; keep results, rejections and the rules that stop the run."""
-        runs.drop_rejections(work.ledger, work.run, work.slice, "validation")
+        runs.drop_rejections(work.ledger, work.run.id, work.slice, "validation")
+        work.files.begin("validate")
         findings.drop_rule_results(work.ledger, work.run, work.slice)
         facts.update(rejected=0, rejected_known=0, warnings=0, stopped=[])
         refused: dict[str, list[tuple[int, str]]] = {}
@@ -209,7 +238,7 @@ class ValidateOperator(SyncOperator):
         facts["rejected_known"] += sum(known[row] for row in refused)
         findings.reject(
             work.ledger,
-            work.run,
+            work.run.id,
             work.slice,
             "validation",
             [(ids[row], column, f"fails the rule {rule}") for row, (column, rule) in refused.items()],

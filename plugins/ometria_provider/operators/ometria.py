@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.ledger import runs
 from ometria_provider.operators.base import SyncOperator, Window, Work
 
 if TYPE_CHECKING:
@@ -71,7 +70,9 @@ class OmetriaPushOperator(SyncOperator):
             account=self.ometria_conn_id,
         )
         # A task of its own is a run of its own: two pushes of one DAG keep their books apart.
-        return push_file(file, dag_id=f"{self.dag_id}.{self.task_id}", run_id=str(context["run_id"]))
+        index = getattr(context["ti"], "map_index", -1)
+        part = "" if index is None or index < 0 else f"[{index}]"
+        return push_file(file, dag_id=f"{self.dag_id}.{self.task_id}{part}", run_id=str(context["run_id"]))
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Send what is to be sent and was not acknowledged yet; keep the states of those who need nothing sent."""
@@ -87,14 +88,7 @@ class OmetriaPushOperator(SyncOperator):
         # The HTTP client comes with it: only a push that has something to push pays for that.
         from ometria_provider.operators.slice_push import SlicePush
 
-        newer = self._newer_run(work)
-        push = SlicePush(work, facts, stale=newer is not None)
+        push = SlicePush(work, facts)
         with push.measured():
             for index, chunk in mapped.items():
                 push.chunk(index, datetime.fromisoformat(chunk["snapshot_at"]))
-
-    def _newer_run(self, work: Work) -> int | None:
-        newer = runs.superseded_by(work.ledger, work.run, account=work.account, collection=work.collection)
-        if newer is not None:
-            self.log.info("Run %s has compared these members since: what this run holds is older, not sent", newer)
-        return newer

@@ -116,11 +116,7 @@ def balance(work: Work, steps: list[StepRow]) -> Books:
     filtered = total(steps, "map", "filtered")
     rejected = new + total(steps, "map", "remembered")
     sent = runs.count_records(work.ledger, work.run.id, "acknowledged", "doubtful")
-    pushes = [step for step in steps if step.step == "push"]
-    complete = all(step.state == "done" for step in pushes)
-    accepted = (
-        total(steps, "push", "accepted") if complete else runs.count_records(work.ledger, work.run.id, "acknowledged")
-    )
+    accepted = sum(_accepted(work, step) for step in steps if step.step == "push")
     return Books(
         read=read,
         unchanged=unchanged,
@@ -132,6 +128,13 @@ def balance(work: Work, steps: list[StepRow]) -> Books:
         accepted=accepted,
         pending=read - unchanged - filtered - rejected - accepted,
     )
+
+
+def _accepted(work: Work, push: StepRow) -> int:
+    """Return what one push delivered; of one that was killed, what its batches in the ledger say."""
+    if "accepted" in push.facts:
+        return int(push.facts["accepted"])
+    return runs.count_records(work.ledger, work.run.id, "acknowledged", slice_=push.slice, since=push.started_at)
 
 
 def _failures(steps: list[StepRow]) -> list[str]:

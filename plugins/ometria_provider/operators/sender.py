@@ -188,7 +188,7 @@ class Sender:
             }
             for record in batch
         ]
-        columns = ("state", "reason", "fingerprint", "source_digest", "filled", "snapshot_at", "push_batch_id")
+        columns = (*contacts.JUDGED, "fingerprint", "filled", "snapshot_at", "push_batch_id")
         contacts.write_states(self.ledger, connection, rows, columns)
 
     def _reject(self, refused: Sequence[tuple[Outgoing, str]]) -> None:
@@ -219,7 +219,7 @@ class Sender:
                     }
                     for record, reason in refused
                 ],
-                ("state", "reason", "source_digest"),
+                contacts.JUDGED,
             )
         self.tally.rejected += len(refused)
 

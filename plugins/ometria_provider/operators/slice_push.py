@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.batches import Outgoing
-from ometria_provider.ledger import contacts, runs
+from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.base import Work
@@ -19,6 +20,8 @@ from ometria_provider.operators.sender import Sender, Target, close_interrupted
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+log = logging.getLogger(__name__)
 
 #: Actions of map that are remembered in the ledger though nothing is sent.
 _STATES = {"filtered": "filtered", "rejected": "rejected", "unchanged": "accepted"}
@@ -40,6 +43,7 @@ class Push:
     def measured(self) -> Iterator[None]:
         """Keep the push's counts in the ledger, whether it ends well or not."""
         close_interrupted(self.ledger, self.target)
+        runs.drop_rejections(self.ledger, self.target.run_id, self.target.slice, "push")
         started = monotonic()
         try:
             yield
@@ -63,25 +67,27 @@ class Push:
         """
         ids = [record.contact_id for record in records]
         known = contacts.known_contacts(self.ledger, self.target.account, self.target.collection, ids)
-        going = []
+        going: list[Outgoing] = []
+        refused: list[tuple[str, None, str]] = []
         for record in records:
-            done = _done(known.get(record.contact_id), record, snapshot_at, self.target.run_id)
-            if done or stale:
+            before = known.get(record.contact_id)
+            done = _done(before, record, snapshot_at, self.target.run_id)
+            if done == "refused" and before is not None:
+                refused.append((record.contact_id, None, before.reason or "refused by Ometria"))
+            elif done or stale:
                 self.counts[done or "superseded"] += 1
             else:
                 going.append(record)
+        findings.reject(self.ledger, self.target.run_id, self.target.slice, "push", refused)
         self.sender.send(going, snapshot_at)
 
 
 class SlicePush(Push):
-    """The push of one slice, chunk by chunk.
+    """The push of one slice, chunk by chunk."""
 
-    :param stale: a newer run has compared the same members.
-    """
-
-    def __init__(self, work: Work, facts: dict[str, Any], *, stale: bool) -> None:
+    def __init__(self, work: Work, facts: dict[str, Any]) -> None:
         super().__init__(work.ledger, Target(work.account, work.collection, work.run.id, work.slice), facts)
-        self.work, self.stale = work, stale
+        self.work = work
         refused = work.files.read_manifest("validate")["refused"]
         self.refused: dict[int, dict[int, str]] = {int(chunk): dict(rows) for chunk, rows in refused.items()}
 
@@ -91,27 +97,39 @@ class SlicePush(Push):
 
         table = self.work.files.read_chunk("map", index)
         refused = self.refused.get(index, {})
-        if not self.stale:
+        stale = self._is_stale(snapshot_at)
+        if not stale:
             self._keep_states(table, refused)
         actions = table["action"].to_pylist()
         sends = [row for row, action in enumerate(actions) if action == "send" and row not in refused]
         part = table.select(["contact_id", "body", "fingerprint", "source_digest", "filled"])
         part = part.take(pa.array(sends, pa.int64()))
         columns = (column.to_pylist() for column in part.columns)
-        self.send([Outgoing(*values) for values in zip(*columns, strict=True)], snapshot_at, stale=self.stale)
+        self.send([Outgoing(*values) for values in zip(*columns, strict=True)], snapshot_at, stale=stale)
+
+    def _is_stale(self, snapshot_at: datetime) -> bool:
+        """Say whether a newer run has compared these members since they were read."""
+        work = self.work
+        newer = runs.superseded_by(
+            work.ledger, work.run, account=work.account, collection=work.collection, snapshot_at=snapshot_at
+        )
+        if newer is not None:
+            log.info("Run %s has compared these members since: what this run read before is not sent", newer)
+        return newer is not None
 
     def _keep_states(self, table: pa.Table, refused: dict[int, str]) -> None:
         """Write what became of members who are not sent: only now, behind the gate, does a rejection count as old."""
         now, work = datetime.now(UTC), self.work
         columns = ("contact_id", "action", "touched", "source_digest", "reason")
-        rows = []
+        judged: list[dict[str, Any]] = []
+        seen: list[dict[str, Any]] = []
         for row, (id_, action, touched, digest, reason) in enumerate(
             zip(*(table[name].to_pylist() for name in columns), strict=True)
         ):
             why = refused.get(row)
             state = "rejected" if why else _STATES.get(action)
-            if state and (touched or why):
-                rows.append(
+            if state and touched:
+                (seen if state == "accepted" else judged).append(
                     {
                         "account": work.account,
                         "collection": work.collection,
@@ -124,9 +142,9 @@ class SlicePush(Push):
                         "changed_at": now,
                     }
                 )
-        if rows:
-            with work.ledger.write() as connection:
-                contacts.write_states(work.ledger, connection, rows, ("state", "reason", "source_digest"))
+        with work.ledger.write() as connection:
+            contacts.write_states(work.ledger, connection, judged, contacts.JUDGED)
+            contacts.write_states(work.ledger, connection, seen, contacts.SEEN)
 
 
 def _done(known: contacts.Known | None, record: Outgoing, snapshot_at: datetime, run_id: int) -> str | None:

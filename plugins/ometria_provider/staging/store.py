@@ -33,6 +33,11 @@ class SliceStore:
     def __init__(self, folder: ObjectStoragePath) -> None:
         self._folder: Any = folder  # Airflow's `open` is untyped
 
+    def begin(self, step: str) -> None:
+        """Take back that a step is complete, before it is done again: its files are about to change."""
+        with self._storage("write"):
+            (self._folder / f"{step}.json").unlink(missing_ok=True)
+
     def write_chunk(self, step: str, index: int, table: pa.Table) -> None:
         """Write one chunk of a step.
 
@@ -59,8 +64,11 @@ class SliceStore:
             if not path.exists():
                 raise Misconfigured(GONE.format(what=path.name))
             with path.open("rb") as file:
-                # Not `read_table`: it imports pandas.
-                return pq.ParquetFile(file).read(columns)
+                try:
+                    # Not `read_table`: it imports pandas.
+                    return pq.ParquetFile(file).read(columns)
+                except ValueError as error:  # pyarrow's word for a file that was cut short
+                    raise Misconfigured(GONE.format(what=f"{path.name} is damaged")) from error
 
     def write_manifest(self, step: str, manifest: dict[str, Any]) -> None:
         """Declare a step complete.

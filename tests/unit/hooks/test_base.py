@@ -156,7 +156,8 @@ def test_throttled_for_an_hour_is_not_waited_for_here(
     with pytest.raises(Throttled) as caught:
         hook.push(BODY)
     assert caught.value.retry_after == 3600
-    assert limiter.yielded == [("push", 3600)]
+    # Longer than a worker may wait in the limiter is for the scheduler to wait.
+    assert limiter.yielded == [("push", 120)]
     assert waits == []
 
 

@@ -9,7 +9,7 @@ from ometria_provider.ledger.models import PushBatch
 from sqlalchemy import insert
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SENT = ("state", "fingerprint", "snapshot_at", "push_batch_id")
+SENT = ("state", "sync_run_id", "changed_at", "fingerprint", "snapshot_at", "push_batch_id")
 SEEN = ("state", "reason")
 
 

@@ -110,9 +110,9 @@ def test_total_adds_one_fact_over_slices(ledger: Ledger) -> None:
 
 def test_count_rejections_counts_members_not_fields(ledger: Ledger) -> None:
     run, other = open_run(ledger), open_run(ledger, dag_id="contact_sync__other")
-    findings.reject(ledger, run, 0, "mapping", [("1", "a", "bad"), ("1", "b", "bad"), ("2", "a", "bad")])
-    findings.reject(ledger, run, 1, "validation", [("3", "a", "bad")])
-    findings.reject(ledger, other, 0, "mapping", [("4", "a", "bad")])
+    findings.reject(ledger, run.id, 0, "mapping", [("1", "a", "bad"), ("1", "b", "bad"), ("2", "a", "bad")])
+    findings.reject(ledger, run.id, 1, "validation", [("3", "a", "bad")])
+    findings.reject(ledger, other.id, 0, "mapping", [("4", "a", "bad")])
     assert runs.count_rejections(ledger, run.id, "mapping") == 2
     assert runs.count_rejections(ledger, run.id, "validation") == 1
     assert runs.count_rejections(ledger, run.id, "push") == 0
@@ -121,8 +121,8 @@ def test_count_rejections_counts_members_not_fields(ledger: Ledger) -> None:
 def test_drop_rejections_forgets_one_stage_of_one_slice(ledger: Ledger) -> None:
     run = open_run(ledger)
     for slice_, stage, id_ in [(0, "mapping", "1"), (0, "validation", "2"), (1, "mapping", "3")]:
-        findings.reject(ledger, run, slice_, stage, [(id_, None, "bad")])
-    runs.drop_rejections(ledger, run, 0, "mapping")
+        findings.reject(ledger, run.id, slice_, stage, [(id_, None, "bad")])
+    runs.drop_rejections(ledger, run.id, 0, "mapping")
     assert runs.count_rejections(ledger, run.id, "mapping") == 1
     assert runs.count_rejections(ledger, run.id, "validation") == 1
 
@@ -132,7 +132,7 @@ def test_newly_rejected_adds_the_stages(ledger: Ledger) -> None:
     for step, facts in [("map", {"rejected": 3, "remembered": 9}), ("validate", {"rejected": 2}), ("push", {})]:
         with runs.working(ledger, run, step, 0) as work:
             work.facts.update(facts)
-    findings.reject(ledger, run, 0, "push", [("7", None, "refused"), ("7", None, "refused")])
+    findings.reject(ledger, run.id, 0, "push", [("7", None, "refused"), ("7", None, "refused")])
     assert runs.newly_rejected(ledger, run.id, runs.steps(ledger, run.id)) == 6
 
 
@@ -173,8 +173,10 @@ def test_superseded_by_names_a_newer_run_whose_gate_opened(ledger: Ledger) -> No
     dry = open_run(ledger, "dry", dry_run=True)
     new = open_run(ledger, "new")
 
-    def newer() -> int | None:
-        return runs.superseded_by(ledger, old, account="ometria_default", collection="customers")
+    before = datetime.now(UTC)
+
+    def newer(read_at: datetime = before) -> int | None:
+        return runs.superseded_by(ledger, old, account="ometria_default", collection="customers", snapshot_at=read_at)
 
     with runs.working(ledger, dry, "gate"):
         pass
@@ -182,7 +184,36 @@ def test_superseded_by_names_a_newer_run_whose_gate_opened(ledger: Ledger) -> No
     with runs.working(ledger, new, "gate"):
         assert newer() is None
     assert newer() == new.id
-    assert runs.superseded_by(ledger, new, account="ometria_default", collection="customers") is None
+    assert newer(datetime.now(UTC)) is None, "what was read after the newer run's gate is newer than what it compared"
+
+
+def test_working_again_drops_what_the_later_steps_of_the_slice_counted(ledger: Ledger) -> None:
+    run = open_run(ledger, "cleared")
+    for step, slice_ in [
+        ("plan", -1),
+        ("extract", 0),
+        ("extract", 1),
+        ("map", 0),
+        ("map", 1),
+        ("gate", -1),
+        ("push", 0),
+    ]:
+        with runs.working(ledger, run, step, slice_):
+            pass
+    with runs.working(ledger, run, "extract", 0):
+        left = {(row.step, row.slice) for row in runs.steps(ledger, run.id)}
+    assert left == {("plan", -1), ("extract", 0), ("extract", 1), ("map", 1)}
+
+
+def test_working_on_a_plan_again_starts_the_run_afresh(ledger: Ledger) -> None:
+    run, other = open_run(ledger, "cleared"), open_run(ledger, "other")
+    for each in (run, other):
+        with runs.working(ledger, each, "map", 3):
+            findings.reject(ledger, each.id, 3, "mapping", [("1", "a", "bad")])
+    with runs.working(ledger, run, "plan"):
+        assert [row.step for row in runs.steps(ledger, run.id)] == ["plan"]
+    assert runs.count_rejections(ledger, run.id, "mapping") == 0
+    assert runs.count_rejections(ledger, other.id, "mapping") == 1
 
 
 def test_started_since_lists_a_mappings_recent_runs(ledger: Ledger) -> None:
