@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, true, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
 from ometria_provider.exceptions import Halted, Misconfigured, SyncError
 from ometria_provider.ledger.engine import Ledger
@@ -147,19 +147,12 @@ def superseded_by(ledger: Ledger, run: Run, *, account: str, collection: str, sn
 def working(ledger: Ledger, run: Run, step: str, slice_: int = WHOLE_RUN) -> Iterator[Step]:
     """Keep a step's times, facts and end in the ledger while the block works.
 
-    A step that is done again starts afresh: its own facts and those of the steps after it give way, so that the books
-    are those of the last attempt. A plan that is done again drops what the run found fault with as well.
+    A step that is done again starts afresh: its facts give way.
     """
     work = Step()
     key = {"sync_run_id": run.id, "step": step, "slice": slice_}
     start: dict[str, Any] = {"state": "running", "reason": None, "facts": {}, "started_at": _now(), "ended_at": None}
-    later = STEPS[STEPS.index(step) + 1 :]
-    within = true() if slice_ == WHOLE_RUN else SyncStep.slice.in_((slice_, WHOLE_RUN))
     with ledger.write() as connection:
-        connection.execute(delete(SyncStep).where(SyncStep.sync_run_id == run.id, SyncStep.step.in_(later), within))
-        if step == "plan":
-            for finding in (Rejection, RuleResult):
-                connection.execute(delete(finding).where(finding.sync_run_id == run.id))
         statement = insert(ledger, SyncStep).values(**key, **start)
         connection.execute(statement.on_conflict_do_update(index_elements=["sync_run_id", "step", "slice"], set_=start))
     try:
@@ -191,6 +184,30 @@ def steps(ledger: Ledger, run_id: int) -> list[StepRow]:
             select(*columns).where(SyncStep.sync_run_id == run_id).order_by(SyncStep.started_at, SyncStep.slice)
         )
         return [StepRow(*row) for row in rows]
+
+
+def in_force(rows: list[StepRow]) -> list[StepRow]:
+    """Return the steps that still count: none before them was begun anew without coming to an end.
+
+    A cleared run keeps its rows. When it fails half-way, what came after that point in the attempt before is void.
+    """
+    open_ends = [row for row in rows if row.state != "done"]
+
+    def is_void(row: StepRow) -> bool:
+        return any(
+            STEPS.index(before.step) < STEPS.index(row.step)
+            and (before.slice == row.slice or WHOLE_RUN in (before.slice, row.slice))
+            for before in open_ends
+        )
+
+    return [row for row in rows if not is_void(row)]
+
+
+def drop_slices_from(ledger: Ledger, run: Run, count: int) -> None:
+    """Forget the slices that a plan done again no longer has: nobody will work on them."""
+    with ledger.write() as connection:
+        for each in (SyncStep, Rejection, RuleResult):
+            connection.execute(delete(each).where(each.sync_run_id == run.id, each.slice >= count))
 
 
 def total(rows: list[StepRow], step: str, fact: str) -> int:
@@ -247,7 +264,8 @@ def is_complete_scan() -> tuple[ColumnElement[bool], ...]:
     A halted scan does not count: its gate stayed shut. Nor does one that was killed: nobody wrote down what it read.
     """
     opened = select(SyncStep.sync_run_id).where(SyncStep.step == "gate", SyncStep.state == "done")
-    return SyncRun.dry_run.is_(False), SyncRun.read > 0, SyncRun.id.in_(opened)
+    cut_short = select(SyncStep.sync_run_id).where(SyncStep.step == "extract", SyncStep.state != "done")
+    return SyncRun.dry_run.is_(False), SyncRun.read > 0, SyncRun.id.in_(opened), SyncRun.id.not_in(cut_short)
 
 
 def last_scan(ledger: Ledger, run: Run, *, account: str, collection: str) -> int | None:

@@ -76,6 +76,7 @@ class PlanOperator(SyncOperator):
         windows = [
             {"index": index, "gte": gte, "lt": lt} for index, (gte, lt) in enumerate(pairwise([None, *edges, None]))
         ]
+        runs.drop_slices_from(work.ledger, work.run, len(windows))
         expected = self._expected(antavo, work)
         sentence = plan_sentence(
             members=expected,

@@ -110,6 +110,7 @@ def balance(work: Work, steps: list[StepRow]) -> Books:
 
     Whoever was read and is in no other account is pending, so that nobody can get lost between two steps.
     """
+    steps = runs.in_force(steps)
     read = total(steps, "extract", "read")
     new = runs.newly_rejected(work.ledger, work.run.id, steps)
     unchanged = total(steps, "map", "unchanged") + total(steps, "push", "superseded")

@@ -187,33 +187,38 @@ def test_superseded_by_names_a_newer_run_whose_gate_opened(ledger: Ledger) -> No
     assert newer(datetime.now(UTC)) is None, "what was read after the newer run's gate is newer than what it compared"
 
 
-def test_working_again_drops_what_the_later_steps_of_the_slice_counted(ledger: Ledger) -> None:
-    run = open_run(ledger, "cleared")
-    for step, slice_ in [
-        ("plan", -1),
-        ("extract", 0),
-        ("extract", 1),
-        ("map", 0),
-        ("map", 1),
-        ("gate", -1),
-        ("push", 0),
-    ]:
-        with runs.working(ledger, run, step, slice_):
-            pass
-    with runs.working(ledger, run, "extract", 0):
-        left = {(row.step, row.slice) for row in runs.steps(ledger, run.id)}
-    assert left == {("plan", -1), ("extract", 0), ("extract", 1), ("map", 1)}
+def step_row(step: str, slice_: int, state: str = "done") -> runs.StepRow:
+    return runs.StepRow(step, slice_, state, None, {}, datetime.now(UTC), None)
 
 
-def test_working_on_a_plan_again_starts_the_run_afresh(ledger: Ledger) -> None:
+def test_in_force_leaves_out_what_came_after_a_step_that_was_begun_anew_and_failed() -> None:
+    slices = [step_row(step, slice_) for slice_ in (0, 1) for step in ("map", "validate", "push")]
+    rows = [
+        step_row("plan", -1),
+        step_row("extract", 0, "failed"),
+        step_row("extract", 1),
+        *slices,
+        step_row("gate", -1),
+    ]
+    kept = {(row.step, row.slice) for row in runs.in_force(rows)}
+    assert kept == {("plan", -1), ("extract", 0), ("extract", 1), ("map", 1), ("validate", 1), ("push", 1)}
+
+
+def test_in_force_of_a_run_without_an_open_end_is_everything() -> None:
+    rows = [step_row(step, -1) for step in runs.STEPS]
+    assert runs.in_force(rows) == rows
+
+
+def test_drop_slices_from_forgets_the_slices_that_are_gone(ledger: Ledger) -> None:
     run, other = open_run(ledger, "cleared"), open_run(ledger, "other")
     for each in (run, other):
-        with runs.working(ledger, each, "map", 3):
-            findings.reject(ledger, each.id, 3, "mapping", [("1", "a", "bad")])
-    with runs.working(ledger, run, "plan"):
-        assert [row.step for row in runs.steps(ledger, run.id)] == ["plan"]
-    assert runs.count_rejections(ledger, run.id, "mapping") == 0
-    assert runs.count_rejections(ledger, other.id, "mapping") == 1
+        for slice_ in (-1, 0, 1, 2):
+            with runs.working(ledger, each, "map", slice_):
+                findings.reject(ledger, each.id, slice_, "mapping", [(str(slice_), "a", "bad")])
+    runs.drop_slices_from(ledger, run, 1)
+    assert [row.slice for row in runs.steps(ledger, run.id)] == [-1, 0]
+    assert runs.count_rejections(ledger, run.id, "mapping") == 2
+    assert runs.count_rejections(ledger, other.id, "mapping") == 4
 
 
 def test_started_since_lists_a_mappings_recent_runs(ledger: Ledger) -> None:
