@@ -29,11 +29,11 @@ def members(sync: Sync, good: int, bad: int = 0) -> tuple[list[str], list[str]]:
     return [sync.member() for _ in range(good)], [sync.member(birth_date="2999-01-01") for _ in range(bad)]
 
 
-def strict(sync: Sync, **limits: Any) -> None:
+def strict(sync: Sync, retry_rejected: str | None = None, **limits: Any) -> None:
     """Write the mapping with these limits and no others."""
     names = ("max_rejected_share", "max_outstanding_share", "max_changed_share", "max_cleared_share", "max_drop_share")
     off: dict[str, Any] = dict.fromkeys(names)
-    sync.mapping(fields=[*FIELDS, BIRTHDAY], limits=off | {"min_count": FEW} | limits)
+    sync.mapping(fields=[*FIELDS, BIRTHDAY], limits=off | {"min_count": FEW} | limits, retry_rejected=retry_rejected)
 
 
 def test_too_many_new_rejections_halt_and_a_second_run_too(sync: Sync) -> None:
@@ -72,6 +72,32 @@ def test_too_many_rejections_in_all_halt(sync: Sync) -> None:
     sync.change(*good[:5], birth_date="2999-01-01")
     halted(sync, sync.run(), "max_outstanding_share", "11 of 46")
     halted(sync, sync.run(), "max_outstanding_share", "11 of 46")
+
+
+@pytest.mark.parametrize("stage", ["mapping", "validation", "push"])
+def test_rejections_tried_again_in_vain_are_not_new(sync: Sync, stage: str) -> None:
+    """They came a few at a time, each time within the limit; when all are due at once, nobody is newly rejected."""
+    good, _ = members(sync, 40)
+    strict(sync, max_rejected_share=0.1, retry_rejected="PT1H")
+    sync.suite({"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "firstname"}})
+    assert sync.run().green
+    for some in (good[:4], good[4:8]):
+        spoil = {"mapping": {"birth_date": "2999-01-01"}, "validation": {"first_name": None}, "push": {"score": 99}}
+        sync.change(*some, **spoil[stage])
+        if stage == "push":
+            sync.fault("poison", contacts=some)
+            sync.change(good[20], score=int(some[0], 16) % 1000 + 100)  # one that gets through
+        run = sync.run()
+        assert run.green, run.text
+        run.assert_balanced()
+    assert run.row["rejected"] == 8
+    sync.execute("UPDATE contact_state SET changed_at = datetime(changed_at, '-61 minutes') WHERE state='rejected'")
+    sync.change(good[30], score=123)
+    run = sync.run()
+    assert run.green, run.text
+    run.assert_balanced()
+    assert (run.row["rejected"], run.row["sent"]) == (8, 1)
+    assert {row["contact_id"] for row in run.rejections} == set(good[:8]), "they were tried again"
 
 
 def test_too_many_rejections_at_the_push_are_red_after_it(sync: Sync) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from sqlalchemy import delete
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy import insert as plain_insert
+from sqlalchemy.orm import aliased
 
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.models import Rejection, RuleResult
+from ometria_provider.ledger.models import ContactState, Rejection, RuleResult, SyncRun, SyncStep
 from ometria_provider.ledger.runs import Run
 
 #: Ids kept of the members that failed one rule in one slice; the count is complete.
@@ -69,3 +70,38 @@ def drop_rule_results(ledger: Ledger, run: Run, slice_: int) -> None:
     """Forget what an earlier attempt at validating a slice found."""
     with ledger.write() as connection:
         connection.execute(delete(RuleResult).where(RuleResult.sync_run_id == run.id, RuleResult.slice == slice_))
+
+
+def rejected_again(ledger: Ledger, run_id: int, *, account: str, collection: str) -> int:
+    """Return how many members this run rejected that an earlier one had rejected, undelivered ever since.
+
+    They were tried again (`retry_rejected`) in vain, or changed in vain: they are outstanding, not new. What a run
+    rejected whose gate stayed shut does not count: nobody has let it pass.
+    """
+    before = aliased(Rejection)
+    passed = (
+        select(SyncStep.sync_run_id)
+        .join(SyncRun, SyncRun.id == SyncStep.sync_run_id)
+        .where(
+            SyncStep.step == "gate",
+            SyncStep.state == "done",
+            SyncRun.dry_run.is_(False),
+            SyncRun.account == account,
+            SyncRun.collection == collection,
+            SyncRun.id < run_id,
+        )
+    )
+    delivered = and_(
+        ContactState.account == account,
+        ContactState.collection == collection,
+        ContactState.contact_id == before.contact_id,
+        ContactState.snapshot_at >= before.created_at,
+    )
+    members = (
+        select(func.count(Rejection.contact_id.distinct()))
+        .join(before, before.contact_id == Rejection.contact_id)
+        .outerjoin(ContactState, delivered)
+        .where(Rejection.sync_run_id == run_id, before.sync_run_id.in_(passed), ContactState.contact_id.is_(None))
+    )
+    with ledger.read() as connection:
+        return connection.execute(members).scalar() or 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ometria_provider.delivery.books import Books, verdict
 from ometria_provider.delivery.limits import Counts, breaches
 from ometria_provider.exceptions import Fatal, Halted
-from ometria_provider.ledger import contacts, runs
+from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.ledger.runs import StepRow, total
 from ometria_provider.operators.base import SyncOperator, Work
 
@@ -30,10 +30,12 @@ def counts_so_far(work: Work, steps: list[StepRow]) -> Counts:
     for step in steps:
         if step.step == "map":
             cleared.update(step.facts.get("cleared", {}))
+    new = runs.newly_rejected(work.ledger, work.run.id, steps)
+    again = findings.rejected_again(work.ledger, work.run.id, account=work.account, collection=work.collection)
     return Counts(
         read=total(steps, "extract", "read"),
-        rejected=runs.newly_rejected(work.ledger, work.run.id, steps),
-        remembered=total(steps, "map", "remembered"),
+        rejected=new - again,
+        remembered=again + total(steps, "map", "remembered"),
         changed=total(steps, "map", "changed"),
         last_read=runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection),
         cleared=cleared,
