@@ -23,11 +23,11 @@ from ometria_provider.ledger.models import RateSlot
 from ometria_provider.ledger.statements import Prepared, insert
 
 #: Share of the documented rate that is used. Requests leave evenly spaced, yet reach the server with some jitter;
-#: the server may count in any window. At 0.98 nine requests of an 8/s account span 1.02 s.
-PACE = 0.98
+#: the server may count in any window. At 0.975 nine requests of an 8/s account span 1.026 s.
+PACE = 0.975
 
 #: How late a request may be and still be counted on time, in seconds; what is later is lost, not caught up on.
-CATCH_UP = 0.008
+CATCH_UP = 0.006
 
 #: Seconds; nobody is ever told to wait this long.
 FAR_OFF = 600.0
