@@ -48,7 +48,8 @@ def glance(home: Home, config: Config) -> Glance:
         with engine.connect() as connection:
             return Glance(
                 revision=_one(connection, "SELECT version_num FROM alembic_version"),
-                unfinished=_unfinished(connection),
+                # In a database of the caller's another scheduler may be at work on them.
+                unfinished=_unfinished(connection) if url == _own(home) else frozenset(),
                 connections=dict(connection.execute(text("SELECT conn_id, host FROM connection")).tuples().all()),
             )
     except SQLAlchemyError:
@@ -57,12 +58,16 @@ def glance(home: Home, config: Config) -> Glance:
         engine.dispose()
 
 
+def _own(home: Home) -> str:
+    """Return the URL of the home's own database, which only its launcher's parts work on."""
+    return f"sqlite:///{home.path / 'airflow.db'}"
+
+
 def _url(home: Home, config: Config) -> str | None:
     url = config.get("database", "sql_alchemy_conn")
     if url is None or "airflow.db" in url:
-        file = home.path / "airflow.db"
-        if url in (None, f"sqlite:///{file}"):
-            return f"sqlite:///{file}" if file.is_file() else None
+        if url in (None, _own(home)):
+            return _own(home) if (home.path / "airflow.db").is_file() else None
     return url
 
 
