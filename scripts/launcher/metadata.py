@@ -65,9 +65,8 @@ def _own(home: Home) -> str:
 
 def _url(home: Home, config: Config) -> str | None:
     url = config.get("database", "sql_alchemy_conn")
-    if url is None or "airflow.db" in url:
-        if url in (None, _own(home)):
-            return _own(home) if (home.path / "airflow.db").is_file() else None
+    if url in (None, _own(home)):
+        return _own(home) if (home.path / "airflow.db").is_file() else None
     return url
 
 
