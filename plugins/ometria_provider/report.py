@@ -1,4 +1,4 @@
-"""The report of one run, as plain data; :func:`render` makes it a page of text.
+"""The report of one run, as plain data; :func:`report_text.render` makes it a page of text.
 
 The DAG's last task logs it, `make run` and `ometria-sync show RUN` print it.
 """
@@ -15,7 +15,6 @@ from ometria_provider.ledger import history, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import BatchRow, RejectionGroup, RuleRow, RunRow
 from ometria_provider.ledger.runs import WHOLE_RUN, StepRow, total
-from ometria_provider.report_text import render
 
 #: The steps of a run, in their order.
 STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "report")
@@ -260,4 +259,4 @@ def as_data(report: RunReport) -> Any:
     return msgspec.to_builtins(report)
 
 
-__all__ = ["RunReport", "as_data", "render", "run_report"]
+__all__ = ["RunReport", "as_data", "run_report"]

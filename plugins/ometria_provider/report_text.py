@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from ometria_provider.report import ApiUse, RunReport, StepTime
 from ometria_provider.text import duration, members, table
-
-if TYPE_CHECKING:
-    from ometria_provider.report import ApiUse, RunReport, StepTime
 
 
 def render(report: RunReport) -> str:

@@ -13,7 +13,8 @@ import psutil
 from ometria_provider.exceptions import SyncError
 from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.ledger.runs import get_run
-from ometria_provider.report import render, run_report
+from ometria_provider.report import run_report
+from ometria_provider.report_text import render
 from ometria_provider.settings import read_settings
 
 from launcher.accounts import fingerprint

@@ -28,11 +28,15 @@ ROOMS: dict[str, set[str]] = {
     "hooks": {"exceptions"},
     "sandbox": set(),
     "report_text": {"text", "report", "ledger"},
-    "report": {"ledger", "report_text", "text"},
-    "operators": {*PURE, "ledger", "staging", "hooks", "exceptions", "settings", "report"},
+    "report": {"ledger", "text"},
+    "operators": {*PURE, "ledger", "staging", "hooks", "exceptions", "settings", "report", "report_text"},
     "dagdoc": {"mapping"},
     "factory": {"mapping", "operators", "dagdoc", "settings"},
-    "cli": {*PURE, "ledger", "staging", "hooks", "sandbox", "exceptions", "settings", "report", "text", "operators"},
+    "cli": {
+        *PURE,
+        *("ledger", "staging", "hooks", "sandbox", "exceptions", "settings", "operators"),
+        *("report", "report_text", "text"),
+    },
     "provider_info": {"__init__"},
 }
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from ometria_provider.report import render, run_report
+from ometria_provider.report import run_report
+from ometria_provider.report_text import render
 from sync import FIELDS, Outcome, Sync
 
 #: What no text may hold: everything of this member, and the keys.

@@ -9,7 +9,8 @@ from ometria_provider.ledger import findings
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import UnknownRun
 from ometria_provider.ledger.runs import StepRow
-from ometria_provider.report import RunReport, api_use, as_data, render, run_report, step_times
+from ometria_provider.report import RunReport, api_use, as_data, run_report, step_times
+from ometria_provider.report_text import render
 from ometria_provider.validation.run import RuleResult
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -96,7 +96,8 @@ def show(run: RunReference, output: Output = "table") -> None:
     Members, rejections, requests, times, and what to look at next. The exit code does not depend on how the run ended.
     """
     from ometria_provider.ledger.history import find_run
-    from ometria_provider.report import render, run_report
+    from ometria_provider.report import run_report
+    from ometria_provider.report_text import render
 
     ledger = open_for_reading()
     report = run_report(ledger, find_run(ledger, run))

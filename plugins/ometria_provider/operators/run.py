@@ -100,7 +100,8 @@ class ReportOperator(SyncOperator):
         state = "succeeded" if reason is None else "halted" if halted else "failed"
         runs.close_run(work.ledger, work.run.id, state=state, reason=reason, counts=books.columns())
 
-        from ometria_provider.report import render, run_report
+        from ometria_provider.report import run_report
+        from ometria_provider.report_text import render
 
         self.log.info("%s", render(run_report(work.ledger, work.run.id)))
         if reason is not None:
