@@ -70,7 +70,7 @@ class OmetriaPushOperator(SyncOperator):
             account=self.ometria_conn_id,
         )
         # A task of its own is a run of its own: two pushes of one DAG keep their books apart.
-        index = getattr(context["ti"], "map_index", -1)
+        index = getattr(context.get("ti"), "map_index", -1)
         part = "" if index is None or index < 0 else f"[{index}]"
         return push_file(file, dag_id=f"{self.dag_id}.{self.task_id}{part}", run_id=str(context["run_id"]))
 
