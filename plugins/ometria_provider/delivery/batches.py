@@ -37,18 +37,19 @@ def batches(records: Iterable[Outgoing]) -> Iterator[Batch]:
     batch: list[Outgoing] = []
     size = 0
     for record in records:
-        if batch and (len(batch) == MAX_RECORDS or size + len(record.body) > MAX_BYTES):
+        length = len(record.body)
+        if batch and (len(batch) == MAX_RECORDS or size + length > MAX_BYTES):
             yield tuple(batch)
             batch, size = [], 0
         batch.append(record)
-        size += len(record.body) + 1
+        size += length + 1
     if batch:
         yield tuple(batch)
 
 
 def body(batch: Batch) -> bytes:
     """Return the request body of a batch: the records' own bytes, not encoded a second time."""
-    return b"[" + b",".join(record.body for record in batch) + b"]"
+    return b"[" + b",".join([record.body for record in batch]) + b"]"
 
 
 def halves(batch: Batch) -> tuple[Batch, Batch]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -80,14 +81,17 @@ class Sender:
         self._snapshot_at = snapshot_at
         source = batches(records)
         in_flight: dict[Future[PushAnswer], tuple[int, Batch]] = {}
+        done: SimpleQueue[Future[PushAnswer]] = SimpleQueue()
         with ThreadPoolExecutor(self.hook.concurrency, thread_name_prefix="push") as pool:
             try:
                 going = self._next(source, self.hook.concurrency)
                 ids = self._write([], going)
                 while going or in_flight:
                     for id_, batch in zip(ids, going, strict=True):
-                        in_flight[pool.submit(self.hook.push, body(batch))] = (id_, batch)
-                    answered = self._answers(in_flight)
+                        future = pool.submit(self.hook.push, body(batch))
+                        in_flight[future] = (id_, batch)
+                        future.add_done_callback(done.put)
+                    answered = self._answers(in_flight, done)
                     going = self._next(source, self.hook.concurrency - len(in_flight))
                     ids = self._write(answered, going)
                     self._progress()
@@ -103,10 +107,14 @@ class Sender:
             going.append(batch)
         return going
 
-    def _answers(self, in_flight: dict[Future[PushAnswer], tuple[int, Batch]]) -> list[tuple[int, Batch, Any]]:
+    def _answers(
+        self, in_flight: dict[Future[PushAnswer], tuple[int, Batch]], done: SimpleQueue[Future[PushAnswer]]
+    ) -> list[tuple[int, Batch, Any]]:
         """Wait for an answer; return those that came, and split or convict what was refused."""
-        done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
-        answered = [(*in_flight.pop(future), _outcome(future)) for future in done]
+        came = [done.get()]
+        while not done.empty():
+            came.append(done.get())
+        answered = [(*in_flight.pop(future), _outcome(future)) for future in came]
         fatal = next(
             (o for *_, o in answered if isinstance(o, BaseException) and not isinstance(o, RecordRejected)), None
         )
