@@ -20,6 +20,7 @@ import psutil
 import pytest
 from launcher import processes
 from launcher.api import Airflow, Login
+from launcher.environment import free_port
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
@@ -51,6 +52,7 @@ class Site:
             "AIRFLOW_CONN_ANTAVO_DEFAULT": sandbox.antavo_connection(),
             "AIRFLOW_CONN_OMETRIA_DEFAULT": sandbox.ometria_connection(concurrency=CONCURRENCY),
             "AIRFLOW__OMETRIA__MAPPINGS_FOLDER": str(self.mappings),
+            "AIRFLOW__API__PORT": str(free_port()),
         }
         self.up: subprocess.Popen[bytes] | None = None
 
