@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "staging": {"exceptions"},
     "hooks": {"exceptions"},
     "sandbox": set(),
-    "report_text": {"text", "report", "ledger"},
+    "report_text": {"text", "report"},
     "report": {"ledger", "text"},
     "operators": {*PURE, "ledger", "staging", "hooks", "exceptions", "settings", "report", "report_text"},
     "dagdoc": {"mapping"},
