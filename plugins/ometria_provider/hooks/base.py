@@ -98,6 +98,7 @@ class JsonApiHook(HttpHook):
         self._sleep = sleep
         self._lock = threading.RLock()
         self._session: requests.Session | None = None
+        self._environments: dict[tuple[str, str], dict[str, Any]] = {}
         self._ready = False
         self._secrets: tuple[str, ...] = ()
 
@@ -194,16 +195,25 @@ class JsonApiHook(HttpHook):
 
         :param extra_options: ``check_response: False`` leaves the status to the caller; nothing else is read.
         """
-        settings = session.merge_environment_settings(prepped_request.url, {}, False, None, None)
         response = session.send(
             prepped_request,
             timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout),
             allow_redirects=False,
-            **settings,
+            **self._environment(session, str(prepped_request.url)),
         )
         if extra_options.get("check_response", True):
             self.check_response(response)
         return response
+
+    def _environment(self, session: requests.Session, url: str) -> dict[str, Any]:
+        """Return proxies and certificates as the environment has them, read once for each host.
+
+        requests goes through all variables for every request, which takes as long as the rest of its work.
+        """
+        host = urlsplit(url)[:2]
+        if host not in self._environments:
+            self._environments[host] = dict(session.merge_environment_settings(url, {}, False, None, None))
+        return self._environments[host]
 
     def check_response(self, response: requests.Response) -> None:
         """Raise by the status table; nothing of the body is logged."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ometria_provider.mapping.columns import Column, Converted, width
 from ometria_provider.mapping.customers import Projection
 from ometria_provider.mapping.fields import remote_type
-from ometria_provider.mapping.formats import final_step, passes_text
+from ometria_provider.mapping.formats import ID_LIMIT, final_step, passes_text
 from ometria_provider.mapping.model import Mapping, SentRow
 from ometria_provider.mapping.rules import conditions
 from ometria_provider.mapping.transforms import Step, make_steps, run_steps, text_steps
@@ -123,8 +123,10 @@ def _at_once(row: SentRow, column: Column) -> Converted | None:
 
     Whatever is unusual in it gives None, and the column goes value by value.
     """
-    if passes_text(row.remote) and (steps := text_steps(row.transform)) is not None and (text := column.as_text(steps)):
-        return text
+    if (row.remote == "id" or passes_text(row.remote)) and (steps := text_steps(row.transform)) is not None:
+        text = column.as_text(steps)
+        if text and (row.remote != "id" or max(map(len, filter(None, text.values)), default=0) <= ID_LIMIT):
+            return text
     if row.transform:
         return None
     match remote_type(row.remote):

@@ -256,12 +256,12 @@ def flat_columns(bodies: Sequence[bytes], names: Iterable[str]) -> dict[str, lis
     return {name: [record.get(name) for record in flat] for name in dict.fromkeys(names)}
 
 
-_NESTED = ("properties", "extra_identifiers", "channels")
+_NESTED = frozenset(("properties", "extra_identifiers", "channels"))
 
 
 def _flatten(record: dict[str, Any]) -> dict[str, Any]:
-    for parent in _NESTED:
-        if isinstance(nested := record.pop(parent, None), dict):
+    for parent in _NESTED & record.keys():
+        if isinstance(nested := record.pop(parent), dict):
             record |= nested if parent == "properties" else _dotted(parent, nested)
     return record
 
