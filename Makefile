@@ -9,7 +9,7 @@ PYTEST ?=
 export PYTHON MAPPING PARAMS
 
 VENV := .venv/bin
-CODE := plugins/ometria_provider dags scripts tests
+CODE := plugins/ometria_provider dags scripts tests docs/examples
 LAUNCH := $(VENV)/python scripts/local.py
 
 help: ## Show this list
@@ -33,13 +33,13 @@ format: install-dev ## Bring the code into shape
 
 mypy: install-dev ## Check types
 	$(VENV)/mypy -p ometria_provider
-	MYPYPATH=scripts:plugins $(VENV)/mypy -p launcher
+	MYPYPATH=scripts:plugins $(VENV)/mypy -p launcher -p reference
 
 unit: install-dev ## Run the tests: PYTEST='-k name' chooses some
 	$(VENV)/pytest $(PYTEST)
 
-bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline
-	$(VENV)/python -m pytest tests/benchmarks --timeout=0 -s $(PYTEST)
+bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline: BENCH='--quick --only cpu'
+	$(VENV)/python -m tests.benchmarks $(BENCH)
 
 docs: install-dev ## Write the generated pages anew
 	$(VENV)/python scripts/docs.py
