@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import compress, repeat
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ometria_provider.mapping.columns import Column, Converted, width
@@ -91,7 +91,7 @@ def map_customers(mapping: Mapping, rows: Sequence[list[Any]], *, today: datetim
         "filtered" if reason else "rejected" if row in bad else "record" for row, reason in enumerate(reasons)
     ]
     filled = _filled(list(sent.values()), len(rows), len(mapping.rows))
-    records = _build(mapping, sent, filled, outcomes)
+    records = _build(mapping, sent, outcomes)
     for rejection in _too_large(mapping, sent, records):
         rejections.append(rejection)
         outcomes[rejection.row], records[rejection.row] = "rejected", None
@@ -192,35 +192,32 @@ def _layout(mapping: Mapping) -> _Layout:
     return layout
 
 
-def _build(
-    mapping: Mapping, sent: dict[str, Converted], filled: np.ndarray, outcomes: list[Outcome]
-) -> list[Record | None]:
+def _build(mapping: Mapping, sent: dict[str, Converted], outcomes: list[Outcome]) -> list[Record | None]:
     layout = _layout(mapping)
-    head: Record = {"@type": "contact", "@collection": mapping.collection, "@merge": True}
-    position = {remote: index for index, remote in enumerate(mapping.remotes)}
-    parts = [_items(part, sent, filled[:, [position[remote] for remote in part]]) for part in layout]
+    head = {"@type": "contact", "@collection": mapping.collection, "@merge": True}
+    top, nested, properties = (_held(part, sent) for part in layout)
     records: list[Record | None] = []
-    for outcome, top, nested, properties in zip(outcomes, *parts, strict=False):  # an empty part repeats for ever
+    for outcome, on_top, inside, custom in zip(outcomes, top, nested, properties, strict=False):  # some go on for ever
         if outcome != "record":
             records.append(None)
             continue
-        record = head | dict(top)
-        for remote, value in nested:
-            outer, _, inner = remote.partition(".")
-            record.setdefault(outer, {})[inner] = value
+        record = {**head, **{remote: value for remote, value in on_top if value is not None}}
+        for remote, value in inside:
+            if value is not None:
+                outer, _, inner = remote.partition(".")
+                record.setdefault(outer, {})[inner] = value
         record["@add_to_lists"] = [mapping.list]
-        if held := dict(properties):
+        if held := {remote: value for remote, value in custom if value is not None}:
             record["properties"] = held
         records.append(record)
     return records
 
 
-def _items(remotes: list[str], sent: dict[str, Converted], filled: np.ndarray) -> Iterable[Iterable[tuple[str, Any]]]:
-    """Return for each customer the remote fields that hold something, with their values."""
+def _held(remotes: list[str], sent: dict[str, Converted]) -> Iterator[Iterable[tuple[str, Any]]]:
+    """Yield each customer's values, with the names of their remote fields; without fields nothing, for ever."""
     if not remotes or not sent:
         return repeat(())
-    rows = zip(*(sent[remote].values for remote in remotes), strict=True)
-    return (compress(zip(remotes, row, strict=True), mask) for row, mask in zip(rows, filled.tolist(), strict=True))
+    return (zip(remotes, row, strict=True) for row in zip(*(sent[remote].values for remote in remotes), strict=True))
 
 
 def _too_large(mapping: Mapping, sent: dict[str, Converted], records: list[Record | None]) -> list[Rejected]:
