@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -249,11 +250,25 @@ class ValidateOperator(SyncOperator):
 def flat_columns(bodies: Sequence[bytes], names: Iterable[str]) -> dict[str, list[Any]]:
     """Return records as columns named by remote field, the same in both modes; a missing field is None.
 
-    :param names: remote fields, the identity's included.
+    :param names: remote fields, the identity's included. Only these are decoded, unless one is a part of an object.
     """
-    decode = msgspec.json.Decoder(dict[str, Any]).decode
-    flat = [_flatten(decode(body)) for body in bodies]
-    return {name: [record.get(name) for record in flat] for name in dict.fromkeys(names)}
+    slots = {f"slot_{number}": name for number, name in enumerate(dict.fromkeys(names))}
+    if any("." in name for name in slots.values()):
+        decode = msgspec.json.Decoder(dict[str, Any]).decode
+        flat = [_flatten(decode(body)) for body in bodies]
+        return {name: [record.get(name) for record in flat] for name in slots.values()}
+    kinds: list[tuple[str, Any, Any]] = [(slot, Any, None) for slot in slots]
+    custom = msgspec.defstruct("Custom", kinds, rename=slots, frozen=True, gc=False)
+    wanted = msgspec.defstruct("Wanted", [*kinds, ("properties", custom, custom())], rename=slots, gc=False)
+    records = list(map(msgspec.json.Decoder(wanted).decode, bodies))
+    columns = {name: list(map(attrgetter(slot), records)) for slot, name in slots.items()}
+    for slot, name in slots.items():
+        if None in columns[name]:
+            inside = map(attrgetter(f"properties.{slot}"), records)
+            columns[name] = [
+                other if value is None else value for value, other in zip(columns[name], inside, strict=True)
+            ]
+    return columns
 
 
 _NESTED = frozenset(("properties", "extra_identifiers", "channels"))

@@ -6,9 +6,10 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -24,6 +25,9 @@ from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import PushBatch, Rejection
 
 log = logging.getLogger(__name__)
+
+#: Seconds that an answer may wait for the next one, so that both are written at once.
+LINGER = 0.01
 
 #: Seconds between two lines of progress.
 PROGRESS = 5.0
@@ -112,8 +116,9 @@ class Sender:
     ) -> list[tuple[int, Batch, Any]]:
         """Wait for an answer; return those that came, and split or convict what was refused."""
         came = [done.get()]
-        while not done.empty():
-            came.append(done.get())
+        with suppress(Empty):  # one transaction for several, while others are still on their way
+            while len(came) < len(in_flight) / 2:
+                came.append(done.get(timeout=LINGER))
         answered = [(*in_flight.pop(future), _outcome(future)) for future in came]
         fatal = next(
             (o for *_, o in answered if isinstance(o, BaseException) and not isinstance(o, RecordRejected)), None
