@@ -11,7 +11,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def _ours(small: dict[str, str], around: Callable[[Callable[[], Any]], Any] = la
 def _run(around: Callable[[Callable[[], Any]], Any]) -> dict[str, float]:
     from tests.benchmarks.steps import execute, operator
 
-    taken: Counter[str] = Counter()
+    taken: defaultdict[str, float] = defaultdict(float)
 
     def step(name: str, window: dict[str, Any] | None = None) -> Any:
         task = operator(name, window)
