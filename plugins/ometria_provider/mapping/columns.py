@@ -13,20 +13,16 @@ if TYPE_CHECKING:
 
 Convert = Callable[[Any], Any]
 
-_ESCAPED = 6  # bytes that one character takes at most in JSON: \u0007, or four in UTF-8
-
 
 class Converted(NamedTuple):
     """A converted column.
 
     :param values: one for each customer, None where there is none or it could not be converted.
     :param failures: row → reason.
-    :param width: bytes that no value's JSON exceeds; a bound, not a measure.
     """
 
     values: list[Any]
     failures: dict[int, str]
-    width: int
 
 
 class Column:
@@ -68,23 +64,23 @@ class Column:
             "".join(filter(None, values)).encode()
         except UnicodeEncodeError:  # half a surrogate pair somewhere: find out where, the slow way
             return None
-        return Converted(values, {}, _widest(values))
+        return Converted(values, {})
 
     def as_numbers(self) -> Converted | None:
         """Return a column of nothing but whole numbers and booleans as it is, or None when it is anything else."""
-        return Converted(self.values, {}, _widest(self.values)) if self._types <= {int, bool} else None
+        return Converted(self.values, {}) if self._types <= {int, bool} else None
 
     def as_times(self) -> Converted | None:
         """Return a column of nothing but canonical times as it is, or None when it is anything else."""
         if self._types <= {str} and are_canonical_times([value for value in self.values if value is not None]):
-            return Converted(self.values, {}, _widest(self.values))
+            return Converted(self.values, {})
         return None
 
     def convert(self, convert: Convert) -> Converted:
         """Convert every value. ``convert`` is called with None too, and may raise :class:`Unconvertible`."""
         if self._distinct is None:
             results, reasons = _each(self.values, convert)
-            return Converted(results, reasons, _widest(results))
+            return Converted(results, reasons)
         import numpy as np
 
         codes, uniques = self._distinct
@@ -94,7 +90,7 @@ class Column:
             table[position] = result
         failed = np.isin(codes, [code for code in reasons if code < len(uniques)]).nonzero()[0] if reasons else ()
         failures = {int(row): reasons[int(codes[row])] for row in failed}
-        return Converted(table[codes].tolist(), failures, _widest(results))
+        return Converted(table[codes].tolist(), failures)
 
     def test(self, test: Callable[[Any], bool]) -> list[bool]:
         """Ask a question about every value."""
@@ -110,22 +106,3 @@ def _each(values: list[Any], convert: Convert) -> tuple[list[Any], dict[int, str
             results.append(None)
             reasons[position] = str(problem)
     return results, reasons
-
-
-def _widest(values: list[Any]) -> int:
-    types = set(map(type, values)) - {type(None)}
-    if types <= {str}:
-        return _ESCAPED * max(map(len, filter(None, values)), default=1) + 2  # a null takes four bytes
-    if types <= {int, bool}:
-        held = [value for value in values if value is not None]
-        return max(map(width, (min(held), max(held), False)))
-    return max(map(width, values), default=0)
-
-
-def width(value: Any) -> int:
-    """Return a number of bytes that the JSON of a value never exceeds."""
-    if isinstance(value, str):
-        return _ESCAPED * len(value) + 2
-    if isinstance(value, list):
-        return sum(map(width, value)) + len(value) + 2
-    return len(str(value)) + 2 if isinstance(value, int) else 32

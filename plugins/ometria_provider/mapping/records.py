@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ometria_provider.mapping.columns import Column, Converted, width
+import msgspec
+
+from ometria_provider.mapping.columns import Column, Converted
 from ometria_provider.mapping.customers import Projection
 from ometria_provider.mapping.fields import remote_type
 from ometria_provider.mapping.formats import ID_LIMIT, final_step, passes_text
+from ometria_provider.mapping.layout import Record, encode_records, tree
 from ometria_provider.mapping.model import Mapping, SentRow
 from ometria_provider.mapping.rules import conditions
 from ometria_provider.mapping.transforms import Step, make_steps, run_steps, text_steps
@@ -25,7 +28,6 @@ RECORD_LIMIT = 61_440
 """Bytes of the largest record that Ometria takes: 60 KB (contract/ometria.md)."""
 
 Outcome = Literal["record", "filtered", "rejected"]
-Record = dict[str, Any]
 
 
 class Rejected(NamedTuple):
@@ -41,8 +43,8 @@ class Mapped:
     """What became of a chunk of n customers; all lists have length n and the order of the customers.
 
     :param contact_ids: "" where the customer has no usable id (it is rejected then, if it is not filtered).
-    :param records: canonical records, all directives included and nothing null; None unless the outcome is ``record``.
-        Equal records have their keys in equal order, so they encode to equal bytes.
+    :param bodies: records as canonical JSON, all directives included and nothing null; None unless the outcome is
+        ``record``. Equal records are equal bytes.
     :param reasons: for the filtered, the first rule that keeps them out.
     :param filled: shape (n, len(mapping.remotes)): which remote fields each record holds; all False without a record.
     :param rejections: by row; a customer with several bad fields has several.
@@ -50,10 +52,15 @@ class Mapped:
 
     contact_ids: list[str]
     outcomes: list[Outcome]
-    records: list[Record | None]
+    bodies: list[bytes | None]
     reasons: list[str | None]
     filled: np.ndarray
     rejections: list[Rejected]
+
+    @property
+    def records(self) -> list[Record | None]:
+        """The records decoded, for people to look at."""
+        return [None if body is None else msgspec.json.decode(body) for body in self.bodies]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +98,15 @@ def map_customers(mapping: Mapping, rows: Sequence[list[Any]], *, today: datetim
         "filtered" if reason else "rejected" if row in bad else "record" for row, reason in enumerate(reasons)
     ]
     filled = _filled(list(sent.values()), len(rows), len(mapping.rows))
-    records = _build(mapping, sent, outcomes)
-    for rejection in _too_large(mapping, sent, records):
+    bodies = _encode(mapping, sent, outcomes) if rows else []
+    for rejection in _too_large(sent, bodies):
         rejections.append(rejection)
-        outcomes[rejection.row], records[rejection.row] = "rejected", None
+        outcomes[rejection.row], bodies[rejection.row] = "rejected", None
     filled[[outcome != "record" for outcome in outcomes]] = False
     return Mapped(
         contact_ids=[value or "" for value in sent["id"].values] if rows else [],
         outcomes=outcomes,
-        records=records,
+        bodies=bodies,
         reasons=reasons,
         filled=filled,
         rejections=sorted(rejections),
@@ -113,7 +120,7 @@ def _steps(row: SentRow, today: datetime.date) -> tuple[Step, ...]:
 def _convert(row: SentRow, columns: dict[str, Column], size: int, today: datetime.date) -> Converted:
     if row.loyalty is None:
         value = run_steps(_steps(row, today), row.value)
-        return Converted([value] * size, {}, width(value))
+        return Converted([value] * size, {})
     column = columns[row.loyalty]
     return _at_once(row, column) or column.convert(partial(run_steps, _steps(row, today)))
 
@@ -173,65 +180,24 @@ def _reject(sent: dict[str, Converted], filtered: list[str | None]) -> list[Reje
     return found
 
 
-class _Layout(NamedTuple):
-    """Where each remote field stands in a record: on top, in an object of a built-in field, or in ``properties``."""
-
-    top: list[str]
-    nested: list[str]
-    properties: list[str]
-
-
-def _layout(mapping: Mapping) -> _Layout:
-    layout = _Layout([], [], [])
-    for remote in mapping.remotes:
-        built_in = remote_type(remote) is not None
-        place = layout.nested if built_in and "." in remote else layout.top if built_in else layout.properties
-        place.append(remote)
-    if mapping.mode == "legacy":  # custom field IDs stand on top there, under their own names (an assumption)
-        return _Layout([*layout.top, *layout.properties], layout.nested, [])
-    return layout
+def _encode(mapping: Mapping, sent: dict[str, Converted], outcomes: list[Outcome]) -> list[bytes | None]:
+    head = {
+        "@type": "contact",
+        "@collection": mapping.collection,
+        "@merge": True,
+        "@add_to_lists": [mapping.list],
+    }
+    shape = {**tree(sent, mapping.mode), **{directive: directive for directive in head}}
+    columns = {remote: column.values for remote, column in sent.items()} | {
+        directive: repeat(value) for directive, value in head.items()
+    }
+    return encode_records(shape, columns, [outcome == "record" for outcome in outcomes])
 
 
-def _build(mapping: Mapping, sent: dict[str, Converted], outcomes: list[Outcome]) -> list[Record | None]:
-    layout = _layout(mapping)
-    head = {"@type": "contact", "@collection": mapping.collection, "@merge": True}
-    top, nested, properties = (_held(part, sent) for part in layout)
-    records: list[Record | None] = []
-    for outcome, on_top, inside, custom in zip(outcomes, top, nested, properties, strict=False):  # some go on for ever
-        if outcome != "record":
-            records.append(None)
-            continue
-        record = {**head, **{remote: value for remote, value in on_top if value is not None}}
-        for remote, value in inside:
-            if value is not None:
-                outer, _, inner = remote.partition(".")
-                record.setdefault(outer, {})[inner] = value
-        record["@add_to_lists"] = [mapping.list]
-        if held := {remote: value for remote, value in custom if value is not None}:
-            record["properties"] = held
-        records.append(record)
-    return records
-
-
-def _held(remotes: list[str], sent: dict[str, Converted]) -> Iterator[Iterable[tuple[str, Any]]]:
-    """Yield each customer's values, with the names of their remote fields; without fields nothing, for ever."""
-    if not remotes or not sent:
-        return repeat(())
-    return (zip(remotes, row, strict=True) for row in zip(*(sent[remote].values for remote in remotes), strict=True))
-
-
-def _too_large(mapping: Mapping, sent: dict[str, Converted], records: list[Record | None]) -> list[Rejected]:
-    """Find records over the limit. Bounds that were found on the way spare the measuring in nearly every chunk."""
-    frame = width([mapping.collection, *map(width, sent)]) + sum(map(width, sent)) + 200
-    if frame + sum(column.width for column in sent.values()) <= RECORD_LIMIT:
-        return []
-    import msgspec
-
+def _too_large(sent: dict[str, Converted], bodies: list[bytes | None]) -> list[Rejected]:
     found = []
-    for row, record in enumerate(records):
-        if record is None or frame + sum(width(column.values[row]) for column in sent.values()) <= RECORD_LIMIT:
-            continue
-        if len(msgspec.json.encode(record)) > RECORD_LIMIT:
+    for row, body in enumerate(bodies):
+        if body is not None and len(body) > RECORD_LIMIT:
             largest = max(sent, key=lambda remote: len(msgspec.json.encode(sent[remote].values[row])))
             found.append(Rejected(row, largest, f"the record is larger than {RECORD_LIMIT} bytes, most of it here"))
     return found
@@ -245,27 +211,6 @@ def _filled(columns: list[Converted], size: int, remotes: int) -> np.ndarray:
         if None in column.values:
             filled[:, position] = [value is not None for value in column.values]
     return filled
-
-
-def clear_fields(mapping: Mapping, record: Record, remotes: Iterable[str]) -> Record:
-    """Return a copy of a record with null for these remote fields, which tells Ometria to clear them.
-
-    A field that the record fills is left as it is. The order of the copy's keys depends on the mapping alone.
-    """
-    wanted = set(remotes)
-    layout = _layout(mapping)
-    copy = dict(record)
-    for remote in layout.top:
-        if remote in wanted:
-            copy.setdefault(remote, None)
-    for remote in layout.nested:
-        if remote in wanted:
-            outer, _, inner = remote.partition(".")
-            copy[outer] = {inner: None} | copy.get(outer, {})
-    cleared = {remote: None for remote in layout.properties if remote in wanted}
-    if cleared:
-        copy["properties"] = cleared | copy.get("properties", {})
-    return copy
 
 
 def explain(mapping: Mapping, customer: dict[str, Any], *, today: datetime.date) -> list[FieldTrace]:

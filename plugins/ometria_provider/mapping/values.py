@@ -16,7 +16,8 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _UNIX = re.compile(r"-?(\d{1,7}|\d{9,12})(\.\d+)?", re.ASCII)  # eight digits are an ISO date: 20240131
 _CANONICAL_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _CANONICAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00", re.ASCII)
-_CANONICAL_TIMES = re.compile(rf"({_CANONICAL_TIME.pattern}(\n(?!\Z)|\Z))*", re.ASCII)
+_DIGITS = str.maketrans("123456789", "0" * 9)
+_TIME_SHAPES = ("0000-00-00T00:00:00+00:00\n", "0000-00-00T00:00:00.000000+00:00\n")
 _NO_TIME = "is not an ISO 8601 date or time, nor unix seconds"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -104,7 +105,10 @@ def time_text(value: object) -> str:
 
 def are_canonical_times(texts: list[str]) -> bool:
     """Say whether :func:`time_text` would leave each of these texts as it is; one call instead of one for each."""
-    if not _CANONICAL_TIMES.fullmatch("\n".join(texts)):
+    shapes = "".join([f"{text}\n" for text in texts]).translate(_DIGITS)
+    for shape in _TIME_SHAPES:
+        shapes = shapes.replace(shape, "")
+    if shapes:
         return False
     try:
         deque(map(datetime.fromisoformat, texts), maxlen=0)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -84,32 +83,42 @@ class _ChunkMapper:
         from ometria_provider.mapping.records import map_customers
 
         decode = msgspec.json.Decoder(list[Any]).decode
-        mapped = map_customers(
-            self.work.mapping, [decode(source) for source in sources], today=datetime.now(UTC).date()
-        )
+        mapped = map_customers(self.work.mapping, list(map(decode, sources)), today=datetime.now(UTC).date())
         _refuse_second_owners(mapped, ids)
-        before = [known.get(id_) for id_ in ids]
-        bodies = [encode(record) if record is not None else None for record in mapped.records]
-        fingerprints = [digest(body) if body is not None else None for body in bodies]
-        actions = [
-            self._action(outcome, old, source, fingerprint)
-            for outcome, old, source, fingerprint in zip(mapped.outcomes, before, digests, fingerprints, strict=True)
-        ]
-        acknowledged = [old is not None and old.fingerprint is not None for old in before]
-        # What this run delivered itself, before it was cleared, is neither created nor changed once more.
-        own = [
-            old is not None and old.fingerprint == fingerprint and old.sync_run_id == self.work.run.id
-            for old, fingerprint in zip(before, fingerprints, strict=True)
-        ]
-        self._count(actions, acknowledged, own)
-        filled = self._clear(mapped, actions, before, bodies)
+        before = list(map(known.get, ids))
+        fingerprints = [None if body is None else digest(body) for body in mapped.bodies]
+        actions, acknowledged, touched = self._decide(mapped.outcomes, before, digests, fingerprints)
+        filled = self._clear(mapped, actions, before)
         self._keep_rejections(ids, mapped, actions)
-        touched = [
-            _is_out_of_date(old, source, action) for old, source, action in zip(before, digests, actions, strict=True)
-        ]
         return mapped_table(
-            ids, actions, acknowledged, touched, bodies, fingerprints, digests, filled, _reasons(mapped)
+            ids, actions, acknowledged, touched, mapped.bodies, fingerprints, digests, filled, _reasons(mapped)
         )
+
+    def _decide(
+        self,
+        outcomes: Sequence[str],
+        before: Sequence[Known | None],
+        sources: Sequence[bytes],
+        fingerprints: Sequence[bytes | None],
+    ) -> tuple[list[Action], list[bool], list[bool]]:
+        """Return each member's action, whether Ometria has it already, and whether the ledger's row is out of date."""
+        actions: list[Action] = []
+        acknowledged, touched = [], []
+        created = changed = 0
+        for outcome, old, source, fingerprint in zip(outcomes, before, sources, fingerprints, strict=True):
+            action = self._action(outcome, old, source, fingerprint)
+            has_it = old is not None and old.fingerprint is not None
+            # What this run delivered itself, before it was cleared, is neither created nor changed once more.
+            own = old is not None and old.fingerprint == fingerprint and old.sync_run_id == self.work.run.id
+            if action == "send" and not own:
+                changed += has_it
+                created += not has_it
+            actions.append(action)
+            acknowledged.append(has_it)
+            touched.append(_is_out_of_date(old, source, action))
+        self.counts.update("to_send" if action == "send" else action for action in actions)
+        self.counts.update(created=created, changed=changed)
+        return actions, acknowledged, touched
 
     def _action(self, outcome: str, old: Known | None, source: bytes, fingerprint: bytes | None) -> Action:
         if outcome == "filtered":
@@ -118,23 +127,15 @@ class _ChunkMapper:
             return self.rules.by_refusal(old, source)
         return self.rules.by_record(old, source, fingerprint)
 
-    def _count(self, actions: Sequence[Action], acknowledged: Sequence[bool], own: Sequence[bool]) -> None:
-        for action, before, done in zip(actions, acknowledged, own, strict=True):
-            self.counts["to_send" if action == "send" else action] += 1
-            if action == "send" and not done:
-                self.counts["changed" if before else "created"] += 1
-
-    def _clear(
-        self, mapped: Mapped, actions: Sequence[Action], before: Sequence[Known | None], bodies: list[bytes | None]
-    ) -> list[bytes]:
+    def _clear(self, mapped: Mapped, actions: Sequence[Action], before: Sequence[Known | None]) -> list[bytes]:
         """Send null for what was filled in the record last acknowledged, if the mapping says so; return the bitmaps."""
         from ometria_provider.delivery.filled import pack, unpack
-        from ometria_provider.mapping.records import clear_fields
+        from ometria_provider.mapping.layout import clear_fields
 
-        remotes = self.work.mapping.remotes
+        mapping, remotes = self.work.mapping, self.work.mapping.remotes
         bitmaps = pack(mapped.filled, remotes, self.bits)
         rows = [row for row, action in enumerate(actions) if action == "send" and (old := before[row]) and old.filled]
-        if not rows or self.work.mapping.on_empty == "keep":
+        if not rows or mapping.on_empty == "keep":
             return bitmaps
         lost = unpack([old.filled if (old := before[row]) else None for row in rows], remotes, self.bits)
         lost &= ~mapped.filled[rows]
@@ -142,7 +143,8 @@ class _ChunkMapper:
             if flags.any():
                 names = [name for name, flag in zip(remotes, flags, strict=True) if flag]
                 self.cleared.update(names)
-                bodies[row] = encode(clear_fields(self.work.mapping, mapped.records[row] or {}, names))
+                record = msgspec.json.decode(mapped.bodies[row] or b"{}")
+                mapped.bodies[row] = encode(clear_fields(record, names, mapping.mode))
         return bitmaps
 
     def _keep_rejections(self, ids: list[str], mapped: Mapped, actions: Sequence[Action]) -> None:
@@ -177,8 +179,8 @@ def _is_out_of_date(old: Known | None, source: bytes, action: Action) -> bool:
 def _refuse_second_owners(mapped: Mapped, ids: Sequence[str]) -> None:
     """Reject customers whose contact id another customer of the slice has: extract staged them under Antavo's id."""
     for row, id_ in enumerate(ids):
-        if mapped.records[row] is not None and mapped.contact_ids[row] != id_:
-            mapped.records[row], mapped.outcomes[row] = None, "rejected"
+        if mapped.bodies[row] is not None and mapped.contact_ids[row] != id_:
+            mapped.bodies[row], mapped.outcomes[row] = None, "rejected"
             mapped.filled[row] = False
             mapped.rejections.append(Rejected(row, "id", "is the contact id of another customer too"))
 
@@ -214,13 +216,14 @@ class ValidateOperator(SyncOperator):
         actions, bodies = table["action"].to_pylist(), table["body"].to_pylist()
         if "send" not in actions or not work.suite.rules:
             return []
+        from ometria_provider.mapping.layout import decode_columns
         from ometria_provider.validation.run import validate
 
         rows = [row for row, body in enumerate(bodies) if body is not None]
         columns = {rule.name: ", ".join(rule.columns) for rule in work.suite.rules}
         names = ("id", "email", "customer_id", *work.mapping.remotes)
         wanted = names if work.suite.needs_whole_table else {"id", *work.suite.columns}.intersection(names)
-        results = validate(work.suite, flat_columns([bodies[row] for row in rows], wanted))
+        results = validate(work.suite, decode_columns([bodies[row] for row in rows], wanted, work.mapping.mode))
         ids = table["contact_id"].to_pylist()
         refused: dict[int, tuple[str, str]] = {}
         for result in results:
@@ -245,45 +248,3 @@ class ValidateOperator(SyncOperator):
             [(ids[row], column, f"fails the rule {rule}") for row, (column, rule) in refused.items()],
         )
         return [(row, f"{column}: fails the rule {rule}") for row, (column, rule) in refused.items()]
-
-
-def flat_columns(bodies: Sequence[bytes], names: Iterable[str]) -> dict[str, list[Any]]:
-    """Return records as columns named by remote field, the same in both modes; a missing field is None.
-
-    :param names: remote fields, the identity's included. Only these are decoded, unless one is a part of an object.
-    """
-    slots = {f"slot_{number}": name for number, name in enumerate(dict.fromkeys(names))}
-    if any("." in name for name in slots.values()):
-        decode = msgspec.json.Decoder(dict[str, Any]).decode
-        flat = [_flatten(decode(body)) for body in bodies]
-        return {name: [record.get(name) for record in flat] for name in slots.values()}
-    kinds: list[tuple[str, Any, Any]] = [(slot, Any, None) for slot in slots]
-    custom = msgspec.defstruct("Custom", kinds, rename=slots, frozen=True, gc=False)
-    wanted = msgspec.defstruct("Wanted", [*kinds, ("properties", custom, custom())], rename=slots, gc=False)
-    records = list(map(msgspec.json.Decoder(wanted).decode, bodies))
-    columns = {name: list(map(attrgetter(slot), records)) for slot, name in slots.items()}
-    for slot, name in slots.items():
-        if None in columns[name]:
-            inside = map(attrgetter(f"properties.{slot}"), records)
-            columns[name] = [
-                other if value is None else value for value, other in zip(columns[name], inside, strict=True)
-            ]
-    return columns
-
-
-_NESTED = frozenset(("properties", "extra_identifiers", "channels"))
-
-
-def _flatten(record: dict[str, Any]) -> dict[str, Any]:
-    for parent in _NESTED & record.keys():
-        if isinstance(nested := record.pop(parent), dict):
-            record |= nested if parent == "properties" else _dotted(parent, nested)
-    return record
-
-
-def _dotted(parent: str, nested: dict[str, Any]) -> dict[str, Any]:
-    dotted: dict[str, Any] = {}
-    for key, value in nested.items():
-        name = f"{parent}.{key}"
-        dotted |= _dotted(name, value) if isinstance(value, dict) else {name: value}
-    return dotted

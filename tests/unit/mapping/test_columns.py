@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ometria_provider.mapping.columns import Column, width
+from ometria_provider.mapping.columns import Column
 from ometria_provider.mapping.values import Unconvertible
 
 
@@ -71,17 +71,3 @@ def test_column_of_text_passes_unconverted():
 @pytest.mark.parametrize("values", [[], [None, None]])
 def test_column_without_values_converts(values):
     assert Column(values).convert(tell).values == values
-
-
-JSON_VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-
-
-@given(JSON_VALUES | st.lists(JSON_VALUES))
-def test_width_is_never_less_than_the_json(value):
-    import msgspec
-
-    try:
-        encoded = msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return
-    assert width(value) >= len(encoded)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ometria_provider.mapping.customers import Projection
 from ometria_provider.mapping.model import Mapping
-from ometria_provider.mapping.records import RECORD_LIMIT, clear_fields, explain, map_customers
+from ometria_provider.mapping.records import RECORD_LIMIT, explain, map_customers
 
 TODAY = datetime.date(2026, 1, 15)
 FIELDS = [
@@ -125,12 +125,6 @@ def test_record_in_v2_mode_without_custom_values_has_no_properties():
     assert "properties" not in record_of(made, {"_id": "1", "status": "active"})
 
 
-def test_records_of_a_chunk_have_lists_of_their_own():
-    mapped = map_all(mapping(), ANN, ANN)
-    mapped.records[0]["@add_to_lists"].append(1)
-    assert mapped.records[1]["@add_to_lists"] == [4821]
-
-
 def test_member_outside_where_is_filtered_with_the_first_rule():
     made = mapping(where={"country": {"in": ["GB"]}})
     rows = [ANN | {"country": "GB"}, ANN | {"status": "banned"}, ANN | {"country": "FR", "birth_date": "bad"}]
@@ -218,28 +212,6 @@ def test_map_customers_of_nobody_is_empty():
     mapped = map_customers(made, [], today=TODAY)
     assert (mapped.contact_ids, mapped.outcomes, mapped.records, mapped.rejections) == ([], [], [], [])
     assert mapped.filled.shape == (0, len(made.remotes))
-
-
-@pytest.mark.parametrize("mode", ["legacy", "v2"])
-def test_clear_fields_puts_null_where_the_value_would_stand(mode):
-    made = mapping(mode=mode)
-    record = record_of(made, {"_id": "1", "email": "a@example.com", "status": "active"})
-    before = json.dumps(record)
-    cleared = clear_fields(made, record, ["points", "firstname", "extra_identifiers.pos", "email"])
-    assert json.dumps(record) == before
-    assert cleared["firstname"] is None
-    assert cleared["extra_identifiers"] == {"pos": None}
-    assert cleared["email"] == "a@example.com"
-    home = cleared["properties"] if mode == "v2" else cleared
-    assert home["points"] is None
-    assert home["loyalty_source"] == "antavo"
-    assert "mm:store" not in home
-    assert cleared == clear_fields(made, record, ["email", "extra_identifiers.pos", "firstname", "points"])
-
-
-def test_clear_fields_of_nothing_is_the_same_record():
-    made = mapping(mode="v2")
-    assert clear_fields(made, record_of(made, ANN), []) == record_of(made, ANN)
 
 
 def test_explain_follows_each_value_to_its_remote_field():
@@ -364,8 +336,8 @@ def test_equal_members_encode_to_equal_bytes_in_any_order(chains, properties, ra
     made, customers = plan(chains), members(properties)
     shuffled = random.sample(customers, len(customers))
     one, other = map_all(made, *customers), map_all(made, *shuffled)
-    bodies = dict(zip(one.contact_ids, map(msgspec.json.encode, one.records), strict=True))
-    assert bodies == dict(zip(other.contact_ids, map(msgspec.json.encode, other.records), strict=True))
+    bodies = dict(zip(one.contact_ids, one.bodies, strict=True))
+    assert bodies == dict(zip(other.contact_ids, other.bodies, strict=True))
 
 
 @given(CUSTOMERS)
