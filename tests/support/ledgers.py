@@ -110,4 +110,5 @@ def write_contact(ledger: Ledger, run: Run, contact_id: str, **values: Any) -> N
         "changed_at": datetime.now(UTC),
     }
     with ledger.write() as connection:
-        contacts.write_states(ledger, connection, [{**common, **values}], ("state", "reason", "push_batch_id"))
+        own = {name: [value] for name, value in {**common, **values}.items()}
+        contacts.write_states(ledger, connection, {}, own, ("state", "reason", "push_batch_id"))

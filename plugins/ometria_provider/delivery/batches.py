@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 #: Records in one push request (contract/ometria.md, `POST /push`).
@@ -32,19 +33,16 @@ class Outgoing(NamedTuple):
 Batch = tuple[Outgoing, ...]
 
 
-def batches(records: Iterable[Outgoing]) -> Iterator[Batch]:
+def batches(records: Sequence[Outgoing]) -> Iterator[Batch]:
     """Yield batches within Ometria's limits, in the records' order."""
-    batch: list[Outgoing] = []
-    size = 0
-    for record in records:
-        length = len(record.body)
-        if batch and (len(batch) == MAX_RECORDS or size + length > MAX_BYTES):
-            yield tuple(batch)
-            batch, size = [], 0
-        batch.append(record)
-        size += length + 1
-    if batch:
+    start = 0
+    while start < len(records):
+        batch = records[start : start + MAX_RECORDS]
+        if sum([len(record.body) + 1 for record in batch]) > MAX_BYTES:
+            ends = accumulate(len(record.body) + 1 for record in batch)
+            batch = batch[: max(1, sum(end <= MAX_BYTES for end in ends))]
         yield tuple(batch)
+        start += len(batch)
 
 
 def body(batch: Batch) -> bytes:

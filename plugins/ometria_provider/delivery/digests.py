@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -35,3 +37,15 @@ def source_digest(encoded: bytes, key: bytes) -> bytes:
 def encode_source(values: list[Any]) -> bytes:
     """Return what was read of a customer as JSON: values keep their types (1, 1.0 and "1" differ)."""
     return msgspec.json.encode(values)
+
+
+def decode_sources(sources: Sequence[bytes], width: int) -> list[list[Any]]:
+    """Return what was read of customers as columns: a list of all customers' first values, one of all second ones, …
+
+    :param width: how many values each customer has.
+    """
+    slots = [f"slot_{number}" for number in range(width)]
+    # An object of slots costs half as much to make and to take apart as a list.
+    kind = msgspec.defstruct("Source", [(slot, Any) for slot in slots], array_like=True, frozen=True, gc=False)
+    rows = list(map(msgspec.json.Decoder(kind).decode, sources))
+    return [list(map(attrgetter(slot), rows)) for slot in slots]

@@ -99,6 +99,7 @@ class JsonApiHook(HttpHook):
         self._lock = threading.RLock()
         self._session: requests.Session | None = None
         self._environments: dict[tuple[str, str], dict[str, Any]] = {}
+        self._prepared: dict[str, requests.PreparedRequest] = {}
         self._ready = False
         self._secrets: tuple[str, ...] = ()
 
@@ -253,11 +254,11 @@ class JsonApiHook(HttpHook):
         try:
             # After the lease every millisecond is jitter: what can be made before, is. A signature with the time in it
             # cannot: the wait may be long.
-            prepared = None if call.api.dated else session.prepare_request(call.request())
+            prepared = None if call.api.dated else self._prepare(session, call)
             if self._limiter:
                 self._limiter.acquire(call.bucket)
             self._count(requests=1)
-            prepared = prepared or session.prepare_request(call.request())
+            prepared = prepared or self._prepare(session, call)
             response = self.run_and_check(session, prepared, {"check_response": False})
         except (HTTPError, OSError) as error:
             return judge_failure(error, urlsplit(call.api.root).netloc)
@@ -266,6 +267,16 @@ class JsonApiHook(HttpHook):
         if verdict.action is Action.DONE and call.check and (complaint := call.check(verdict.data)):
             return Verdict(Action.AGAIN, status=verdict.status, reason=complaint)
         return verdict
+
+    def _prepare(self, session: requests.Session, call: Call) -> requests.PreparedRequest:
+        """Prepare a request. Pushes differ in nothing but their body: all else is prepared once."""
+        if call.body is None or call.api.dated:
+            return session.prepare_request(call.request())
+        if call.path not in self._prepared:
+            self._prepared[call.path] = session.prepare_request(call.request())
+        prepared = self._prepared[call.path].copy()
+        prepared.prepare_body(call.body, None)
+        return prepared
 
     def _unspeakable(self, call: Call) -> Iterator[str]:
         """Give what no message may repeat: the keys, and the values of the records that were sent."""

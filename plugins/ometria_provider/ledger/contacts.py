@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -51,18 +51,22 @@ def known_contacts(ledger: Ledger, account: str, collection: str, ids: Sequence[
 
 
 def write_states(
-    ledger: Ledger, connection: Connection, rows: Sequence[dict[str, Any]], columns: Iterable[str]
+    ledger: Ledger,
+    connection: Connection,
+    common: Mapping[str, Any],
+    columns: Mapping[str, Sequence[Any]],
+    changes: Iterable[str],
 ) -> None:
     """Insert contacts, or update these columns of those that are known.
 
     An older snapshot never overwrites a newer one: a row whose stored `snapshot_at` is later stays as it is.
 
-    :param rows: one dict a contact with the key columns, `columns`, `sync_run_id` and `changed_at`; the same keys in
-        all of them.
-    :param columns: what a contact that is known gets anew; the rest stays as it is.
+    :param common: what the contacts share: the key's `account` and `collection`, `sync_run_id`, `changed_at`, …
+    :param columns: what each has of its own, by column: `contact_id`, …
+    :param changes: what a contact that is known gets anew; the rest stays as it is.
     """
-    if rows:
-        _upsert(ledger, tuple(rows[0]), tuple(columns)).run_many(connection, rows)
+    if columns["contact_id"]:
+        _upsert(ledger, (*common, *columns), tuple(changes)).run_many(connection, common, columns)
 
 
 @cache
@@ -83,6 +87,9 @@ def _upsert(ledger: Ledger, given: tuple[str, ...], columns: tuple[str, ...]) ->
 
 #: What a rejection, or the mapping's filter, changes of a contact: by which run, and when.
 JUDGED = ("state", "reason", "source_digest", "sync_run_id", "changed_at")
+
+#: What an acknowledged record changes.
+SENT = (*JUDGED, "fingerprint", "filled", "snapshot_at", "push_batch_id")
 
 #: What a contact that needs nothing sent gets anew: who delivered it, and when, stays.
 SEEN = ("state", "reason", "source_digest")

@@ -28,7 +28,8 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._writers = {durable: engine.execution_options(write=True, durable=durable) for durable in (True, False)}
+        self._writer = engine.execution_options(write=True)
+        self._quick = engine.execution_options(quick=True)
         self.dialect: str = engine.dialect.name
 
     @contextmanager
@@ -41,13 +42,23 @@ class Ledger:
             yield connection
 
     @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+    def write(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that is committed at the end of the block.
 
-        :param durable: whether it must survive a power cut. SQLite then waits for the disk; PostgreSQL does anyway.
         :raises Retryable: when the ledger is locked, full or cannot be reached.
         """
-        with self._translated(), self._writers[durable].begin() as connection:
+        with self._translated(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write_at_once(self) -> Iterator[Connection]:
+        """Yield a connection for single statements that need not survive a power cut.
+
+        On SQLite each is a transaction of its own and does not wait for the disk.
+
+        :raises Retryable: as :meth:`write`.
+        """
+        with self._translated(), self._quick.begin() as connection:
             yield connection
 
     def version(self) -> str | None:
@@ -150,8 +161,12 @@ def _prepare_sqlite(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         # FULL: what Ometria acknowledged must survive a power cut, or it would be sent again.
-        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('durable', True) else 'NORMAL'}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
+        wanted = "NORMAL" if options.get("quick") else "FULL"
+        if connection.info.get("synchronous") != wanted:
+            connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+            connection.info["synchronous"] = wanted
+        if not options.get("quick"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
 
 
 def _prepare_postgresql(engine: Engine) -> None:

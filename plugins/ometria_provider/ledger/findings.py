@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import Connection, and_, delete, func, select
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.orm import aliased
 
@@ -33,20 +33,22 @@ class Result(Protocol):
     def detail(self) -> str: ...
 
 
-def reject(
-    ledger: Ledger, run_id: int, slice_: int, stage: str, refused: Sequence[tuple[str, str | None, str]]
-) -> None:
-    """Write rejections.
+#: One record that is not delivered: contact id, remote field and reason; never a value.
+Refused = tuple[str, str | None, str]
 
-    :param refused: contact id, remote field and reason; never a value.
-    """
-    if not refused:
-        return
-    now = datetime.now(UTC)
-    common = {"sync_run_id": run_id, "slice": slice_, "stage": stage, "created_at": now}
+
+def reject(ledger: Ledger, run_id: int, slice_: int, stage: str, refused: Sequence[Refused]) -> None:
+    """Write rejections in a transaction of their own."""
+    if refused:
+        with ledger.write() as connection:
+            write(connection, run_id, slice_, stage, refused)
+
+
+def write(connection: Connection, run_id: int, slice_: int, stage: str, refused: Sequence[Refused]) -> None:
+    """Write rejections, one at least."""
+    common = {"sync_run_id": run_id, "slice": slice_, "stage": stage, "created_at": datetime.now(UTC)}
     rows = [{**common, "contact_id": id_, "field": field, "reason": reason} for id_, field, reason in refused]
-    with ledger.write() as connection:
-        connection.execute(plain_insert(Rejection), rows)
+    connection.execute(plain_insert(Rejection), rows)
 
 
 def keep_rule_result(ledger: Ledger, run: Run, slice_: int, result: Result, ids: Sequence[str]) -> None:

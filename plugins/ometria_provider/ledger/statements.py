@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, CursorResult, LargeBinary, Text, bindparam, func, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Dialect,
+    LargeBinary,
+    Text,
+    bindparam,
+    func,
+    select,
+)
 
 from ometria_provider.ledger.engine import Ledger
 
@@ -53,29 +65,54 @@ class Prepared:
         self._process: dict[str, Callable[[Any], Any]] = {
             name: process
             for name, bind in compiled.binds.items()
-            # Drivers take bytes as they are.
-            if not isinstance(bind.type, LargeBinary)
-            and (process := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None
+            if (process := _processor(bind.type, dialect)) is not None
         }
 
     def run(self, connection: Connection, **values: Any) -> CursorResult[Any]:
         """Run the statement once."""
-        return connection.exec_driver_sql(self._sql, self._parameters([values])[0])
+        return connection.exec_driver_sql(self._sql, self._parameters(values))
 
-    def run_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run the statement for each row, in one go."""
-        connection.exec_driver_sql(self._sql, self._parameters(rows))
+    def run_many(self, connection: Connection, common: Mapping[str, Any], columns: Mapping[str, Sequence[Any]]) -> None:
+        """Run the statement for each row, in one go.
 
-    def _parameters(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        columns = (self._column(name, rows) for name in self._names)
-        if self._positions is not None:
-            return list(zip(*columns, strict=True)) or [()] * len(rows)
-        return [dict(zip(self._names, row, strict=True)) for row in zip(*columns, strict=True)] or [{}] * len(rows)
+        :param common: values that all rows share.
+        :param columns: the others, by name; all of one length.
+        """
+        fixed = {**self._fixed, **common}
+        parts = [
+            [self._value(name, value) for value in columns[name]]
+            if name in columns and name in self._process
+            else columns[name]
+            if name in columns
+            else repeat(self._value(name, fixed[name]))
+            for name in self._names
+        ]
+        # Some go on for ever; the columns have one length.
+        rows = zip(*parts, strict=False)
+        parameters: Any = (
+            rows if self._positions is not None else (dict(zip(self._names, r, strict=True)) for r in rows)
+        )
+        connection.exec_driver_sql(self._sql, list(parameters))
 
-    def _column(self, name: str, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        values = [self._fixed[name]] * len(rows) if name in self._fixed else [row[name] for row in rows]
+    def _parameters(self, values: Mapping[str, Any]) -> Any:
+        given = {**self._fixed, **values}
+        converted = [self._value(name, given[name]) for name in self._names]
+        return tuple(converted) if self._positions is not None else dict(zip(self._names, converted, strict=True))
+
+    def _value(self, name: str, value: Any) -> Any:
         process = self._process.get(name)
-        if process is None:
-            return values
-        different = {value: process(value) for value in set(values)}  # a batch's rows share their times
-        return [different[value] for value in values]
+        return value if process is None else process(value)
+
+
+def _processor(kind: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
+    """Return what makes a value of a type fit for the driver; None when it takes it as it is."""
+    if isinstance(kind, LargeBinary):
+        # sqlite3 looks for adapters of every parameter but numbers, texts and bytearrays: for bytes it takes ten times
+        # as long as to bind them.
+        return _writable if dialect.name == "sqlite" else None
+    processor: Callable[[Any], Any] | None = kind.dialect_impl(dialect).bind_processor(dialect)
+    return processor
+
+
+def _writable(value: bytes | None) -> bytearray | None:
+    return None if value is None else bytearray(value)

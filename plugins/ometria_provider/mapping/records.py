@@ -88,8 +88,13 @@ def map_customers(mapping: Mapping, rows: Sequence[list[Any]], *, today: datetim
     :param rows: what :meth:`Projection.project` returned, one list for each customer.
     :param today: the day in UTC; birthdays after it are rejected.
     """
-    paths = Projection(mapping).paths
-    columns = dict(zip(paths, map(Column, map(list, zip(*rows, strict=True))), strict=True)) if rows else {}
+    return map_columns(mapping, list(map(list, zip(*rows, strict=True))), today=today)
+
+
+def map_columns(mapping: Mapping, values: Sequence[list[Any]], *, today: datetime.date) -> Mapped:
+    """Make contact records of customers whose values come as columns, in the order of :attr:`Projection.paths`."""
+    rows = range(len(values[0]) if values else 0)
+    columns = dict(zip(Projection(mapping).paths, map(Column, values), strict=True)) if rows else {}
     sent = {row.remote: _convert(row, columns, len(rows), today) for row in mapping.rows} if rows else {}
     reasons = _filter(mapping, columns, len(rows))
     rejections = _reject(sent, reasons)

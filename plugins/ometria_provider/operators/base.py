@@ -37,7 +37,7 @@ def seldom_collecting() -> Iterator[None]:
     Records come by the ten thousand and have no cycles; looking through them again and again doubles the time of a map.
     """
     before = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(500_000, 20, 100)
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ometria_provider.delivery.compare import Action, Comparison
-from ometria_provider.delivery.digests import digest, encode
+from ometria_provider.delivery.digests import decode_sources, digest, encode
 from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.mapping.records import Rejected
 from ometria_provider.operators.base import SyncOperator, Work
@@ -80,10 +80,12 @@ class _ChunkMapper:
     def _map_rows(
         self, ids: list[str], sources: list[bytes], digests: list[bytes], known: dict[str, Known]
     ) -> pa.Table:
-        from ometria_provider.mapping.records import map_customers
+        from ometria_provider.mapping.customers import Projection
+        from ometria_provider.mapping.records import map_columns
 
-        decode = msgspec.json.Decoder(list[Any]).decode
-        mapped = map_customers(self.work.mapping, list(map(decode, sources)), today=datetime.now(UTC).date())
+        mapping = self.work.mapping
+        columns = decode_sources(sources, len(Projection(mapping).paths))
+        mapped = map_columns(mapping, columns, today=datetime.now(UTC).date())
         _refuse_second_owners(mapped, ids)
         before = list(map(known.get, ids))
         fingerprints = [None if body is None else digest(body) for body in mapped.bodies]

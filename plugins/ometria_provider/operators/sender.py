@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, update
 
 from ometria_provider.delivery.batches import Batch, Outgoing, batches, body, halves
 from ometria_provider.delivery.poison import PoisonWatch
 from ometria_provider.exceptions import RecordRejected
 from ometria_provider.hooks.ometria import OmetriaHook, PushAnswer
 from ometria_provider.ledger import batches as push_batches
-from ometria_provider.ledger import contacts, runs
+from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.models import PushBatch, Rejection
+from ometria_provider.ledger.models import PushBatch
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Sender:
         self._snapshot_at: datetime | None = None
         self._told = monotonic()
 
-    def send(self, records: Iterable[Outgoing], snapshot_at: datetime | None) -> None:
+    def send(self, records: Sequence[Outgoing], snapshot_at: datetime | None) -> None:
         """Send records until each is acknowledged or rejected.
 
         :param snapshot_at: when the members were read; an older snapshot never overwrites a newer one.
@@ -181,59 +181,40 @@ class Sender:
         return refused
 
     def _write_contacts(self, connection: Connection, batch_id: int, batch: Batch) -> None:
-        common = {
-            "account": self.target.account,
-            "collection": self.target.collection,
-            "state": "pending",
+        ids, _bodies, fingerprints, sources, filled = zip(*batch, strict=True)
+        sent = {
+            **self._state("pending"),
             "reason": None,
             "snapshot_at": self._snapshot_at,
-            "sync_run_id": self.target.run_id,
             "push_batch_id": batch_id,
+        }
+        columns = {"contact_id": ids, "fingerprint": fingerprints, "source_digest": sources, "filled": filled}
+        contacts.write_states(self.ledger, connection, sent, columns, contacts.SENT)
+
+    def _state(self, state: str) -> dict[str, Any]:
+        return {
+            "account": self.target.account,
+            "collection": self.target.collection,
+            "state": state,
+            "sync_run_id": self.target.run_id,
             "changed_at": datetime.now(UTC),
         }
-        rows = [
-            {
-                **common,
-                "contact_id": record.contact_id,
-                "fingerprint": record.fingerprint,
-                "source_digest": record.source_digest,
-                "filled": record.filled,
-            }
-            for record in batch
-        ]
-        columns = (*contacts.JUDGED, "fingerprint", "filled", "snapshot_at", "push_batch_id")
-        contacts.write_states(self.ledger, connection, rows, columns)
 
     def _reject(self, refused: Sequence[tuple[Outgoing, str]]) -> None:
         """Remember records that Ometria refused alone: not sent again until they or the mapping change."""
         if not refused:
             return
-        now = datetime.now(UTC)
-        common = {"sync_run_id": self.target.run_id, "slice": self.target.slice, "stage": "push", "created_at": now}
+        ids = [record.contact_id for record, _ in refused]
+        columns: dict[str, list[Any]] = {
+            "contact_id": ids,
+            "reason": [reason for _, reason in refused],
+            "source_digest": [record.source_digest for record, _ in refused],
+        }
+        run, slice_ = self.target.run_id, self.target.slice
         with self.ledger.write() as connection:
-            connection.execute(
-                insert(Rejection),
-                [{**common, "contact_id": r.contact_id, "field": None, "reason": reason} for r, reason in refused],
-            )
-            contacts.write_states(
-                self.ledger,
-                connection,
-                [
-                    {
-                        "account": self.target.account,
-                        "collection": self.target.collection,
-                        "contact_id": record.contact_id,
-                        "state": "rejected",
-                        "reason": reason,
-                        "source_digest": record.source_digest,
-                        "snapshot_at": None,
-                        "sync_run_id": self.target.run_id,
-                        "changed_at": now,
-                    }
-                    for record, reason in refused
-                ],
-                contacts.JUDGED,
-            )
+            findings.write(connection, run, slice_, "push", [(record.contact_id, None, why) for record, why in refused])
+            judged = {**self._state("rejected"), "snapshot_at": None}
+            contacts.write_states(self.ledger, connection, judged, columns, contacts.JUDGED)
         self.tally.rejected += len(refused)
 
     def _progress(self) -> None:

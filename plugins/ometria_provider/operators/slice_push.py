@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -70,12 +70,12 @@ class Push:
         ids = [record.contact_id for record in records]
         known = contacts.known_contacts(self.ledger, self.target.account, self.target.collection, ids)
         going: list[Outgoing] = []
-        refused: list[tuple[str, None, str]] = []
+        refused: list[findings.Refused] = []
         for record in records:
             before = known.get(record.contact_id)
-            done = _done(before, record, snapshot_at, self.target.run_id)
-            if done == "refused" and before is not None:
-                refused.append((record.contact_id, None, before.reason or "refused by Ometria"))
+            done = None if before is None else _done(before, record, snapshot_at, self.target.run_id)
+            if done == "refused":
+                refused.append((record.contact_id, None, (before and before.reason) or "refused by Ometria"))
             elif done or stale:
                 self.counts[done or "superseded"] += 1
             else:
@@ -120,38 +120,34 @@ class SlicePush(Push):
 
     def _keep_states(self, table: pa.Table, refused: dict[int, str]) -> None:
         """Write what became of members who are not sent: only now, behind the gate, does a rejection count as old."""
-        now, work = datetime.now(UTC), self.work
-        columns = ("contact_id", "action", "touched", "source_digest", "reason")
-        judged: list[dict[str, Any]] = []
-        seen: list[dict[str, Any]] = []
-        for row, (id_, action, touched, digest, reason) in enumerate(
-            zip(*(table[name].to_pylist() for name in columns), strict=True)
-        ):
-            why = refused.get(row)
-            state = "rejected" if why else _STATES.get(action)
-            if state and touched:
-                (seen if state == "accepted" else judged).append(
-                    {
-                        "account": work.account,
-                        "collection": work.collection,
-                        "contact_id": id_,
-                        "state": state,
-                        "reason": why or (None if action == "unchanged" else reason),
-                        "source_digest": digest,
-                        "snapshot_at": None,
-                        "sync_run_id": work.run.id,
-                        "changed_at": now,
-                    }
-                )
-        with work.ledger.write() as connection:
-            contacts.write_states(work.ledger, connection, judged, contacts.JUDGED)
-            contacts.write_states(work.ledger, connection, seen, contacts.SEEN)
+        actions = table["action"].to_pylist()
+        rows = [
+            row
+            for row, (action, touched) in enumerate(zip(actions, table["touched"].to_pylist(), strict=True))
+            if touched and (action in _STATES or row in refused)
+        ]
+        ids, digests, reasons = (table[name].to_pylist() for name in ("contact_id", "source_digest", "reason"))
+        judged: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        for row in rows:
+            state = "rejected" if row in refused else _STATES[actions[row]]
+            reason = refused.get(row) or (None if state == "accepted" else reasons[row])
+            judged[state].append((ids[row], digests[row], reason))
+        common = {
+            "account": self.work.account,
+            "collection": self.work.collection,
+            "snapshot_at": None,
+            "sync_run_id": self.work.run.id,
+            "changed_at": datetime.now(UTC),
+        }
+        with self.work.ledger.write() as connection:
+            for state, members in judged.items():
+                own = dict(zip(("contact_id", "source_digest", "reason"), zip(*members, strict=True), strict=True))
+                changes = contacts.SEEN if state == "accepted" else contacts.JUDGED
+                contacts.write_states(self.work.ledger, connection, {**common, "state": state}, own, changes)
 
 
-def _done(known: contacts.Known | None, record: Outgoing, snapshot_at: datetime, run_id: int) -> str | None:
+def _done(known: contacts.Known, record: Outgoing, snapshot_at: datetime, run_id: int) -> str | None:
     """Return why a record need not be sent: an earlier attempt of this run dealt with it, or it is out of date."""
-    if known is None:
-        return None
     own = known.sync_run_id == run_id
     if own and known.fingerprint == record.fingerprint and known.state in {"pending", "accepted"}:
         return "already"

@@ -21,7 +21,14 @@ def test_batches_of_any_records_stay_within_limits_and_keep_all(sizes: list[int]
 
 
 def test_batches_of_small_records_are_full() -> None:
-    assert [len(batch) for batch in batches(outgoing(n) for n in range(250))] == [100, 100, 50]
+    assert [len(batch) for batch in batches([outgoing(n) for n in range(250)])] == [100, 100, 50]
+
+
+def test_batches_of_large_records_end_before_the_byte_that_is_too_much() -> None:
+    records = [outgoing(n, 60_000) for n in range(40)]
+    made = list(batches(records))
+    assert len({len(batch) for batch in made[:-1]}) == 1
+    assert len(body(made[0])) <= MAX_BYTES < len(body(made[0])) + len(records[0].body)
 
 
 def test_body_of_a_batch_is_the_records_as_one_array() -> None:

@@ -21,7 +21,8 @@ def row(contact_id: str, **values: Any) -> dict[str, Any]:
 
 def write(ledger: Ledger, rows: list[dict[str, Any]], columns: Iterable[str]) -> None:
     with ledger.write() as connection:
-        contacts.write_states(ledger, connection, rows, columns)
+        own = {name: [each[name] for each in rows] for name in rows[0]}
+        contacts.write_states(ledger, connection, {}, own, columns)
 
 
 def sent(contact_id: str, fingerprint: bytes, at: datetime, **values: Any) -> dict[str, Any]:
