@@ -25,6 +25,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "ledger/findings.py": "integration/test_rules.py",
     "ledger/migrations/env.py": "unit/ledger/test_engine.py",
     "ledger/migrations/versions/0001_initial_tables.py": "unit/ledger/test_engine.py",
+    "ledger/migrations/versions/0002_trust.py": "unit/ledger/test_engine.py",
     "ledger/models.py": "unit/ledger/test_engine.py",
     "ledger/statements.py": "unit/ledger/test_contacts.py",
     "mapping/checks.py": "unit/mapping/test_files.py",

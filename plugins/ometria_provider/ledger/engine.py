@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceEr
 from ometria_provider.exceptions import Misconfigured, Retryable
 
 #: The migration that this code expects; a test holds it against Alembic's head.
-HEAD = "0001"
+HEAD = "0002"
 
 #: How long a writer waits for another one, in seconds.
 BUSY_SECONDS = 30.0
@@ -154,7 +154,8 @@ def _prepare_sqlite(engine: Engine) -> None:
         # The driver would begin transactions on its own, too late to lock; ours begin below.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
-        connection.execute("PRAGMA journal_mode=WAL")
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            _switch_to_wal(connection)
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
@@ -167,6 +168,20 @@ def _prepare_sqlite(engine: Engine) -> None:
             connection.info["synchronous"] = wanted
         if not options.get("quick"):
             connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
+
+
+def _switch_to_wal(connection: Any) -> None:
+    """Switch a new file to WAL. SQLite does not wait for another process here, whatever the busy time-out says."""
+    import sqlite3
+
+    import tenacity
+
+    tenacity.Retrying(
+        stop=tenacity.stop_after_delay(BUSY_SECONDS),
+        wait=tenacity.wait_random(0.01, 0.05),
+        retry=tenacity.retry_if_exception_type(sqlite3.OperationalError),
+        reraise=True,
+    )(connection.execute, "PRAGMA journal_mode=WAL")
 
 
 def _prepare_postgresql(engine: Engine) -> None:

@@ -94,6 +94,9 @@ class SyncRun(Base):
     pending: Mapped[int] = mapped_column(BigInteger, default=0)
     departed: Mapped[int] = mapped_column(BigInteger, default=0)
     # As planned: a cleared task works with these, whatever the files say by then.
+    # The run whose undelivered members this one tries again.
+    retry_of: Mapped[int | None] = mapped_column(BigInteger)
+    unverified: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     planned_mapping: Mapped[str | None] = mapped_column(Text)
     planned_suite: Mapped[str | None] = mapped_column(Text)
     plan: Mapped[str | None] = mapped_column(Text)
@@ -156,6 +159,12 @@ class ContactState(Base):
     sync_run_id: Mapped[int] = mapped_column(BigInteger)
     push_batch_id: Mapped[int | None] = mapped_column(BigInteger)
     changed_at: Mapped[datetime]
+    consent_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    opted_out_at: Mapped[datetime | None]
+    details_at: Mapped[datetime | None]
+    absent_run_id: Mapped[int | None] = mapped_column(BigInteger)
+    list_id: Mapped[int | None] = mapped_column(BigInteger)
+    suspect: Mapped[str | None] = mapped_column(String(250))
 
 
 class RemoteField(Base):
@@ -211,3 +220,51 @@ class RateSlot(Base):
     account: Mapped[str] = mapped_column(String(200), primary_key=True)
     bucket: Mapped[str] = mapped_column(String(20), primary_key=True)
     next_at: Mapped[float] = mapped_column(Double)
+
+
+class Cursor(Base):
+    """How far something was read from an account: changed customers, `opt_out` events, unsubscribes."""
+
+    __tablename__ = "cursor"
+
+    account: Mapped[str] = mapped_column(String(200), primary_key=True)
+    collection: Mapped[str] = mapped_column(String(200), primary_key=True)
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    at: Mapped[datetime]
+    sync_run_id: Mapped[int] = mapped_column(BigInteger)
+
+
+class ErrorLook(Base):
+    """The last look at an account's error log: what it held, as message, path and count."""
+
+    __tablename__ = "error_look"
+
+    account: Mapped[str] = mapped_column(String(200), primary_key=True)
+    looked_at: Mapped[datetime]
+    entries: Mapped[list[Any]]
+
+
+class LateError(Base):
+    """An error that Ometria's log gained between two looks. Whose it is the log does not say."""
+
+    __tablename__ = "late_error"
+    __table_args__ = (Index(None, "account", "until"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    account: Mapped[str] = mapped_column(String(200))
+    since: Mapped[datetime]
+    until: Mapped[datetime]
+    message: Mapped[str] = mapped_column(Text)
+    path: Mapped[str] = mapped_column(String(250))
+    count: Mapped[int] = mapped_column(Integer)
+    overflow: Mapped[bool]
+
+
+class Unsubscribe(Base):
+    """Somebody unsubscribed in Ometria: who, as a digest of e-mail or profile id, and when."""
+
+    __tablename__ = "unsubscribe"
+
+    account: Mapped[str] = mapped_column(String(200), primary_key=True)
+    who: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    at: Mapped[datetime]
