@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -51,6 +52,16 @@ def cell(value: Any) -> str:
         case _:
             text = str(value)
     return text
+
+
+def json_text(value: Any) -> str:
+    """Return a value as JSON; text that is no Unicode with escapes in it."""
+    import msgspec
+
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
 
 
 def moment(value: datetime) -> str:

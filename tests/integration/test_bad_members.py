@@ -70,6 +70,18 @@ def test_member_whose_id_cannot_be_read_is_rejected_under_antavos_own(sync: Sync
     assert sync.run().green
 
 
+def test_text_that_is_no_unicode_rejects_that_member_alone(sync: Sync) -> None:
+    sync.mapping()
+    sync.nobody()
+    ids = [sync.member(first_name="Ann") for _ in range(3)]
+    sync.fault("broken_text", field="first_name", api="read", path="/v1/customers", skip=1)
+    run = sync.run()
+    rejected_alone(run, run.rejections[0]["contact_id"], "mapping", "firstname")
+    assert run.rejections[0]["contact_id"] in ids
+    assert "broken Unicode" in run.rejections[0]["reason"]
+    assert sync.received()["stored"] == 2
+
+
 def test_record_of_61_kilobytes_is_rejected_alone(sync: Sync) -> None:
     sync.mapping(fields=[*FIELDS, {"loyalty": "properties.essay", "remote": "essay"}])
     big = sync.member(**{"properties.essay": "x" * 62_000})

@@ -48,7 +48,9 @@ def print_json(data: Any) -> None:
     """Print data as JSON, indented; dataclasses and times included."""
     import msgspec
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(data)).decode())
+    from ometria_provider.text import json_text
+
+    typer.echo(msgspec.json.format(json_text(data)))
 
 
 def print_table(head: list[str], rows: list[Any], *, empty: str) -> None:

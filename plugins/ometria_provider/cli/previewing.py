@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
-from ometria_provider.text import table
+from ometria_provider.text import json_text, table
 
 if TYPE_CHECKING:
     from ometria_provider.mapping.model import Mapping
@@ -78,5 +76,5 @@ def _sent(trace: FieldTrace) -> str:
 
 def _value(value: Any) -> str:
     """Return a value as JSON, so that 1, "1" and null look different; long ones are cut."""
-    text = msgspec.json.encode(value).decode()
+    text = json_text(value)
     return text if len(text) <= 60 else text[:59] + "…"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import email.utils
+import json
 import re
 import ssl
 from collections.abc import Iterable, Iterator
@@ -218,7 +219,17 @@ def _decode(body: bytes) -> tuple[Any, str]:
     try:
         return msgspec.json.decode(body), "JSON"
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return None, "an HTML page" if body.lstrip()[:1] == b"<" else "something else"
+        if body.lstrip()[:1] == b"<":
+            return None, "an HTML page"
+    try:
+        # A text that is no Unicode (half a surrogate pair, a stray byte) is one member's fault, not the page's.
+        return json.loads(body.decode("utf-8", "surrogateescape"), parse_constant=_no_number), "JSON"
+    except ValueError:
+        return None, "something else"
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no JSON")
 
 
 def _error_object(data: Any) -> dict[str, Any]:

@@ -169,7 +169,7 @@ class ExtractOperator(SyncOperator):
             id_ = contact_id(row)
             # A customer whose contact id cannot be read, or is another's, is rejected by map under Antavo's own id.
             if id_ is None or id_ in taken:
-                id_ = f"antavo:{customer['_id']}"
+                id_ = f"antavo:{customer['_id']}".encode("utf-8", "backslashreplace").decode()
             taken.add(id_)
             return id_, source, source_digest(source, key)
 

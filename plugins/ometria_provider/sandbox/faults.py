@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 Kind = Literal[
     "429", "500", "502_html", "reset_before", "reset_after", "timeout_before", "timeout_after",
-    "truncated", "slow", "html", "poison", "rejected", "late_error",
+    "truncated", "slow", "html", "broken_text", "poison", "rejected", "late_error",
 ]  # fmt: skip
 
 
@@ -29,7 +29,7 @@ class Fault:
     :param contacts: contact ids that ``poison``, ``rejected`` and ``late_error`` look for; for ``rejected``
         and ``late_error`` none means every record.
     :param status: of ``poison``: 400, 413 or 422.
-    :param field: of ``late_error``: the field that the error names.
+    :param field: of ``late_error``: the field that the error names; of ``broken_text``: the field that is broken.
     """
 
     kind: Kind

@@ -45,7 +45,7 @@ _HTML = (
     b"<!doctype html><html><head><title>Bad gateway</title></head><body><h1>Something is wrong here</h1></body></html>"
 )
 _BEFORE = frozenset(("429", "500", "502_html", "html", "reset_before", "timeout_before"))
-_AFTER = frozenset(("reset_after", "timeout_after", "truncated", "slow"))
+_AFTER = frozenset(("reset_after", "timeout_after", "truncated", "slow", "broken_text"))
 _IDS = (
     (re.compile(r"(/v1)?/customers/(?!-)[^/]+"), r"\1/customers/{id}"),
     (re.compile(r"/v2/(lists|profiles)/[^/]+"), r"/v2/\1/{id}"),
@@ -197,6 +197,9 @@ class Server:
         """Spoil the answer to a request that was carried out."""
         if fault.kind == "timeout_after":
             await asyncio.sleep(fault.seconds)
+        if fault.kind == "broken_text":
+            begin = f'"{fault.field}":"'.encode()
+            return _response(dataclasses.replace(answer, body=answer.body.replace(begin, begin + b"\\ud800", 1)))
         if fault.kind in ("truncated", "slow"):
             response = web.StreamResponse(status=answer.status, headers=answer.headers)
             response.content_type, response.content_length = answer.content_type, len(answer.body)

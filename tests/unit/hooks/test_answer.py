@@ -116,6 +116,18 @@ def test_response_plain_text_error_keeps_the_words() -> None:
     assert verdict.reason == "Payload invalid: Record is too large."
 
 
+@pytest.mark.parametrize("broken", [b'[{"_id":"1","x":"\\ud800"}]', b'[{"_id":"1","x":"\xff"}]'])
+def test_response_with_broken_unicode_in_a_text_keeps_everything_else(broken: bytes) -> None:
+    verdict = judge_response(_response(200, broken))
+    assert verdict.action is Action.DONE
+    assert verdict.data[0]["_id"] == "1"
+
+
+@pytest.mark.parametrize("body", [b'[{"_id": NaN}]', b'[{"_id": "1"', b'{"a": "\\ud800"'])
+def test_response_that_is_no_json_is_none_by_the_slow_way_either(body: bytes) -> None:
+    assert judge_response(_response(200, body)).action is Action.AGAIN
+
+
 def test_response_html_error_shows_none_of_the_page() -> None:
     verdict = judge_response(_response(502, b"<html>Ann Smith</html>"))
     assert verdict.describe() == "502 (a fault of the server)"
