@@ -6,6 +6,7 @@ SHELL := /bin/sh
 MAPPING ?= customers
 PARAMS ?= {}
 PYTEST ?=
+JOBS ?= auto
 export PYTHON MAPPING PARAMS
 
 VENV := .venv/bin
@@ -35,8 +36,8 @@ mypy: install-dev ## Check types
 	$(VENV)/mypy -p ometria_provider
 	MYPYPATH=scripts:plugins $(VENV)/mypy -p launcher -p reference
 
-unit: install-dev ## Run the tests: PYTEST='-k name' chooses some
-	$(VENV)/pytest $(PYTEST)
+unit: install-dev ## Run the tests, JOBS=auto at a time: PYTEST='-k name' chooses some
+	$(VENV)/pytest -n $(JOBS) --dist loadgroup $(PYTEST)
 
 bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline: BENCH='--quick --only cpu'
 	$(VENV)/python -m tests.benchmarks $(BENCH)
