@@ -15,7 +15,8 @@ from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
 from ometria_provider.operators.mapping import MapOperator, ValidateOperator
 from ometria_provider.operators.ometria import OmetriaPushOperator
 from ometria_provider.operators.params import PARAMS
-from ometria_provider.operators.run import GateOperator, ReconcileOperator, ReportOperator
+from ometria_provider.operators.reconcile import ReconcileOperator
+from ometria_provider.operators.run import GateOperator, ReportOperator
 from ometria_provider.settings import read_settings
 
 #: What the id of every DAG of this factory begins with.

@@ -36,6 +36,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/mapping.py": "integration/test_bad_members.py",
     "operators/ometria.py": "integration/test_clearing.py",
     "operators/params.py": "integration/test_bad_files.py",
+    "operators/reconcile.py": "integration/test_clearing.py",
     "operators/run.py": "integration/test_limits.py",
     "operators/sender.py": "integration/test_faults.py",
     "operators/slice_push.py": "integration/test_clearing.py",

@@ -16,7 +16,8 @@ def operator(step: str, window: dict[str, Any] | None, mapping: str = "customers
     from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
     from ometria_provider.operators.mapping import MapOperator, ValidateOperator
     from ometria_provider.operators.ometria import OmetriaPushOperator
-    from ometria_provider.operators.run import GateOperator, ReconcileOperator, ReportOperator
+    from ometria_provider.operators.reconcile import ReconcileOperator
+    from ometria_provider.operators.run import GateOperator, ReportOperator
 
     kinds = (
         PlanOperator,

@@ -32,7 +32,8 @@ from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
 from ometria_provider.operators.base import SyncOperator
 from ometria_provider.operators.mapping import MapOperator, ValidateOperator
 from ometria_provider.operators.ometria import OmetriaPushOperator
-from ometria_provider.operators.run import GateOperator, ReconcileOperator, ReportOperator
+from ometria_provider.operators.reconcile import ReconcileOperator
+from ometria_provider.operators.run import GateOperator, ReportOperator
 from ometria_provider.sandbox.process import RunningSandbox
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError

@@ -1,4 +1,4 @@
-"""Gate, reconcile and report: the run as a whole."""
+"""Gate and report: the run as a whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ometria_provider.delivery.books import Books, verdict
 from ometria_provider.delivery.limits import Counts, breaches
 from ometria_provider.exceptions import Fatal, Halted
-from ometria_provider.ledger import contacts, findings, runs
+from ometria_provider.ledger import findings, runs
 from ometria_provider.ledger.runs import StepRow, total
 from ometria_provider.operators.base import SyncOperator, Work
 
@@ -65,18 +65,6 @@ class GateOperator(SyncOperator):
         if reasons:
             raise Halted("Nothing was sent. " + " ".join(reasons))
         self.log.info("The gate is open: %s records to send", f"{total(steps, 'map', 'to_send'):,}")
-
-
-class ReconcileOperator(SyncOperator):
-    """Settle what was acknowledged: accepted, unless Ometria's answer counted rejected records."""
-
-    step = "reconcile"
-
-    def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
-        """Accept the contacts of every acknowledged batch."""
-        if not work.run.dry_run:
-            contacts.settle(work.ledger, work.account, work.collection)
-        facts["doubtful"] = total(runs.steps(work.ledger, work.run.id), "push", "doubtful")
 
 
 class ReportOperator(SyncOperator):
