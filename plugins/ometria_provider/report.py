@@ -97,6 +97,7 @@ class RunReport:
 
     :param limits: a sentence for each limit or table rule that stopped the run.
     :param remembered_from: the earlier run that shows why remembered members were rejected.
+    :param unknown: chosen members whom Antavo does not have; `unknown_ids`: the first thousand.
     """
 
     run: RunRow
@@ -109,6 +110,8 @@ class RunReport:
     limits: list[str]
     doubtful: list[BatchRow]
     remembered_from: int | None
+    unknown: int = 0
+    unknown_ids: list[str] = field(default_factory=list)
     next: list[str] = field(default_factory=list)
 
 
@@ -131,6 +134,8 @@ def run_report(ledger: Ledger, run_id: int) -> RunReport:
         limits=[sentence for row in rows for sentence in row.facts.get("breaches") or ()],
         doubtful=history.doubtful_batches(ledger, run_id),
         remembered_from=history.earlier_run_with_rejections(ledger, run) if books.remembered else None,
+        unknown=total(rows, "gate", "unknown"),
+        unknown_ids=[id_ for row in rows for id_ in row.facts.get("unknown_ids") or ()],
     )
     report.next.extend(next_steps(report))
     return report

@@ -76,6 +76,10 @@ def _head(report: RunReport) -> str:
     lines += [f"Limit: {sentence}" for sentence in report.limits if sentence not in (run.reason or "")]
     if run.plan:
         lines.append(f"Plan: {run.plan}")
+    if report.unknown:
+        ids, more = report.unknown_ids[:10], report.unknown - 10
+        listed = ", ".join(ids) + (f" and {more:,} more" if more > 0 else "")
+        lines.append(f"Not in Antavo: {report.unknown:,} of the chosen members ({listed})")
     return "\n".join(lines)
 
 

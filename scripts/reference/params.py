@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ometria_provider.operators.params import NOT_YET, PARAMS
 
 from reference import markdown
@@ -12,7 +14,7 @@ def page() -> str:
     rows = [
         (
             markdown.code(name),
-            param["type"] + (f": {', '.join(param['enum'])}" if "enum" in param else ""),
+            _type(param),
             markdown.code(param["default"]),
             param["description"],
         )
@@ -27,3 +29,10 @@ def page() -> str:
         markdown.table(("param", "type", "default", "what it does"), rows),
         f"Not built yet, and refused with these words: {later}, and `strategy` other than `full`.",
     )
+
+
+def _type(param: dict[str, Any]) -> str:
+    """Return what a param's JSON Schema allows, in words."""
+    kinds = [param["type"]] if isinstance(param["type"], str) else param["type"]
+    words = " or ".join(kind for kind in kinds if kind != "null")
+    return words + (f": {', '.join(param['enum'])}" if "enum" in param else "")

@@ -32,6 +32,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/accounts.py": "integration/test_bad_files.py",
     "operators/antavo.py": "integration/test_clearing.py",
     "operators/base.py": "dags/test_dags.py",
+    "operators/chosen.py": "integration/test_chosen.py",
     "operators/contact_file.py": "docs/test_push_example.py",
     "operators/mapping.py": "integration/test_bad_members.py",
     "operators/ometria.py": "integration/test_clearing.py",

@@ -33,15 +33,18 @@ class Comparison:
     :param run_id: the run that compares; what it did itself before it was cleared is not "before".
     :param retry_rejected: after this time a remembered rejection is tried again; None: only when something changes.
     :param now: the run's start.
+    :param asked_for: somebody asked for just these members: each is looked at anew, and what was rejected, or is not
+        delivered for sure, goes again.
     """
 
     run_id: int
     retry_rejected: timedelta | None
     now: datetime
+    asked_for: bool = False
 
     def at_a_glance(self, known: Known | None, source: bytes) -> Action | None:
         """Return what becomes of a member by the source digest alone, or None when it must be mapped."""
-        if known is None or known.source_digest != source or known.sync_run_id == self.run_id:
+        if self.asked_for or known is None or known.source_digest != source or known.sync_run_id == self.run_id:
             return None
         match known.state:
             case "accepted":
@@ -61,7 +64,9 @@ class Comparison:
         if known.sync_run_id == self.run_id and known.state in {"accepted", "pending"}:
             # This run's own delivery, before its map was cleared: push sees that it is done, and counts it.
             return "send"
-        return "held" if known.state == "pending" else "unchanged"
+        if known.state == "pending":
+            return "send" if self.asked_for else "held"
+        return "unchanged"
 
     def by_refusal(self, known: Known | None, source: bytes) -> Action:
         """Return what becomes of a member that the mapping rejects."""

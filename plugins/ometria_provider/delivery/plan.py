@@ -25,21 +25,66 @@ def plan_sentence(
     :param requests_per_minute: Antavo's limit.
     :param push_requests_per_second: Ometria's limit for pushes.
     """
-    of_slices = f"in {slices:,} {'slice' if slices == 1 else 'slices'}"
+    of_slices = _in_slices(slices)
     if members is None:
         sending = "and sends nothing: a dry run" if dry_run else "and sends those that differ to Ometria"
         return f"A complete scan {of_slices} reads a number of members that nobody knows yet {sending}."
-    reads = max(1, ceil(members / PAGE)) + 2 * slices
-    pushes = ceil(members / MAX_RECORDS)
-    sending = (
-        "nothing is sent: a dry run"
-        if dry_run
-        else f"about {_requests(pushes)} to Ometria ({_minutes(pushes / push_requests_per_second)} at "
-        f"{push_requests_per_second:g} a second) if nobody is unchanged"
-    )
+    reading = _reading(scan_requests(members, slices), requests_per_minute)
+    sending = _sending(members, push_requests_per_second, dry_run=dry_run)
+    return f"A complete scan of about {members:,} members {of_slices}: {reading}; {sending}."
+
+
+def chosen_sentence(
+    *,
+    chosen: int,
+    members: int | None,
+    slices: int,
+    by_scan: bool,
+    requests_per_minute: float,
+    push_requests_per_second: float,
+    dry_run: bool = False,
+) -> str:
+    """Return what a run for chosen customers reads and costs.
+
+    :param chosen: how many customers the run is for.
+    :param members: how many Antavo has; None when nobody can tell.
+    :param by_scan: they are looked for in a complete scan; else each is asked for by its id.
+    """
+    who = f"{chosen:,} chosen {'customer' if chosen == 1 else 'customers'}"
+    sending = _sending(chosen, push_requests_per_second, dry_run=dry_run)
+    if not by_scan:
+        return f"The run reads {who}, each by its id: {_reading(chosen, requests_per_minute)}; {sending}."
+    if members is None:
+        scan = f"a complete scan {_in_slices(slices)} of a number of members that nobody knows yet"
+    else:
+        reading = _reading(scan_requests(members, slices), requests_per_minute)
+        scan = f"a complete scan of about {members:,} members {_in_slices(slices)}, {reading}"
+    return f"The run reads {who} by {scan}; {sending}."
+
+
+def scan_requests(members: int, slices: int) -> int:
+    """Return about how many requests a complete scan costs: its pages, and the two ends of each slice."""
+    return max(1, ceil(members / PAGE)) + 2 * slices
+
+
+def _in_slices(slices: int) -> str:
+    return f"in {slices:,} {'slice' if slices == 1 else 'slices'}"
+
+
+def _reading(requests: int, requests_per_minute: float) -> str:
     return (
-        f"A complete scan of about {members:,} members {of_slices}: about {_requests(reads)} to Antavo "
-        f"({_minutes(reads * 60 / requests_per_minute)} at {requests_per_minute:,.10g} a minute); {sending}."
+        f"about {_requests(requests)} to Antavo ({_minutes(requests * 60 / requests_per_minute)} at "
+        f"{requests_per_minute:,.10g} a minute)"
+    )
+
+
+def _sending(records: int, push_requests_per_second: float, *, dry_run: bool) -> str:
+    if dry_run:
+        return "nothing is sent: a dry run"
+    pushes = ceil(records / MAX_RECORDS)
+    return (
+        f"about {_requests(pushes)} to Ometria ({_minutes(pushes / push_requests_per_second)} at "
+        f"{push_requests_per_second:g} a second) if nobody is unchanged"
     )
 
 

@@ -94,6 +94,9 @@ SENT = (*JUDGED, "fingerprint", "filled", "snapshot_at", "push_batch_id")
 #: What a contact that needs nothing sent gets anew: who delivered it, and when, stays.
 SEEN = ("state", "reason", "source_digest")
 
+#: What it gets when a run asked for this member: the record that Ometria holds is today's as well.
+STILL = (*SEEN, "snapshot_at")
+
 
 def settle(ledger: Ledger, account: str, collection: str) -> None:
     """Accept every contact whose request Ometria acknowledged without a word about rejected records.

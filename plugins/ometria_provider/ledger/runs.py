@@ -18,6 +18,9 @@ from ometria_provider.ledger.statements import insert
 #: The steps of a contact sync, in their order.
 STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "report")
 
+#: Strategies of a run (`sync_run.strategy`): a complete scan, or some customers that somebody chose.
+FULL, CHOSEN = "full", "chosen"
+
 #: The slice number of a step that concerns the whole run.
 WHOLE_RUN = -1
 
@@ -29,6 +32,7 @@ class Run:
     :param id: the ledger's number of the run.
     :param mapping_json: the mapping as planned.
     :param suite_json: the validation rules as planned.
+    :param strategy: what it reads.
     """
 
     id: int
@@ -39,6 +43,12 @@ class Run:
     mapping_json: str | None
     suite_json: str | None
     started_at: datetime
+    strategy: str = FULL
+
+    @property
+    def is_chosen(self) -> bool:
+        """Say whether the run is for members whom somebody chose."""
+        return self.strategy == CHOSEN
 
 
 @dataclass
@@ -67,7 +77,7 @@ def open_run(ledger: Ledger, *, dag_id: str, run_id: str, mapping: str, dry_run:
     A DAG has one active run, so an older row still `running` belongs to a run that was killed.
     """
     now = datetime.now(UTC)
-    row = {"state": "running", "strategy": "full", "dry_run": dry_run, "reason": None, "ended_at": None}
+    row = {"state": "running", "strategy": FULL, "dry_run": dry_run, "reason": None, "ended_at": None}
     statement = insert(ledger, SyncRun).values(
         dag_id=dag_id,
         run_id=run_id,
@@ -111,19 +121,21 @@ def get_run(ledger: Ledger, *, dag_id: str, run_id: str) -> Run:
         mapping_json=row.planned_mapping,
         suite_json=row.planned_suite,
         started_at=row.started_at,
+        strategy=row.strategy,
     )
 
 
 def keep_plan(ledger: Ledger, run: Run, **columns: Any) -> None:
-    """Keep what plan decided (`planned_mapping`, `planned_suite`, `plan`, `account`, `collection`)."""
+    """Keep what plan decided (`planned_mapping`, `planned_suite`, `plan`, `account`, `collection`, `strategy`)."""
     with ledger.write() as connection:
         connection.execute(update(SyncRun).where(SyncRun.id == run.id).values(**columns))
 
 
 def superseded_by(ledger: Ledger, run: Run, *, account: str, collection: str, snapshot_at: datetime) -> int | None:
-    """Return the number of a newer run that has compared the same members, or None.
+    """Return the number of a newer complete scan that has compared the same members, or None.
 
-    Whatever still differed then was that run's to send; what this one read before is older.
+    Whatever still differed then was that run's to send; what this one read before is older. A newer run that read some
+    members only says so of each of those (`contact_state`).
 
     :param snapshot_at: when this run read the members.
     """
@@ -136,6 +148,7 @@ def superseded_by(ledger: Ledger, run: Run, *, account: str, collection: str, sn
                 SyncRun.collection == collection,
                 SyncRun.id > run.id,
                 SyncRun.dry_run.is_(False),
+                SyncRun.strategy == FULL,
                 SyncStep.step == "gate",
                 SyncStep.state == "done",
                 SyncStep.started_at > snapshot_at,
@@ -262,10 +275,17 @@ def is_complete_scan() -> tuple[ColumnElement[bool], ...]:
     """Return what makes a run a complete scan that counted: its gate opened, and it was closed with what it read.
 
     A halted scan does not count: its gate stayed shut. Nor does one that was killed: nobody wrote down what it read.
+    A run for chosen members is none.
     """
     opened = select(SyncStep.sync_run_id).where(SyncStep.step == "gate", SyncStep.state == "done")
     cut_short = select(SyncStep.sync_run_id).where(SyncStep.step == "extract", SyncStep.state != "done")
-    return SyncRun.dry_run.is_(False), SyncRun.read > 0, SyncRun.id.in_(opened), SyncRun.id.not_in(cut_short)
+    return (
+        SyncRun.strategy == FULL,
+        SyncRun.dry_run.is_(False),
+        SyncRun.read > 0,
+        SyncRun.id.in_(opened),
+        SyncRun.id.not_in(cut_short),
+    )
 
 
 def last_scan(ledger: Ledger, run: Run, *, account: str, collection: str) -> int | None:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ometria_provider.delivery.digests import encode_source, source_digest
-from ometria_provider.delivery.plan import list_problem, plan_sentence
+from ometria_provider.delivery.plan import chosen_sentence, list_problem, plan_sentence
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import contacts, runs
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.operators import chosen
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
 from ometria_provider.operators.base import SyncOperator, Window, Work
+from ometria_provider.operators.chosen import Choice
 from ometria_provider.operators.params import run_params
 from ometria_provider.staging.store import CHUNK, RunStore
 from ometria_provider.staging.tables import source_table
@@ -59,7 +61,7 @@ class PlanOperator(SyncOperator):
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> list[Window]:
         """Return the slices."""
-        run_params(getattr(context["dag_run"], "conf", None) or {})
+        params = run_params(getattr(context["dag_run"], "conf", None) or {})
         is_new = work.run.mapping_json is None
         work = self._with_files(work) if is_new else work
         mapping = work.mapping
@@ -71,20 +73,24 @@ class PlanOperator(SyncOperator):
         if not work.run.dry_run:
             contacts.settle(work.ledger, work.account, work.collection)
 
+        choice = Choice(params.customer_ids) if params.customer_ids else None
+        work = self._with_strategy(work, choice)
         antavo = antavo_hook(work.ledger, mapping.connections.antavo)
-        edges = list(self._edges(antavo))
-        windows = [
-            {"index": index, "gte": gte, "lt": lt} for index, (gte, lt) in enumerate(pairwise([None, *edges, None]))
-        ]
-        runs.drop_slices_from(work.ledger, work.run, len(windows))
         expected = self._expected(antavo, work)
-        sentence = plan_sentence(
-            members=expected,
-            slices=len(windows),
-            requests_per_minute=antavo.requests_per_minute,
-            push_requests_per_second=ometria.push_requests_per_second,
-            dry_run=work.run.dry_run,
-        )
+        by_id = choice is not None and not choice.needs_scan(expected)
+        windows = choice.windows() if choice and by_id else self._scan_windows(antavo)
+        runs.drop_slices_from(work.ledger, work.run, len(windows))
+        costs: dict[str, Any] = {
+            "members": expected,
+            "slices": len(windows),
+            "requests_per_minute": antavo.requests_per_minute,
+            "push_requests_per_second": ometria.push_requests_per_second,
+            "dry_run": work.run.dry_run,
+        }
+        if choice:
+            sentence = chosen_sentence(chosen=len(choice.ids), by_scan=not by_id, **costs)
+        else:
+            sentence = plan_sentence(**costs)
         self.log.info("%s", sentence)
         runs.keep_plan(work.ledger, work.run, plan=sentence)
         facts.update(slices=len(windows), expected=expected, requests=antavo.usage.requests)
@@ -116,6 +122,14 @@ class PlanOperator(SyncOperator):
             collection=work.collection,
         )
 
+    def _with_strategy(self, work: Work, choice: Choice | None) -> Work:
+        """Keep what kind of run this is, and whom it is for."""
+        strategy = runs.CHOSEN if choice else runs.FULL
+        runs.keep_plan(work.ledger, work.run, strategy=strategy)
+        if choice:
+            choice.keep(work)
+        return replace(work, run=replace(work.run, strategy=strategy))
+
     def _check_list(self, ometria: OmetriaHook, mapping: Mapping) -> None:
         problem = list_problem(
             ometria.contact_list(mapping.list),
@@ -125,6 +139,11 @@ class PlanOperator(SyncOperator):
         )
         if problem:
             raise Misconfigured(problem)
+
+    def _scan_windows(self, antavo: AntavoHook) -> list[Window]:
+        """Return the slices of a complete scan."""
+        edges = [None, *self._edges(antavo), None]
+        return [{"index": index, "gte": gte, "lt": lt} for index, (gte, lt) in enumerate(pairwise(edges))]
 
     def _edges(self, antavo: AntavoHook) -> Iterator[str]:
         """Yield the `created_at` of every 50,000th customer: where one slice ends and the next begins."""
@@ -161,9 +180,12 @@ class ExtractOperator(SyncOperator):
 
         projection, contact_id, key = Projection(work.mapping), contact_id_reader(work.mapping), work.digest_key
 
+        choice = chosen.planned(work)
+        wanted = None if choice is None else frozenset(choice.ids)
         taken: set[str] = set()
+        found: list[str] = []
 
-        def stage(customer: dict[str, Any]) -> Staged:
+        def stage(customer: dict[str, Any]) -> Staged | None:
             row = projection.project(customer)
             source = encode_source(row)
             id_ = contact_id(row)
@@ -171,6 +193,11 @@ class ExtractOperator(SyncOperator):
             if id_ is None or id_ in taken:
                 id_ = f"antavo:{customer['_id']}".encode("utf-8", "backslashreplace").decode()
             taken.add(id_)
+            if choice is not None and wanted is not None:
+                own = customer["_id"] if choice.kind == "customer" else id_
+                if own not in wanted:
+                    return None
+                found.append(own)
             return id_, source, source_digest(source, key)
 
         hook = antavo_hook(work.ledger, work.mapping.connections.antavo)
@@ -180,7 +207,7 @@ class ExtractOperator(SyncOperator):
         facts.update(read=0, rate=hook.requests_per_minute / 60)
         try:
             # Page by page: a whole customer takes twenty times the memory of what is kept of it.
-            pages = (list(map(stage, page)) for page in hook.scan(gte=work.window["gte"], lt=work.window["lt"]))
+            pages = (list(filter(None, map(stage, page))) for page in self._customers(work, hook, choice))
             for snapshot_at, staged in in_chunks(pages, CHUNK):
                 work.files.write_chunk("extract", len(chunks), source_table(*zip(*staged, strict=True)))
                 chunks.append({"rows": len(staged), "snapshot_at": snapshot_at.isoformat()})
@@ -188,7 +215,14 @@ class ExtractOperator(SyncOperator):
                 self.log.info("Read %s customers in %s requests", f"{facts['read']:,}", hook.usage.requests)
         finally:
             facts.update(seconds=round(monotonic() - started, 3), **asdict(hook.usage))
-        work.files.write_manifest("extract", {"chunks": chunks})
+        work.files.write_manifest("extract", {"chunks": chunks, "found": found})
+
+    def _customers(self, work: Work, hook: AntavoHook, choice: Choice | None) -> Iterator[list[dict[str, Any]]]:
+        """Yield the slice's customers by the page."""
+        assert work.window is not None
+        if choice is not None and (bounds := work.window.get("ids")):
+            return chosen.read(hook, choice.ids[slice(*bounds)])
+        return hook.scan(gte=work.window["gte"], lt=work.window["lt"])
 
 
 def in_chunks(pages: Iterator[list[Staged]], size: int) -> Iterator[tuple[datetime, list[Staged]]]:

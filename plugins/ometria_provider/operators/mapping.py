@@ -57,7 +57,12 @@ class _ChunkMapper:
 
     def __post_init__(self) -> None:
         work = self.work
-        self.rules = Comparison(run_id=work.run.id, retry_rejected=work.mapping.retry_rejected, now=work.run.started_at)
+        self.rules = Comparison(
+            run_id=work.run.id,
+            retry_rejected=work.mapping.retry_rejected,
+            now=work.run.started_at,
+            asked_for=work.run.is_chosen,
+        )
         self.bits = contacts.field_bits(work.ledger, work.account, work.collection, work.mapping.remotes)
 
     def facts(self) -> dict[str, Any]:
@@ -117,7 +122,9 @@ class _ChunkMapper:
                 created += not has_it
             actions.append(action)
             acknowledged.append(has_it)
-            touched.append(_is_out_of_date(old, source, action))
+            # A run for some members says of each that it has seen them: see `SlicePush`.
+            seen = self.rules.asked_for and action == "unchanged"
+            touched.append(seen or _is_out_of_date(old, source, action))
         self.counts.update("to_send" if action == "send" else action for action in actions)
         self.counts.update(created=created, changed=changed)
         return actions, acknowledged, touched

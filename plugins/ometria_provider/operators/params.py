@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ometria_provider.exceptions import Misconfigured
@@ -24,14 +25,32 @@ PARAMS: dict[str, dict[str, Any]] = {
         "title": "Strategy",
         "description": "`full` reads all customers from Antavo's Read API.",
     },
+    "customer_ids": {
+        "default": None,
+        "type": ["null", "array"],
+        "items": {"type": ["string", "integer"]},
+        "title": "Only these customers",
+        "description": "Antavo's ids of the customers that the run is for, one a line; none: everybody. What was "
+        "rejected before is tried again for them, and the mapping's `limits` do not apply.",
+    },
 }
 
 #: Params that the design names and this version does not have.
-NOT_YET = ("customer_ids", "retry_run")
+NOT_YET = ("retry_run",)
 
 
-def run_params(conf: Mapping[str, Any]) -> None:
-    """Check what a run was triggered with.
+@dataclass(frozen=True)
+class RunParams:
+    """What a run was triggered with, checked.
+
+    :param customer_ids: Antavo's ids of the customers that the run is for, each once; empty: everybody.
+    """
+
+    customer_ids: tuple[str, ...] = ()
+
+
+def run_params(conf: Mapping[str, Any]) -> RunParams:
+    """Check what a run was triggered with, and return it.
 
     :raises Misconfigured: for an unknown param or a wrong value, with the params that there are.
     """
@@ -43,6 +62,7 @@ def run_params(conf: Mapping[str, Any]) -> None:
             hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(f'`{known}`' for known in PARAMS)}."
             raise Misconfigured(f"There is no param `{name}`: {hint}")
         _check_value(name, value)
+    return RunParams(customer_ids=_customer_ids(conf.get("customer_ids")))
 
 
 def _check_value(name: str, value: Any) -> None:
@@ -52,3 +72,18 @@ def _check_value(name: str, value: Any) -> None:
         raise Misconfigured("Strategy `incremental` is not built yet in this version; `full` reads everything.")
     if name == "strategy" and value != "full":
         raise Misconfigured("Param `strategy` must be `full`.")
+
+
+def _customer_ids(value: Any) -> tuple[str, ...]:
+    """Return the ids as text; a list that names nobody is refused, where it would else stand for everybody."""
+    if value is None:
+        return ()
+    are_ids = isinstance(value, list) and all(isinstance(id_, str | int) and not isinstance(id_, bool) for id_ in value)
+    # A form's field leaves blank lines behind.
+    ids = [text for id_ in value if (text := str(id_).strip())] if are_ids else []
+    if not ids:
+        raise Misconfigured(
+            'Param `customer_ids` must be a list of Antavo\'s customer ids, as ["280e", "281f"]; leave it out to run '
+            "for everybody."
+        )
+    return tuple(dict.fromkeys(ids))

@@ -10,6 +10,7 @@ from ometria_provider.delivery.limits import Counts, breaches
 from ometria_provider.exceptions import Fatal, Halted
 from ometria_provider.ledger import findings, runs
 from ometria_provider.ledger.runs import StepRow, total
+from ometria_provider.operators import chosen
 from ometria_provider.operators.base import SyncOperator, Work
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 #: The steps of each slice, and those of the run before its report.
 SLICE_STEPS = ("extract", "map", "validate", "push")
 RUN_STEPS = ("plan", "gate", "reconcile")
+
+#: Ids kept of the chosen members whom Antavo does not have; the count is complete.
+UNKNOWN_IDS = 1_000
 
 
 class RunFailed(Fatal):
@@ -42,6 +46,11 @@ def counts_so_far(work: Work, steps: list[StepRow]) -> Counts:
     )
 
 
+def limits_broken(work: Work, counts: Counts) -> list[str]:
+    """Return a sentence for each limit that is broken; a run for chosen members has none."""
+    return [] if work.run.is_chosen else breaches(counts, work.mapping.limits)
+
+
 class GateOperator(SyncOperator):
     """Let nothing be sent before everything is ready and the whole looks right.
 
@@ -54,17 +63,29 @@ class GateOperator(SyncOperator):
         """Compare the run's counts with the mapping's limits and the last run."""
         steps = runs.steps(work.ledger, work.run.id)
         counts = counts_so_far(work, steps)
+        self._tell_unknown(work, total(steps, "plan", "slices"), facts)
         if not counts.read:
+            if work.run.is_chosen:
+                raise Halted(
+                    "Antavo knows none of the chosen customers. `customer_ids` are Antavo's own ids; "
+                    f"connection `{work.mapping.connections.antavo}` says which account was asked."
+                )
             raise Halted(
                 f"Antavo returned no customers at all. Check connection `{work.mapping.connections.antavo}` and its "
                 "read_api_url (`ometria-sync doctor`), then start a new run."
             )
         reasons = [sentence for step in steps if step.step == "validate" for sentence in step.facts.get("stopped", [])]
-        reasons += breaches(counts, work.mapping.limits)
+        reasons += limits_broken(work, counts)
         facts["breaches"] = reasons
         if reasons:
             raise Halted("Nothing was sent. " + " ".join(reasons))
         self.log.info("The gate is open: %s records to send", f"{total(steps, 'map', 'to_send'):,}")
+
+    def _tell_unknown(self, work: Work, slices: int, facts: dict[str, Any]) -> None:
+        """Keep which chosen members Antavo does not have: they are in no account of the books, as nobody was read."""
+        if missing := chosen.unknown(work, slices):
+            facts.update(unknown=len(missing), unknown_ids=missing[:UNKNOWN_IDS])
+            self.log.warning("Antavo does not have %s of the chosen members: %s", len(missing), ", ".join(missing[:20]))
 
 
 class ReportOperator(SyncOperator):
@@ -82,7 +103,7 @@ class ReportOperator(SyncOperator):
         failures = _failures(steps)
         limits = []
         if work.run.mapping_json and not failures:
-            limits = breaches(counts_so_far(work, steps), work.mapping.limits)
+            limits = limits_broken(work, counts_so_far(work, steps))
         reason = verdict(books, dry_run=work.run.dry_run, failures=failures, breaches=limits)
         halted = any(step.state == "halted" for step in steps)
         state = "succeeded" if reason is None else "halted" if halted else "failed"

@@ -101,7 +101,7 @@ class SlicePush(Push):
         refused = self.refused.get(index, {})
         stale = self._is_stale(snapshot_at)
         if not stale:
-            self._keep_states(table, refused)
+            self._keep_states(table, refused, snapshot_at)
         actions = enumerate(table["action"].to_pylist())
         wanted = [action == "send" and row not in refused for row, action in actions]
         columns = (table[name].to_pylist() for name in Outgoing._fields)
@@ -118,8 +118,12 @@ class SlicePush(Push):
             log.info("Run %s has compared these members since: what this run read before is not sent", newer)
         return newer is not None
 
-    def _keep_states(self, table: pa.Table, refused: dict[int, str]) -> None:
-        """Write what became of members who are not sent: only now, behind the gate, does a rejection count as old."""
+    def _keep_states(self, table: pa.Table, refused: dict[int, str], snapshot_at: datetime) -> None:
+        """Write what became of members who are not sent: only now, behind the gate, does a rejection count as old.
+
+        A complete scan shows an older run by its gate that these members were compared since. A run for some members
+        shows it by each member's own row: the record that Ometria holds is the one of this snapshot too.
+        """
         actions = table["action"].to_pylist()
         rows = [
             row
@@ -142,8 +146,11 @@ class SlicePush(Push):
         with self.work.ledger.write() as connection:
             for state, members in judged.items():
                 own = dict(zip(("contact_id", "source_digest", "reason"), zip(*members, strict=True), strict=True))
-                changes = contacts.SEEN if state == "accepted" else contacts.JUDGED
-                contacts.write_states(self.work.ledger, connection, {**common, "state": state}, own, changes)
+                shared = {**common, "state": state}
+                changes: tuple[str, ...] = contacts.SEEN if state == "accepted" else contacts.JUDGED
+                if state == "accepted" and self.work.run.is_chosen:
+                    changes, shared["snapshot_at"] = contacts.STILL, snapshot_at
+                contacts.write_states(self.work.ledger, connection, shared, own, changes)
 
 
 def _done(known: contacts.Known, record: Outgoing, snapshot_at: datetime, run_id: int) -> str | None:
@@ -155,4 +162,6 @@ def _done(known: contacts.Known, record: Outgoing, snapshot_at: datetime, run_id
         return "refused"
     if known.snapshot_at is not None and known.snapshot_at > snapshot_at:
         return "superseded"
-    return None
+    # A newer run has looked at the member since and delivered nothing.
+    judged = known.sync_run_id > run_id and known.state in {"rejected", "filtered", "departed"}
+    return "superseded" if judged and known.changed_at > snapshot_at else None

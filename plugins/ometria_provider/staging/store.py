@@ -114,6 +114,11 @@ class RunStore:
         self._mapping = ObjectStoragePath(root) / mapping
         self._folder = self._mapping / f"run-{run:08}"
 
+    @property
+    def own(self) -> SliceStore:
+        """The store of the run as a whole."""
+        return SliceStore(self._folder)
+
     def slice(self, index: int) -> SliceStore:
         """Return the store of one slice."""
         return SliceStore(self._folder / f"slice-{index:04}")

@@ -82,3 +82,22 @@ def test_retry_rejected_null_waits_for_a_change() -> None:
     never = Comparison(run_id=7, retry_rejected=None, now=NOW)
     old = Row(state="rejected", changed_at=NOW - timedelta(days=900))
     assert never.by_refusal(old, SAME) == "remembered"
+
+
+ASKED = Comparison(run_id=7, retry_rejected=None, now=NOW, asked_for=True)
+
+
+@pytest.mark.parametrize(
+    ("row", "action"),
+    [
+        (Row(), "unchanged"),
+        (Row(state="pending"), "send"),
+        (Row(state="rejected", fingerprint=OTHER), "send"),
+        (Row(state="rejected"), "unchanged"),
+    ],
+    ids=["same", "doubtful", "rejected", "rejected, but Ometria holds this record"],
+)
+def test_member_asked_for_is_looked_at_anew_and_sent_unless_ometria_has_it(row: Row, action: str) -> None:
+    assert ASKED.at_a_glance(row, SAME) is None
+    assert ASKED.by_record(row, SAME, SAME) == action
+    assert ASKED.by_refusal(row, SAME) == "rejected"

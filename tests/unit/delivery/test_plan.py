@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 
 import pytest
-from ometria_provider.delivery.plan import list_problem, plan_sentence
+from ometria_provider.delivery.plan import chosen_sentence, list_problem, plan_sentence
 
 SHARED = {"requests_per_minute": 1500.0, "push_requests_per_second": 8.0}
 
@@ -35,6 +35,23 @@ def test_plan_sentence_when_nobody_can_count_promises_no_number(dry_run: bool) -
 
 def test_plan_sentence_for_nobody_needs_a_request_to_find_out() -> None:
     assert "about 0 members in 1 slice: about 3 requests" in plan_sentence(members=0, slices=1, **SHARED)
+
+
+def test_chosen_sentence_by_id_costs_a_request_each() -> None:
+    assert chosen_sentence(chosen=3, members=1_000_000, slices=1, by_scan=False, **SHARED) == (
+        "The run reads 3 chosen customers, each by its id: about 3 requests to Antavo (under a minute at 1,500 a "
+        "minute); about 1 request to Ometria (under a minute at 8 a second) if nobody is unchanged."
+    )
+
+
+def test_chosen_sentence_by_scan_costs_the_scan_and_sends_the_chosen() -> None:
+    sentence = chosen_sentence(chosen=1, members=2_000, slices=1, by_scan=True, dry_run=True, **SHARED)
+    assert sentence == (
+        "The run reads 1 chosen customer by a complete scan of about 2,000 members in 1 slice, about 4 requests to "
+        "Antavo (under a minute at 1,500 a minute); nothing is sent: a dry run."
+    )
+    sentence = chosen_sentence(chosen=1, members=None, slices=2, by_scan=True, **SHARED)
+    assert "a number of members that nobody knows yet" in sentence
 
 
 @dataclass

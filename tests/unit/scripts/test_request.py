@@ -35,7 +35,7 @@ def test_read_params_known_ones_pass():
         ('{"dryrun": true}', "did you mean `dry_run`"),
         ('{"dry_run": "yes"}', "true or false"),
         ('{"strategy": "incremental"}', "not built yet"),
-        ('{"customer_ids": ["1"]}', "not built yet"),
+        ('{"customer_ids": "1"}', "must be a list"),
         ('{"retry_run": 1}', "not built yet"),
     ],
 )

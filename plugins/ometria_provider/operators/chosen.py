@@ -1,0 +1,88 @@
+"""Runs for chosen members: whom plan chose, how they are read, and whom Antavo does not know.
+
+Plan stages the ids, since XCom is no place for them, and lists slices in one of two forms. A slice that holds `ids`
+asks for each customer by its id; any other is a window of the complete scan, of which only the chosen are kept.
+Everything behind extract is the same as in a complete scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ometria_provider.delivery.plan import scan_requests
+from ometria_provider.operators.base import Window, Work
+from ometria_provider.staging.store import CHUNK
+
+if TYPE_CHECKING:
+    from ometria_provider.hooks.antavo import AntavoHook
+
+#: Requests in flight at once: at Antavo's 25 a second (contract/antavo.md, "Limits") answers may take a third of one.
+IN_FLIGHT = 8
+
+#: Customers that are asked for before their chunk's time is noted anew.
+PAGE = 500
+
+#: The file with the choice.
+CHOICE = "chosen"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The members that a run is for.
+
+    :param ids: theirs, each once.
+    :param kind: whose ids these are: Antavo's, or those of the contacts that the mapping makes.
+    """
+
+    ids: tuple[str, ...]
+    kind: Literal["customer", "contact"] = "customer"
+
+    def needs_scan(self, members: int | None) -> bool:
+        """Say whether a complete scan finds them with fewer requests, or is the only way.
+
+        :param members: how many Antavo has; None when nobody can tell.
+        """
+        if self.kind == "contact":
+            return True
+        return members is not None and len(self.ids) > scan_requests(members, max(1, -(-members // CHUNK)))
+
+    def windows(self) -> list[Window]:
+        """Return the slices of a run that asks for each by its id."""
+        starts = range(0, len(self.ids), CHUNK)
+        return [
+            {"index": index, "gte": None, "lt": None, "ids": [start, min(start + CHUNK, len(self.ids))]}
+            for index, start in enumerate(starts)
+        ]
+
+    def keep(self, work: Work) -> None:
+        """Stage the choice for the run's other tasks."""
+        work.store.own.write_manifest(CHOICE, asdict(self))
+
+
+def planned(work: Work) -> Choice | None:
+    """Return whom plan chose, or None when the run is for everybody."""
+    if not work.run.is_chosen:
+        return None
+    found = work.store.own.read_manifest(CHOICE)
+    return Choice(tuple(found["ids"]), found["kind"])
+
+
+def read(hook: AntavoHook, ids: tuple[str, ...]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the customers with these ids, several requests in flight; unknown ones are left out."""
+    with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="customer") as pool:
+        for start in range(0, len(ids), PAGE):
+            answers = pool.map(hook.customer, ids[start : start + PAGE])
+            yield [customer for customer in answers if customer is not None]
+
+
+def unknown(work: Work, slices: int) -> list[str]:
+    """Return the chosen ids with which extract found nobody, in the order in which they were chosen."""
+    choice = planned(work)
+    if choice is None:
+        return []
+    manifests = (work.store.slice(index).read_manifest("extract") for index in range(slices))
+    found = {id_ for manifest in manifests for id_ in manifest["found"]}
+    return [id_ for id_ in choice.ids if id_ not in found]
