@@ -19,7 +19,7 @@ Read it with SQL as you like; write to it with this package only. A column witho
 
 _RUN_STATES = "`running`, `succeeded`, `failed`, `halted`, `awaiting_approval`"
 _CONTACT_STATES = "`pending`, `accepted`, `rejected`, `filtered`, `departed`"
-_SLICE = "number of the slice, from 0"
+_SLICE = "number of the slice, from 0; -2 for the records of those who left"
 
 #: What each column holds. A test fails when one is missing here, or is gone from the models.
 MEANINGS: dict[str, dict[str, str]] = {
@@ -38,10 +38,11 @@ MEANINGS: dict[str, dict[str, str]] = {
         "unchanged": "members whose record is the one last accepted",
         "filtered": "members that the mapping's `where` leaves out",
         "rejected": "members with a rejection at any stage, remembered ones included",
-        "sent": "records acknowledged",
+        "sent": "members' records acknowledged; those that take somebody off the list are counted in `departed` alone",
         "accepted": "records acknowledged, and not found rejected",
         "pending": "members in none of these accounts; 0 in a run that ended green (but for a dry run)",
-        "departed": "always 0: departures are not built yet",
+        "departed": "members who left: opted out, missed by two complete scans, or out of the `where` (those are in "
+        "`filtered` too)",
         "retry_of": "the run whose undelivered members this one tries again",
         "unverified": "accepted records that could not be read back in time; the next run looks again",
         "planned_mapping": "the mapping as planned, JSON: cleared tasks work with it",
@@ -78,7 +79,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "collection": "Ometria's `@collection`",
         "contact_id": "the contact's id: the mapping's `identity.id`",
         "state": _CONTACT_STATES,
-        "reason": "why it is filtered or rejected",
+        "reason": "why it is filtered or rejected, or departed",
         "fingerprint": "digest of the record last acknowledged",
         "source_digest": "digest of the customer last looked at, under mapping and rules",
         "filled": "bitmap of the remote fields that the record last acknowledged fills",

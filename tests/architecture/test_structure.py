@@ -34,6 +34,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/base.py": "dags/test_dags.py",
     "operators/chosen.py": "integration/test_chosen.py",
     "operators/contact_file.py": "docs/test_push_example.py",
+    "operators/departures.py": "integration/test_departures.py",
+    "operators/farewell.py": "integration/test_departures.py",
     "operators/mapping.py": "integration/test_bad_members.py",
     "operators/ometria.py": "integration/test_clearing.py",
     "operators/params.py": "integration/test_bad_files.py",

@@ -344,7 +344,20 @@ class Sync:
 
     def nobody(self) -> None:
         """Let everybody leave Antavo."""
-        self.sandbox.control("members", {"remove": self.ids()})
+        self.leave(*self.ids())
+
+    def leave(self, *ids: str, silently: bool = False) -> None:
+        """Let members leave Antavo; silently: without an `opt_out` event."""
+        self.sandbox.control("members", {"remove": list(ids), "silently": silently})
+
+    def on_list(self, list_id: int = 4821, collection: str = "members") -> set[str]:
+        """Return who of a collection is on a list in Ometria."""
+        found: list[str] = self.sandbox.control(f"lists/{list_id}")
+        return {name.partition("/")[2] for name in found if name.startswith(f"{collection}/")}
+
+    def state(self, contact_id: str) -> dict[str, Any]:
+        """Return what the ledger knows of a contact."""
+        return self.query("SELECT * FROM contact_state WHERE contact_id=:id", id=contact_id)[0]
 
     def change(self, *ids: str, **fields: Any) -> list[str]:
         """Set fields of members (dotted paths of the Read API's shape)."""

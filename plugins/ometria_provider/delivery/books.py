@@ -11,7 +11,8 @@ class Books:
 
     :param new: the rejections among them that this run made.
     :param to_send: records that were ready to be sent.
-    :param sent: records that Ometria acknowledged.
+    :param sent: members' records that Ometria acknowledged.
+    :param departed: members who left; those who left the `where` are in `filtered` too, the others were not read.
     """
 
     read: int
@@ -23,6 +24,7 @@ class Books:
     sent: int
     accepted: int
     pending: int
+    departed: int = 0
 
     @property
     def balanced(self) -> bool:

@@ -51,7 +51,7 @@ class Comparison:
                 return "unchanged"
             case "pending":
                 return "held"
-            case "filtered":
+            case "filtered" | "departed":  # of those who departed only the filtered keep the digest
                 return "filtered"
             case "rejected" if not self._due(known):
                 return "remembered"

@@ -19,6 +19,8 @@ class Limits(Protocol):
     @property
     def max_cleared_share(self) -> float | None: ...
     @property
+    def max_departed_share(self) -> float | None: ...
+    @property
     def max_drop_share(self) -> float | None: ...
     @property
     def min_count(self) -> int: ...
@@ -30,6 +32,8 @@ class Counts:
 
     :param last_read: members read by the last complete scan, None when there was none.
     :param cleared: members that would lose a value, by remote field.
+    :param departed: members who left, and contacts that are missing for the first time.
+    :param known: contacts that could have left.
     """
 
     read: int
@@ -38,6 +42,8 @@ class Counts:
     changed: int
     last_read: int | None = None
     cleared: Mapping[str, int] = field(default_factory=dict)
+    departed: int = 0
+    known: int = 0
 
 
 def breaches(counts: Counts, limits: Limits) -> list[str]:
@@ -53,6 +59,8 @@ def breaches(counts: Counts, limits: Limits) -> list[str]:
             ("max_cleared_share", members, f"would lose their value of `{name}`", counts.read)
             for name, members in counts.cleared.items()
         ),
+        # Of those who were known, when they are more: who left is not among the members read.
+        ("max_departed_share", counts.departed, "left or are missing", max(counts.read, counts.known)),
     ]
     if counts.last_read:
         gone = counts.last_read - counts.read

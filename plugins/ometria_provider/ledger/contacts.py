@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, and_, case, or_, select, update
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, PushBatch, RemoteField
@@ -29,6 +29,13 @@ class Known(NamedTuple):
     snapshot_at: datetime | None
     sync_run_id: int
     changed_at: datetime
+    list_id: int | None
+    absent_run_id: int | None
+
+    @property
+    def is_with_us(self) -> bool:
+        """Say whether it can depart: Ometria has its record, or has it on a list."""
+        return self.state != "departed" and (self.fingerprint is not None or self.list_id is not None)
 
 
 _COLUMNS = [getattr(ContactState, name) for name in Known._fields]
@@ -75,7 +82,7 @@ def _upsert(ledger: Ledger, given: tuple[str, ...], columns: tuple[str, ...]) ->
     new = statement.excluded
     statement = statement.on_conflict_do_update(
         index_elements=["account", "collection", "contact_id"],
-        set_={name: new[name] for name in columns},
+        set_={name: _kept_departed(new.state) if name == "state" else new[name] for name in columns},
         where=or_(
             ContactState.snapshot_at.is_(None),
             new.snapshot_at.is_(None),
@@ -83,6 +90,11 @@ def _upsert(ledger: Ledger, given: tuple[str, ...], columns: tuple[str, ...]) ->
         ),
     )
     return Prepared(ledger, statement, given)
+
+
+def _kept_departed(new: Any) -> Any:
+    """Return the new state, but for those who departed: what the filter leaves out stays departed."""
+    return case((and_(ContactState.state == "departed", new == "filtered"), "departed"), else_=new)
 
 
 #: What a rejection, or the mapping's filter, changes of a contact: by which run, and when.

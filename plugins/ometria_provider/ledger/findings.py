@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, Rejection, RuleResult, SyncRun, SyncStep
-from ometria_provider.ledger.runs import Run
+from ometria_provider.ledger.runs import DEPARTURES, Run
 
 #: Ids kept of the members that failed one rule in one slice; the count is complete.
 MAX_IDS = 1_000
@@ -103,7 +103,13 @@ def rejected_again(ledger: Ledger, run_id: int, *, account: str, collection: str
         select(func.count(Rejection.contact_id.distinct()))
         .join(before, before.contact_id == Rejection.contact_id)
         .outerjoin(ContactState, delivered)
-        .where(Rejection.sync_run_id == run_id, before.sync_run_id.in_(passed), ContactState.contact_id.is_(None))
+        .where(
+            Rejection.sync_run_id == run_id,
+            Rejection.slice != DEPARTURES,
+            before.slice != DEPARTURES,
+            before.sync_run_id.in_(passed),
+            ContactState.contact_id.is_(None),
+        )
     )
     with ledger.read() as connection:
         return connection.execute(members).scalar() or 0

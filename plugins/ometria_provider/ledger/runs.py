@@ -24,6 +24,9 @@ FULL, CHOSEN = "full", "chosen"
 #: The slice number of a step that concerns the whole run.
 WHOLE_RUN = -1
 
+#: The slice number of the records that take those who left off the list: they are in no account of the books.
+DEPARTURES = -2
+
 
 @dataclass(frozen=True)
 class Run:
@@ -229,12 +232,11 @@ def total(rows: list[StepRow], step: str, fact: str) -> int:
 
 
 def count_rejections(ledger: Ledger, run_id: int, stage: str) -> int:
-    """Return how many distinct members a stage of this run rejected."""
+    """Return how many distinct members a stage of this run rejected; refused departures are no members' records."""
     members = select(func.count(Rejection.contact_id.distinct()))
+    members = members.where(Rejection.sync_run_id == run_id, Rejection.stage == stage, Rejection.slice != DEPARTURES)
     with ledger.read() as connection:
-        return (
-            connection.execute(members.where(Rejection.sync_run_id == run_id, Rejection.stage == stage)).scalar() or 0
-        )
+        return connection.execute(members).scalar() or 0
 
 
 def newly_rejected(ledger: Ledger, run_id: int, rows: list[StepRow]) -> int:
@@ -257,14 +259,13 @@ def drop_rejections(ledger: Ledger, run_id: int, slice_: int, stage: str) -> Non
 def count_records(
     ledger: Ledger, run_id: int, *states: str, slice_: int | None = None, since: datetime | None = None
 ) -> int:
-    """Return how many records the run's batches in these states hold.
+    """Return how many records of members the run's batches in these states hold.
 
-    :param slice_: count one slice only.
+    :param slice_: count one slice only; None: all of them, departures apart.
     :param since: leave out the attempts before; None: over all attempts of its pushes.
     """
     query = select(func.sum(PushBatch.records)).where(PushBatch.sync_run_id == run_id, PushBatch.state.in_(states))
-    if slice_ is not None:
-        query = query.where(PushBatch.slice == slice_)
+    query = query.where(PushBatch.slice != DEPARTURES if slice_ is None else PushBatch.slice == slice_)
     if since is not None:
         query = query.where(PushBatch.started_at >= since)
     with ledger.read() as connection:

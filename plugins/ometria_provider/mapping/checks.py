@@ -27,7 +27,7 @@ from ometria_provider.mapping.source import Loc
 from ometria_provider.mapping.transforms import run_steps
 from ometria_provider.mapping.values import Unconvertible
 
-NOT_BUILT_KEYS = frozenset(("consent", "departed", "full_every", "details_max_age", "verify", "max_departed_share"))
+NOT_BUILT_KEYS = frozenset(("consent", "full_every", "details_max_age", "verify"))
 MOST_CUSTOM_FIELDS = 100  # of one type, for an account (contract/ometria.md)
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 

@@ -184,6 +184,7 @@ class Limits(Strict):
     max_outstanding_share: Share = Field(0.1, description="all rejections not yet resolved")
     max_changed_share: Share = Field(None, description="records that changed")
     max_cleared_share: Share = Field(0.2, description="members who would lose a value, for any one field")
+    max_departed_share: Share = Field(0.05, description="members who left, or are missing for the first time")
     max_drop_share: Share = Field(0.3, description="fewer members read than in the last complete scan")
     min_count: int = Field(20, ge=0, description="a share counts only from so many members on")
 
@@ -222,6 +223,10 @@ class Mapping(Strict):
         "en", description="of language maps: this one, else en, else the first by name"
     )
     on_empty: Literal["clear", "keep"] = Field("clear", description="what becomes of a field whose value went away")
+    departed: Literal["remove_from_list", "ignore", "opt_out"] = Field(
+        "remove_from_list",
+        description="what becomes of members who left: taken off the list, left alone, or opted out and taken off",
+    )
     strategy: Literal["full"] = "full"
     retry_rejected: timedelta | None = Field(
         timedelta(days=1), description="when to try a remembered rejection again; null: only when it changes"

@@ -63,7 +63,7 @@ def push_file(file: ContactFile, *, dag_id: str, run_id: str) -> dict[str, int]:
         with runs.working(ledger, run, "push", ONLY) as step:
             runs.drop_rejections(ledger, run.id, ONLY, "mapping")
             facts = step.facts
-            push = Push(ledger, Target(file.account, file.collection, run.id, ONLY), facts)
+            push = Push(ledger, Target(file.account, file.collection, run.id, ONLY, file.list_id), facts)
             with push.measured():
                 for rows in read_rows(file.uri):
                     snapshot_at = datetime.now(UTC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -67,7 +67,8 @@ class _ChunkMapper:
 
     def facts(self) -> dict[str, Any]:
         """Return the counts as the ledger keeps them."""
-        names = ("read", "unchanged", "filtered", "rejected", "remembered", "held", "to_send", "created", "changed")
+        names = ["read", "unchanged", "filtered", "rejected", "remembered", "held", "to_send", "created", "changed"]
+        names.append("left")
         return {**{name: self.counts[name] for name in names}, "cleared": dict(self.cleared)}
 
     def map(self, index: int) -> pa.Table | None:
@@ -78,6 +79,7 @@ class _ChunkMapper:
         glances = [self.rules.at_a_glance(known.get(id_), digest_) for id_, digest_ in zip(ids, digests, strict=True)]
         self.counts["read"] += len(ids)
         if None not in glances:
+            self._count_leavers(glances, map(known.get, ids))
             self.counts.update(glance for glance in glances if glance)
             return None
         return self._map_rows(ids, read(["source"])["source"].to_pylist(), digests, known)
@@ -95,7 +97,9 @@ class _ChunkMapper:
         before = list(map(known.get, ids))
         fingerprints = [None if body is None else digest(body) for body in mapped.bodies]
         actions, acknowledged, touched = self._decide(mapped.outcomes, before, digests, fingerprints)
+        self._count_leavers(actions, before)
         filled = self._clear(mapped, actions, before)
+        self._move_lists(mapped, actions, before)
         self._keep_rejections(ids, mapped, actions)
         return mapped_table(
             ids, actions, acknowledged, touched, mapped.bodies, fingerprints, digests, filled, _reasons(mapped)
@@ -129,6 +133,15 @@ class _ChunkMapper:
         self.counts.update(created=created, changed=changed)
         return actions, acknowledged, touched
 
+    def _count_leavers(self, actions: Iterable[Action | None], before: Iterable[Known | None]) -> None:
+        """Count those who leave the mapping's `where` with this run; reconcile takes them off the list."""
+        run_id = self.work.run.id
+        filtered = (old for action, old in zip(actions, before, strict=True) if action == "filtered" and old)
+        self.counts["left"] += sum(
+            (old.is_with_us and old.state != "pending") or (old.state == "departed" and old.sync_run_id == run_id)
+            for old in filtered
+        )
+
     def _action(self, outcome: str, old: Known | None, source: bytes, fingerprint: bytes | None) -> Action:
         if outcome == "filtered":
             return "filtered"
@@ -156,6 +169,16 @@ class _ChunkMapper:
                 mapped.bodies[row] = encode(clear_fields(record, names, mapping.mode))
         return bitmaps
 
+    def _move_lists(self, mapped: Mapped, actions: Sequence[Action], before: Sequence[Known | None]) -> None:
+        """Take contacts off the list that they are on, when the mapping names another one by now.
+
+        No part of the fingerprint: a contact that was moved is unchanged in the next run.
+        """
+        for row, (action, old) in enumerate(zip(actions, before, strict=True)):
+            if action == "send" and old and old.list_id not in (None, self.work.mapping.list):
+                record = msgspec.json.decode(mapped.bodies[row] or b"{}")
+                mapped.bodies[row] = encode({**record, "@remove_from_lists": [old.list_id]})
+
     def _keep_rejections(self, ids: list[str], mapped: Mapped, actions: Sequence[Action]) -> None:
         findings.reject(
             self.work.ledger,
@@ -182,6 +205,8 @@ def _is_out_of_date(old: Known | None, source: bytes, action: Action) -> bool:
         return True
     if old.state == "pending":
         return False
+    if old.state == "departed" and action == "filtered":
+        return old.source_digest != source
     return action in ("send", "rejected") or old.source_digest != source or old.state != _STATE_OF.get(action)
 
 

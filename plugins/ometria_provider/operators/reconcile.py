@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ometria_provider.ledger import contacts, runs
 from ometria_provider.ledger.runs import total
 from ometria_provider.operators.base import SyncOperator, Work
+from ometria_provider.operators.departures import depart
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,6 +20,9 @@ class ReconcileOperator(SyncOperator):
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Do what follows the pushes, one thing after the other; a dry run pushed nothing."""
-        if not work.run.dry_run:
-            contacts.settle(work.ledger, work.account, work.collection)
-        facts["doubtful"] = total(runs.steps(work.ledger, work.run.id), "push", "doubtful")
+        steps = runs.steps(work.ledger, work.run.id)
+        facts["doubtful"] = total(steps, "push", "doubtful")
+        if work.run.dry_run:
+            return
+        contacts.settle(work.ledger, work.account, work.collection)
+        depart(work, steps, facts)

@@ -12,6 +12,7 @@ from ometria_provider.ledger import findings, runs
 from ometria_provider.ledger.runs import StepRow, total
 from ometria_provider.operators import chosen
 from ometria_provider.operators.base import SyncOperator, Work
+from ometria_provider.operators.departures import Gone, Search, gone_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,8 +29,8 @@ class RunFailed(Fatal):
     """The run is red: its report says why."""
 
 
-def counts_so_far(work: Work, steps: list[StepRow]) -> Counts:
-    """Return what the slices' steps counted, beside the last complete scan."""
+def counts_so_far(work: Work, steps: list[StepRow], gone: Gone) -> Counts:
+    """Return what the slices' steps counted, beside the last complete scan and those whom this one missed."""
     cleared: Counter[str] = Counter()
     for step in steps:
         if step.step == "map":
@@ -43,6 +44,8 @@ def counts_so_far(work: Work, steps: list[StepRow]) -> Counts:
         changed=total(steps, "map", "changed"),
         last_read=runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection),
         cleared=cleared,
+        departed=gone.missing + gone.opted_out + gone.absent + total(steps, "map", "left"),
+        known=gone.known,
     )
 
 
@@ -62,9 +65,8 @@ class GateOperator(SyncOperator):
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Compare the run's counts with the mapping's limits and the last run."""
         steps = runs.steps(work.ledger, work.run.id)
-        counts = counts_so_far(work, steps)
         self._tell_unknown(work, total(steps, "plan", "slices"), facts)
-        if not counts.read:
+        if not total(steps, "extract", "read"):
             if work.run.is_chosen:
                 raise Halted(
                     "Antavo knows none of the chosen customers. `customer_ids` are Antavo's own ids; "
@@ -74,11 +76,15 @@ class GateOperator(SyncOperator):
                 f"Antavo returned no customers at all. Check connection `{work.mapping.connections.antavo}` and its "
                 "read_api_url (`ometria-sync doctor`), then start a new run."
             )
+        search = Search(work, total(steps, "plan", "slices"))
+        counts = counts_so_far(work, steps, search.look(facts))
         reasons = [sentence for step in steps if step.step == "validate" for sentence in step.facts.get("stopped", [])]
         reasons += limits_broken(work, counts)
         facts["breaches"] = reasons
         if reasons:
             raise Halted("Nothing was sent. " + " ".join(reasons))
+        if not work.run.dry_run:
+            search.note()
         self.log.info("The gate is open: %s records to send", f"{total(steps, 'map', 'to_send'):,}")
 
     def _tell_unknown(self, work: Work, slices: int, facts: dict[str, Any]) -> None:
@@ -103,7 +109,7 @@ class ReportOperator(SyncOperator):
         failures = _failures(steps)
         limits = []
         if work.run.mapping_json and not failures:
-            limits = limits_broken(work, counts_so_far(work, steps))
+            limits = limits_broken(work, counts_so_far(work, steps, gone_of(steps)))
         reason = verdict(books, dry_run=work.run.dry_run, failures=failures, breaches=limits)
         halted = any(step.state == "halted" for step in steps)
         state = "succeeded" if reason is None else "halted" if halted else "failed"
@@ -140,6 +146,7 @@ def balance(work: Work, steps: list[StepRow]) -> Books:
         sent=sent,
         accepted=accepted,
         pending=read - unchanged - filtered - rejected - accepted,
+        departed=total(steps, "reconcile", "departed"),
     )
 
 

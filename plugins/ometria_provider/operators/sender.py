@@ -35,12 +35,16 @@ PROGRESS = 5.0
 
 @dataclass(frozen=True)
 class Target:
-    """Where records go, and on whose account in the ledger."""
+    """Where records go, and on whose account in the ledger.
+
+    :param list_id: the list that the records put their contacts on.
+    """
 
     account: str
     collection: str
     run_id: int
     slice: int
+    list_id: int | None = None
 
 
 @dataclass
@@ -187,9 +191,11 @@ class Sender:
             "reason": None,
             "snapshot_at": self._snapshot_at,
             "push_batch_id": batch_id,
+            "list_id": self.target.list_id,
         }
         columns = {"contact_id": ids, "fingerprint": fingerprints, "source_digest": sources, "filled": filled}
-        contacts.write_states(self.ledger, connection, sent, columns, contacts.SENT)
+        changes = contacts.SENT if self.target.list_id is None else (*contacts.SENT, "list_id")
+        contacts.write_states(self.ledger, connection, sent, columns, changes)
 
     def _state(self, state: str) -> dict[str, Any]:
         return {

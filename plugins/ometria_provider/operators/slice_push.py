@@ -90,7 +90,9 @@ class SlicePush(Push):
     """The push of one slice, chunk by chunk."""
 
     def __init__(self, work: Work, facts: dict[str, Any]) -> None:
-        super().__init__(work.ledger, Target(work.account, work.collection, work.run.id, work.slice), facts)
+        super().__init__(
+            work.ledger, Target(work.account, work.collection, work.run.id, work.slice, work.mapping.list), facts
+        )
         self.work = work
         refused = work.files.read_manifest("validate")["refused"]
         self.refused: dict[int, dict[int, str]] = {int(chunk): dict(rows) for chunk, rows in refused.items()}

@@ -13,7 +13,8 @@
 ``POST /_sandbox/members``
     Any of ``change``, ``remove``: a number of random members or a list of ids; ``add``: a number, or a list of objects
     of fields; ``set``: the fields that ``change`` sets, dotted paths into the Read API's shape (default: ten points
-    more); ``seed``: of the draw. Answers the ids. Each leaves an Antavo event (``profile``, ``opt_out``, ``opt_in``).
+    more); ``seed``: of the draw. Answers the ids. Each leaves an Antavo event (``profile``, ``opt_out``, ``opt_in``),
+    unless ``silently`` is true.
 ``POST /_sandbox/events``
     {"action", "customer_id", …}: an Antavo event; ``points``, ``timestamp``, ``properties`` override.
 ``POST /_sandbox/unsubscribes``
@@ -136,10 +137,14 @@ def _steer(sandbox: Sandbox, call: Call, content: Any) -> Any:  # noqa: PLR0911 
 
 def _change_members(sandbox: Sandbox, content: dict[str, Any]) -> dict[str, list[str]]:
     """Carry out ``POST /_sandbox/members``; ids that nobody has are left out of the answer."""
-    if unknown := content.keys() - {"change", "remove", "add", "set", "seed"}:
+    if unknown := content.keys() - {"change", "remove", "add", "set", "seed", "silently"}:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
     directory, antavo, seed = sandbox.directory, sandbox.antavo, content.get("seed")
     done: dict[str, list[str]] = {"changed": [], "removed": [], "added": []}
+
+    def record(action: str, customer_id: str) -> None:
+        if not content.get("silently"):
+            antavo.record_event(action, customer_id)
 
     def chosen(what: str) -> list[str]:
         wanted: int | list[str] = content.get(what, [])
@@ -149,15 +154,15 @@ def _change_members(sandbox: Sandbox, content: dict[str, Any]) -> dict[str, list
         fields = content.get("set") or _ten_points_more(directory.get(customer_id))
         if directory.change(customer_id, fields):
             done["changed"].append(customer_id)
-            antavo.record_event("profile", customer_id)
+            record("profile", customer_id)
     for customer_id in chosen("remove"):
         if directory.remove(customer_id):
             done["removed"].append(customer_id)
-            antavo.record_event("opt_out", customer_id)
+            record("opt_out", customer_id)
     joiners = content.get("add", [])
     for fields in [None] * joiners if isinstance(joiners, int) else joiners:
         done["added"].append(directory.add(fields))
-        antavo.record_event("opt_in", done["added"][-1])
+        record("opt_in", done["added"][-1])
     return done
 
 

@@ -21,6 +21,17 @@ def source_table(contact_ids: Sequence[str], sources: Sequence[bytes], digests: 
     return pa.Table.from_arrays([ids, _binary(sources), _binary(digests)], names=["contact_id", "source", "digest"])
 
 
+def missing_table(contact_ids: Sequence[str], reasons: Sequence[str | None]) -> pa.Table:
+    """Return who was not read: one row a contact.
+
+    :param reasons: why it departs; None: missing for the first time.
+    """
+    import pyarrow as pa
+
+    schema = pa.schema([("contact_id", pa.string()), ("reason", pa.string())])
+    return pa.table([contact_ids, reasons], schema=schema)
+
+
 def _binary(values: Sequence[bytes]) -> pa.Array:
     """Return a column of bytes.
 

@@ -30,10 +30,14 @@ class Row:
         (Row(state="pending"), "held"),
         (Row(state="rejected"), "remembered"),
         (Row(state="rejected", changed_at=NOW - timedelta(days=2)), None),
-        (Row(state="departed"), None),
+        (Row(state="departed"), "filtered"),
+        (Row(state="departed", source_digest=None), None),
         (Row(sync_run_id=7), None),
     ],
-    ids=["new", "same", "changed", "filtered", "doubtful", "rejected", "rejection due", "departed", "this run's own"],
+    ids=[
+        *("new", "same", "changed", "filtered", "doubtful", "rejected", "rejection due"),
+        *("departed by the filter", "departed", "this run's own"),
+    ],
 )
 def test_at_a_glance_tells_who_needs_no_mapping(row: Row | None, action: str | None) -> None:
     assert RULES.at_a_glance(row, SAME) == action

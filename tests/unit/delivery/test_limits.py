@@ -20,9 +20,11 @@ def test_breaches_of_a_calm_run_are_none() -> None:
         (replace(CALM, remembered=1_001), Limits(), "max_outstanding_share", 0.11),
         (replace(CALM, changed=600), Limits(max_changed_share=0.05), "max_changed_share", 0.07),
         (replace(CALM, cleared={"firstname": 2_001}), Limits(), "max_cleared_share", 0.21),
+        (replace(CALM, departed=501), Limits(), "max_departed_share", 0.06),
+        (replace(CALM, departed=501, read=9_000, known=10_000), Limits(), "max_departed_share", 0.06),
         (replace(CALM, read=6_999), Limits(), "max_drop_share", 0.31),
     ],
-    ids=["rejected", "outstanding", "changed", "cleared", "drop"],
+    ids=["rejected", "outstanding", "changed", "cleared", "departed", "departed of those known", "drop"],
 )
 def test_breach_names_the_limit_and_a_value_that_would_pass(
     counts: Counts, limits: Limits, name: str, share: float

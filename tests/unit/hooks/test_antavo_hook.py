@@ -203,6 +203,20 @@ def test_scan_bound_that_is_no_time_is_refused(hook: AntavoHook) -> None:
         hook.scan(gte="yesterday")
 
 
+def test_events_of_the_hook_are_asked_in_order_from_a_time_in_z(api: Any, hook: AntavoHook, answer: Any) -> None:
+    api.answers(answer(body={"total": 1, "data": [{"id": "1", "timestamp": "2026-03-01T12:00:01.000Z"}]}))
+    assert [page[0]["id"] for page in hook.events(datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC))] == ["1"]
+    (asked,) = api.received
+    assert asked.path.partition("?")[0].endswith("/customers/-/events")
+    assert asked.query == {"timestamp.gte": "2026-03-01T12:00:00Z", "order": "asc", "offset": "0", "limit": "1000"}
+
+
+def test_events_that_are_no_list_are_refused(api: Any, hook: AntavoHook, answer: Any) -> None:
+    api.answers(answer(body={"total": 1}))
+    with pytest.raises(Misconfigured, match="no list `data`"):
+        list(hook.events(datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)))
+
+
 def test_created_at_at_gives_the_value_in_z_or_none(api: Any, hook: AntavoHook, answer: Any) -> None:
     row = {"_id": "a", "created_at": "2024-01-01T02:00:00.000123+02:00"}
     api.answers(answer(body=_page([row])), answer(body=_page([])))

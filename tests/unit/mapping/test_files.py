@@ -85,11 +85,10 @@ limits:
         *(
             (f"{HEAD}{key}: {value}\n{ROWS}", (2, 1), f"`{key}` is not built yet", "remove the line")
             for key, value in {
-                "consent": "{force_opt_out: false}", "departed": "ignore", "full_every": "P7D",
+                "consent": "{force_opt_out: false}", "full_every": "P7D",
                 "details_max_age": "P7D", "verify": "off",
             }.items()
         ),
-        (f"{HEAD}limits: {{max_departed_share: 1}}\n{ROWS}", (2, 10), "not built yet", "remove"),
         (f"{HEAD}strategy: incremental\n{ROWS}", (2, 11), "`incremental` is not built yet", "strategy: full"),
         (row("{loyalty: score, remote: x, transform: [consent]}"), (3, 45), "`consent` is not built yet", "remove"),
         (row("{loyalty: extensions.x, remote: x}"), (3, 15), "`extensions.x` is not built yet", "remove"),

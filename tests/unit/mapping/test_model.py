@@ -38,6 +38,7 @@ def test_mapping_of_the_least_file_has_the_defaults_of_the_files_page():
         "fields": [],
         "language": "en",
         "on_empty": "clear",
+        "departed": "remove_from_list",
         "strategy": "full",
         "retry_rejected": "P1D",
         "limits": {
@@ -45,6 +46,7 @@ def test_mapping_of_the_least_file_has_the_defaults_of_the_files_page():
             "max_outstanding_share": 0.1,
             "max_changed_share": None,
             "max_cleared_share": 0.2,
+            "max_departed_share": 0.05,
             "max_drop_share": 0.3,
             "min_count": 20,
         },

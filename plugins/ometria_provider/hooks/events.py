@@ -1,0 +1,60 @@
+"""Read the account's events by time, missing none (contract/antavo.md, "Events and rewards").
+
+Events may be backdated, so offsets shift while they are read. As a scan does (`hooks.scan`), each request asks from the
+last time seen and drops what it has had already; offsets serve only among events of one time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from ometria_provider.exceptions import Misconfigured
+from ometria_provider.hooks.scan import instant
+
+Event = dict[str, Any]
+
+#: (from this time on, offset) → the rows, ascending by time, and how many there are if the server says so.
+FetchEvents = Callable[[datetime, int], tuple[list[Event], int | None]]
+
+
+def walk_events(fetch: FetchEvents, since: datetime) -> Iterator[list[Event]]:
+    """Yield lists of events: each from a time on, exactly once.
+
+    The end is what `total` says, or a page that brings nothing: the server may cap pages.
+
+    :raises Misconfigured: the server ignores the order or the offset.
+    """
+    offset, had = 0, set[str]()
+    while True:
+        rows, total = fetch(since, offset)
+        times = [at for row in rows if (at := instant(row.get("timestamp"))) is not None]
+        if times != sorted(times):
+            raise Misconfigured("Antavo does not sort events by time, so that some would be missed.")
+        new = [row for row in rows if event_id(row) not in had]
+        had |= {id_ for row in new if (id_ := event_id(row)) is not None}
+        if new:
+            yield new
+        if not rows or (total is not None and offset + len(rows) >= total):
+            return
+        if times and times[-1] > since:
+            since, offset = times[-1], 0
+            had = {id_ for row in rows if (id_ := event_id(row)) is not None}
+        elif new or offset == 0:
+            offset += len(rows)
+        else:
+            raise Misconfigured("Antavo ignores the offset of events, so that some would be missed.")
+
+
+def event_id(event: Event) -> str | None:
+    """Return an event's id: what tells it from one that was read before."""
+    value = event.get("id")
+    return None if value in (None, "") else str(value)
+
+
+def event_customer(event: Event) -> str | None:
+    """Return the id of the customer whom an event is about (`Customer`, or `customer`)."""
+    customer = event.get("Customer") or event.get("customer")
+    value = customer.get("id") if isinstance(customer, dict) else None
+    return None if value in (None, "") else str(value)

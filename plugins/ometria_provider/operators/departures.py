@@ -1,0 +1,185 @@
+"""Members who left: looked for at the gate, taken leave of when the pushes are done."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ometria_provider.delivery.departures import OPTED_OUT, why_missing
+from ometria_provider.ledger import contacts, cursors, departures, runs
+from ometria_provider.ledger.runs import StepRow, total
+from ometria_provider.operators.accounts import antavo_hook
+from ometria_provider.operators.base import Work
+from ometria_provider.staging.tables import missing_table
+
+if TYPE_CHECKING:
+    from ometria_provider.delivery.present import Present
+
+log = logging.getLogger(__name__)
+
+#: Name of the ledger's cursor: up to when `opt_out` events were taken into account.
+CURSOR = "opt_out"
+
+#: Events may be backdated: each look goes so far back (contract/antavo.md, "Events and rewards").
+LOOK_BACK = timedelta(minutes=15)
+
+#: The step whose files in the run's folder say who was not read.
+FILES = "gate"
+
+
+@dataclass
+class Gone:
+    """What a run did not find of the contacts that could be missing.
+
+    :param known: how many could.
+    :param missing: not read for the first time; they stay until the next complete scan misses them too.
+    """
+
+    known: int = 0
+    missing: int = 0
+    opted_out: int = 0
+    absent: int = 0
+
+
+class Search:
+    """Looks for the contacts that a complete scan did not read.
+
+    :param slices: how many slices the scan had.
+    """
+
+    def __init__(self, work: Work, slices: int) -> None:
+        self.work, self.of = work, (work.ledger, work.account, work.collection)
+        self.extracts = [work.store.slice(index) for index in range(slices)]
+        self.gone = Gone()
+        self.is_on = departures.has_anybody(*self.of)
+
+    def look(self, facts: dict[str, Any]) -> Gone:
+        """Stage who is missing and who departs, a page of contacts at a time, and count them."""
+        files, chunks = self.work.store.own, 0
+        files.begin(FILES)
+        if self.is_on and not is_stale(self.work, self._snapshot_at):
+            for page in self._expected():
+                self.gone.known += len(page)
+                if missing := self._present.missing(page):
+                    files.write_chunk(FILES, chunks, missing_table(missing, self._reasons(missing)))
+                    chunks += 1
+        files.write_manifest(FILES, {"chunks": chunks, "snapshot_at": self._snapshot_at.isoformat()})
+        facts["gone"] = asdict(self.gone)
+        return self.gone
+
+    def note(self) -> None:
+        """Remember who is missing for the first time, and forget it of those who were read again.
+
+        Only behind the gate, and never in a dry run: a scan that was halted does not count.
+        """
+        run_id = self.work.run.id
+        for ids, reasons in staged(self.work) if self.gone.missing else ():
+            stay = [id_ for id_, reason in zip(ids, reasons, strict=True) if reason is None]
+            departures.note_missing(*self.of, stay, run_id)
+        for page in departures.missed_before(*self.of) if self.is_on else ():
+            missing = set(self._present.missing(page))
+            departures.note_missing(*self.of, [id_ for id_ in page if id_ not in missing], None)
+
+    def _expected(self) -> Iterator[list[str]]:
+        """Yield the contacts whom the run would have met if nobody had left."""
+        run = self.work.run
+        if run.strategy == runs.FULL:
+            yield from departures.everybody(*self.of, run.id)
+
+    def _reasons(self, missing: Sequence[str]) -> list[str | None]:
+        """Return why each departs; None: missing for the first time."""
+        known = contacts.known_contacts(*self.of, missing)
+        reasons = [self._reason(known[id_]) for id_ in missing]
+        opted_out = reasons.count(OPTED_OUT)
+        self.gone.opted_out += opted_out
+        self.gone.missing += reasons.count(None)
+        self.gone.absent += len(reasons) - opted_out - reasons.count(None)
+        return reasons
+
+    def _reason(self, known: contacts.Known) -> str | None:
+        if known.state == "departed":  # in this run, before it was cleared
+            return known.reason
+        run_id = self.work.run.id
+        return why_missing(known.contact_id, known.absent_run_id, run_id=run_id, opted_out=self._opted_out)
+
+    @cached_property
+    def _snapshot_at(self) -> datetime:
+        """When the scan began."""
+        chunks = [chunk for files in self.extracts for chunk in files.read_manifest("extract")["chunks"]]
+        return min(datetime.fromisoformat(chunk["snapshot_at"]) for chunk in chunks)
+
+    @cached_property
+    def _present(self) -> Present:
+        from ometria_provider.delivery.present import Present
+
+        return Present(self._read_ids())
+
+    def _read_ids(self) -> Iterator[list[str]]:
+        for files in self.extracts:
+            for index in range(len(files.read_manifest("extract")["chunks"])):
+                yield files.read_chunk("extract", index, ["contact_id"])["contact_id"].to_pylist()
+
+    @cached_property
+    def _opted_out(self) -> frozenset[str]:
+        """Contacts of the customers with an `opt_out` event since the last run; asked for once somebody is missing."""
+        since = cursors.get(*self.of, CURSOR)
+        if since is None:
+            return frozenset()
+        from ometria_provider.hooks.events import event_customer
+        from ometria_provider.mapping.customers import Projection
+        from ometria_provider.mapping.identity import contact_id_reader
+
+        projection, contact_id = Projection(self.work.mapping), contact_id_reader(self.work.mapping)
+        hook = antavo_hook(self.work.ledger, self.work.mapping.connections.antavo)
+        customers = {
+            customer
+            for page in hook.events(since - LOOK_BACK)
+            for event in page
+            if event.get("action") == "opt_out" and (customer := event_customer(event))
+        }
+        # Of a customer who is gone the event gives the id alone: contacts that are known by another field wait for
+        # their second absence.
+        found = (contact_id(projection.project({"_id": customer})) for customer in customers)
+        return frozenset(id_ for id_ in found if id_ is not None)
+
+
+def staged(work: Work) -> Iterator[tuple[list[str], list[str | None]]]:
+    """Yield the contacts that the gate found missing, with the reason for which they depart."""
+    files = work.store.own
+    for index in range(files.read_manifest(FILES)["chunks"]):
+        table = files.read_chunk(FILES, index)
+        yield table["contact_id"].to_pylist(), table["reason"].to_pylist()
+
+
+def is_stale(work: Work, snapshot_at: datetime) -> bool:
+    """Say whether a newer run has looked since: whom this one did not find means nothing any more."""
+    newer = runs.superseded_by(
+        work.ledger, work.run, account=work.account, collection=work.collection, snapshot_at=snapshot_at
+    )
+    if newer is not None:
+        log.info("Run %s has looked for departed members since: this run leaves them alone", newer)
+    return newer is not None
+
+
+def gone_of(steps: Sequence[StepRow]) -> Gone:
+    """Return what a run's gate found, of its steps in the ledger."""
+    found: dict[str, int] = next((step.facts["gone"] for step in steps if "gone" in step.facts), {})
+    return Gone(**found)
+
+
+def depart(work: Work, steps: list[StepRow], facts: dict[str, Any]) -> None:
+    """Handle the members who left, and let the next run look for later events."""
+    gone = gone_of(steps)
+    if gone.opted_out or gone.absent or total(steps, "map", "left"):
+        # The HTTP client comes with it: only a run that somebody left pays for that.
+        from ometria_provider.operators.farewell import Farewell
+
+        Farewell(work).say(facts)
+    if work.run.strategy != runs.FULL:
+        return
+    # Whoever opts out from the run's start on may have been read before: the next run looks from there.
+    cursors.move(work.ledger, work.account, work.collection, CURSOR, at=work.run.started_at, run_id=work.run.id)
