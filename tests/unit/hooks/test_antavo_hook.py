@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 from escherauth import Escher, EscherException, EscherRequestsAuth
-from ometria_provider.exceptions import Misconfigured
+from ometria_provider.exceptions import Misconfigured, Retryable
 from ometria_provider.hooks.antavo import ESCHER_OPTIONS, AntavoHook, derive_hosts
 from ometria_provider.hooks.connection import Extras
 
@@ -213,7 +213,7 @@ def test_events_of_the_hook_are_asked_in_order_from_a_time_in_z(api: Any, hook: 
 
 def test_events_that_are_no_list_are_refused(api: Any, hook: AntavoHook, answer: Any) -> None:
     api.answers(answer(body={"total": 1}))
-    with pytest.raises(Misconfigured, match="no list `data`"):
+    with pytest.raises(Retryable, match="no list `data`"):
         list(hook.events(datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)))
 
 
