@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from ometria_provider.ledger import history, runs
+from ometria_provider.ledger import history, runs, undelivered
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import BatchRow, RejectionGroup, RuleRow, RunRow
 from ometria_provider.ledger.runs import WHOLE_RUN, StepRow, total
@@ -92,11 +92,26 @@ class DryRun:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """Where some of the members whom a run rejected stand by now.
+
+    :param state: as `ledger.undelivered.Ending` has it.
+    :param run: the run that delivered or judged them last.
+    """
+
+    members: int
+    state: str
+    run: int | None
+    words: str
+
+
+@dataclass(frozen=True)
 class RunReport:
     """Everything that the ledger knows of one run.
 
     :param limits: a sentence for each limit or table rule that stopped the run.
     :param remembered_from: the earlier run that shows why remembered members were rejected.
+    :param ended: where those whom it rejected stand by now, once anything became of them.
     :param unknown: chosen members whom Antavo does not have; `unknown_ids`: the first thousand.
     """
 
@@ -110,6 +125,7 @@ class RunReport:
     limits: list[str]
     doubtful: list[BatchRow]
     remembered_from: int | None
+    ended: list[Ended] = field(default_factory=list)
     unknown: int = 0
     unknown_ids: list[str] = field(default_factory=list)
     next: list[str] = field(default_factory=list)
@@ -134,6 +150,7 @@ def run_report(ledger: Ledger, run_id: int) -> RunReport:
         limits=[sentence for row in rows for sentence in row.facts.get("breaches") or ()],
         doubtful=history.doubtful_batches(ledger, run_id),
         remembered_from=history.earlier_run_with_rejections(ledger, run) if books.remembered else None,
+        ended=_ended(ledger, run),
         unknown=total(rows, "gate", "unknown"),
         unknown_ids=[id_ for row in rows for id_ in row.facts.get("unknown_ids") or ()],
     )
@@ -159,6 +176,15 @@ def _books(run: RunRow, rows: list[StepRow], new: int) -> BookCounts:
         already=total(rows, "push", "already"),
         pending=run.pending,
     )
+
+
+def _ended(ledger: Ledger, run: RunRow) -> list[Ended]:
+    """Return where the members stand whom a run rejected; nothing as long as nothing became of them."""
+    found = undelivered.ended(ledger, run)
+    if all(end.run in (None, run.id) and end.is_open for end in found):
+        return []
+    counted = sorted(found.items(), key=lambda item: -item[1])
+    return [Ended(members, end.state, end.run, end.words(run.id)) for end, members in counted]
 
 
 def _dry_run(books: BookCounts, rows: list[StepRow]) -> DryRun:
@@ -241,7 +267,9 @@ def next_steps(report: RunReport) -> list[str]:
             "Nothing was sent. When that is meant to go out, change the limit as said above and start a new run"
         )
     if books.new and report.rejections:
-        lines.append(f"ometria-sync rejections {run.id}: all that this run rejected")
+        lines.append(f"ometria-sync rejections {run.id}: all that this run rejected, and where they stand now")
+        if not run.dry_run and run.ended_at is not None:
+            lines.append(f"ometria-sync retry {run.id}: try them again, with today's data")
         if first := report.rejections[0].first_ids:
             lines.append(f"ometria-sync trace {first[0]}: where one of them stands")
     if report.remembered_from is not None:

@@ -72,7 +72,8 @@ def _head(report: RunReport) -> str:
     run = report.run
     took = f" after {duration((run.ended_at - run.started_at).total_seconds())}" if run.ended_at else ""
     kind = "Dry run" if run.dry_run else "Run"
-    lines = [f"{kind} {run.id} of mapping {run.mapping}: {run.state.replace('_', ' ')}{took}", headline(report)]
+    retry = f", a retry of run {run.retry_of}" if run.retry_of is not None else ""
+    lines = [f"{kind} {run.id} of mapping {run.mapping}: {run.state.replace('_', ' ')}{took}{retry}", headline(report)]
     lines += [f"Limit: {sentence}" for sentence in report.limits if sentence not in (run.reason or "")]
     if run.plan:
         lines.append(f"Plan: {run.plan}")
@@ -128,7 +129,11 @@ def _rejections(report: RunReport) -> str:
         (group.members, group.stage, group.field or "-", group.reason, ", ".join(group.first_ids))
         for group in report.rejections
     ]
-    return "Rejected by this run\n" + table(("members", "stage", "field", "reason", "such as"), rows, indent="  ")
+    text = "Rejected by this run\n" + table(("members", "stage", "field", "reason", "such as"), rows, indent="  ")
+    if report.ended:
+        ends = [(end.members, end.words) for end in report.ended]
+        text += "\n  where they stand now\n" + table(("", ""), ends, indent="    ")
+    return text
 
 
 def _rules(report: RunReport) -> str:

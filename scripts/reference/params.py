@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ometria_provider.operators.params import NOT_YET, PARAMS
+from ometria_provider.operators.params import PARAMS
 
 from reference import markdown
 
@@ -20,14 +20,13 @@ def page() -> str:
         )
         for name, param in PARAMS.items()
     ]
-    later = ", ".join(map(markdown.code, NOT_YET))
     return markdown.page(
         "Params of a run",
         "plugins/ometria_provider/operators/params.py",
         "Give them in Airflow's trigger form, as the run's `conf`, or as `make run PARAMS='{\"dry_run\": true}'`. The "
         "task `plan` refuses an unknown param or a wrong value, however the run was triggered.",
         markdown.table(("param", "type", "default", "what it does"), rows),
-        f"Not built yet, and refused with these words: {later}, and `strategy` other than `full`.",
+        "Not built yet, and refused with these words: `strategy` other than `full`.",
     )
 
 

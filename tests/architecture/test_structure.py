@@ -16,6 +16,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cli/folder.py": "unit/cli/test_cli_mappings.py",
     "cli/output.py": "unit/cli/test_cli_app.py",
     "cli/previewing.py": "unit/cli/test_cli_mappings.py",
+    "cli/retry.py": "integration/test_retry.py",
     "cli/tracing.py": "unit/cli/test_cli_ledger.py",
     "dagdoc.py": "dags/test_dags.py",
     "exceptions.py": "dags/test_dags.py",  # which class is tried again
@@ -40,6 +41,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/ometria.py": "integration/test_clearing.py",
     "operators/params.py": "integration/test_bad_files.py",
     "operators/reconcile.py": "integration/test_clearing.py",
+    "operators/retry.py": "integration/test_retry.py",
     "operators/run.py": "integration/test_limits.py",
     "operators/sender.py": "integration/test_faults.py",
     "operators/slice_push.py": "integration/test_clearing.py",

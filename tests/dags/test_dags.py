@@ -138,12 +138,12 @@ def test_doc_page_shows_every_row_and_limit_of_the_mapping(dags: dict[str, DAG],
 
 def test_params_have_defaults_types_and_descriptions(dags: dict[str, DAG]) -> None:
     for dag in dags.values():
-        assert dag.params.keys() == PARAMS.keys() == {"dry_run", "strategy", "customer_ids"}
+        assert dag.params.keys() == PARAMS.keys() == {"dry_run", "strategy", "customer_ids", "retry_run"}
         for name in dag.params:
             param = dag.params.get_param(name)
             assert len(str(param.description)) > 30
             assert param.schema["type"]
-        assert dag.params.validate() == {"dry_run": False, "strategy": "full", "customer_ids": None}
+        assert dag.params.validate() == {"dry_run": False, "strategy": "full", "customer_ids": None, "retry_run": None}
 
 
 def test_schedule_and_timezone_come_from_the_file(make: Callable[..., DAG]) -> None:

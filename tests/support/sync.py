@@ -320,6 +320,32 @@ class Sync:
         steps = {_name(step["step"], step["slice"]): step for step in found["sync_step"]}
         return Outcome(run, row, steps, found["rejection"], found["push_batch"])
 
+    # Airflow's own database
+
+    def dags_in_database(self) -> None:
+        """Let Airflow know the DAGs, as its DAG processor does."""
+        folder = self.folder / "dags"
+        folder.mkdir(exist_ok=True)
+        (folder / "sync_dags.py").write_text(
+            "from airflow.sdk import DAG\n"
+            "from ometria_provider.factory import contact_sync_dags\n"
+            "globals().update(contact_sync_dags())\n"
+        )
+        self._monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(folder))
+        command = [sys.executable, "-m", "airflow", "dags", "reserialize"]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def queued(self, run_id: str) -> dict[str, Any]:
+        """Return the conf of a DAG run that waits for Airflow's scheduler."""
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            run = session.query(DagRun).filter(DagRun.run_id == run_id).one()
+            assert run.state == "queued"
+            conf: dict[str, Any] = run.conf
+        return conf
+
     # The receiving side
 
     def stats(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typer
 
-from ometria_provider.cli import ledger, mappings, systems
+from ometria_provider.cli import ledger, mappings, retry, systems
 from ometria_provider.cli.output import Group
 from ometria_provider.sandbox.command import sandbox
 
@@ -28,4 +28,5 @@ app = typer.Typer(
 app.add_typer(mappings.app, name="mappings")
 systems.add_to(app)
 ledger.add_to(app)
+app.command()(retry.retry)
 app.command()(sandbox)

@@ -114,20 +114,26 @@ def rejections(
     limit: Limit = 100,
     output: Output = "table",
 ) -> None:
-    """List the members that a run rejected, and why.
+    """List the members that a run rejected, why, and where they stand now.
 
     Members that earlier runs rejected, and that were not due again, are listed with those runs.
     """
-    from ometria_provider.ledger.history import find_run, list_rejections
+    from ometria_provider.ledger.history import find_run, list_rejections, run_row
+    from ometria_provider.ledger.undelivered import endings
 
     ledger = open_for_reading()
-    rows = list_rejections(ledger, find_run(ledger, run), reason=reason, stage=stage, limit=limit + 1)
+    found = run_row(ledger, find_run(ledger, run))
+    rows = list_rejections(ledger, found.id, reason=reason, stage=stage, limit=limit + 1)
     more, rows = len(rows) > limit, rows[:limit]
+    ends = endings(ledger, found, [row.contact_id for row in rows])
     if output == "json":
-        print_json(rows)
+        print_json([{**_fields(row), "now": ends[row.contact_id]} for row in rows])
     else:
-        shown = [(row.contact_id, row.stage, row.field, row.reason) for row in rows]
-        print_table(["contact", "stage", "field", "reason"], shown, empty="This run rejected nobody of that kind.")
+        shown = [
+            (row.contact_id, row.stage, row.field, row.reason, ends[row.contact_id].words(found.id)) for row in rows
+        ]
+        head = ["contact", "stage", "field", "reason", "now"]
+        print_table(head, shown, empty="This run rejected nobody of that kind.")
     if more:
         typer.echo(f"There are more than these {limit:,}; raise --limit to see them.", err=True)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger.engine import Ledger
@@ -53,6 +53,7 @@ class RunRow:
     account: str | None
     collection: str | None
     plan: str | None
+    retry_of: int | None
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,11 @@ _REJECTION_COLUMNS: list[Any] = [
 ]
 
 
-def find_run(ledger: Ledger, reference: str) -> int:
+def find_run(ledger: Ledger, reference: str, *, before: int | None = None) -> int:
     """Return the number of the run that somebody means.
 
     :param reference: the ledger's number, or `MAPPING:latest`.
+    :param before: only runs before this one.
     :raises UnknownRun: when there is no such run, or the reference is neither.
     """
     mapping, colon, which = reference.rpartition(":")
@@ -133,6 +135,8 @@ def find_run(ledger: Ledger, reference: str) -> int:
         missing = f"The ledger knows no run {reference}; `ometria-sync history` lists those that it knows."
     else:
         raise UnknownRun(f"{reference!r} names no run: write its number, or MAPPING:latest (customers:latest).")
+    if before is not None:
+        query = query.where(SyncRun.id < before)
     with ledger.read() as connection:
         found = connection.execute(query).scalar()
     if found is None:
@@ -209,11 +213,14 @@ def list_rejections(
     if stage is not None:
         query = query.where(Rejection.stage == stage)
     if reason is not None:
-        query = query.where(
-            Rejection.reason.icontains(reason, autoescape=True) | Rejection.field.icontains(reason, autoescape=True)
-        )
+        query = query.where(matches(reason))
     with ledger.read() as connection:
         return [RejectionRow(*row) for row in connection.execute(query)]
+
+
+def matches(text: str) -> ColumnElement[bool]:
+    """Return the condition that a rejection has this text in reason or field, in any case."""
+    return Rejection.reason.icontains(text, autoescape=True) | Rejection.field.icontains(text, autoescape=True)
 
 
 def rejections_of(ledger: Ledger, contact_id: str, limit: int = 20) -> list[RejectionRow]:

@@ -36,6 +36,7 @@ class Run:
     :param mapping_json: the mapping as planned.
     :param suite_json: the validation rules as planned.
     :param strategy: what it reads.
+    :param retry_of: the run whose undelivered members it tries again.
     """
 
     id: int
@@ -47,6 +48,7 @@ class Run:
     suite_json: str | None
     started_at: datetime
     strategy: str = FULL
+    retry_of: int | None = None
 
     @property
     def is_chosen(self) -> bool:
@@ -125,6 +127,7 @@ def get_run(ledger: Ledger, *, dag_id: str, run_id: str) -> Run:
         suite_json=row.planned_suite,
         started_at=row.started_at,
         strategy=row.strategy,
+        retry_of=row.retry_of,
     )
 
 

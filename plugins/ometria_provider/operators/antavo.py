@@ -16,11 +16,12 @@ from ometria_provider.delivery.plan import chosen_sentence, list_problem, plan_s
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import contacts, runs
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.operators import chosen
+from ometria_provider.operators import chosen, retry
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
 from ometria_provider.operators.base import SyncOperator, Window, Work
 from ometria_provider.operators.chosen import Choice
 from ometria_provider.operators.params import run_params
+from ometria_provider.operators.retry import Retry
 from ometria_provider.staging.store import CHUNK, RunStore
 from ometria_provider.staging.tables import source_table
 
@@ -73,8 +74,9 @@ class PlanOperator(SyncOperator):
         if not work.run.dry_run:
             contacts.settle(work.ledger, work.account, work.collection)
 
-        choice = Choice(params.customer_ids) if params.customer_ids else None
-        work = self._with_strategy(work, choice)
+        retried = retry.planned(work, params)
+        choice = retried.choice if retried else Choice(params.customer_ids) if params.customer_ids else None
+        work = self._with_strategy(work, choice, retried)
         antavo = antavo_hook(work.ledger, mapping.connections.antavo)
         expected = self._expected(antavo, work)
         by_id = choice is not None and not choice.needs_scan(expected)
@@ -89,6 +91,7 @@ class PlanOperator(SyncOperator):
         }
         if choice:
             sentence = chosen_sentence(chosen=len(choice.ids), by_scan=not by_id, **costs)
+            sentence = retried.sentence(sentence) if retried else sentence
         else:
             sentence = plan_sentence(**costs)
         self.log.info("%s", sentence)
@@ -122,13 +125,16 @@ class PlanOperator(SyncOperator):
             collection=work.collection,
         )
 
-    def _with_strategy(self, work: Work, choice: Choice | None) -> Work:
+    def _with_strategy(self, work: Work, choice: Choice | None, retried: Retry | None) -> Work:
         """Keep what kind of run this is, and whom it is for."""
-        strategy = runs.CHOSEN if choice else runs.FULL
-        runs.keep_plan(work.ledger, work.run, strategy=strategy)
+        kind: dict[str, Any] = {
+            "strategy": runs.CHOSEN if choice else runs.FULL,
+            "retry_of": retried.run if retried else None,
+        }
+        runs.keep_plan(work.ledger, work.run, **kind)
         if choice:
             choice.keep(work)
-        return replace(work, run=replace(work.run, strategy=strategy))
+        return replace(work, run=replace(work.run, **kind))
 
     def _check_list(self, ometria: OmetriaHook, mapping: Mapping) -> None:
         problem = list_problem(

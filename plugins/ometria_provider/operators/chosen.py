@@ -45,13 +45,15 @@ class Choice:
 
         :param members: how many Antavo has; None when nobody can tell.
         """
+        if not self.ids:
+            return False
         if self.kind == "contact":
             return True
         return members is not None and len(self.ids) > scan_requests(members, max(1, -(-members // CHUNK)))
 
     def windows(self) -> list[Window]:
-        """Return the slices of a run that asks for each by its id."""
-        starts = range(0, len(self.ids), CHUNK)
+        """Return the slices of a run that asks for each by its id: one at least, which a run for nobody has too."""
+        starts = range(0, max(len(self.ids), 1), CHUNK)
         return [
             {"index": index, "gte": None, "lt": None, "ids": [start, min(start + CHUNK, len(self.ids))]}
             for index, start in enumerate(starts)
@@ -64,8 +66,11 @@ class Choice:
 
 def planned(work: Work) -> Choice | None:
     """Return whom plan chose, or None when the run is for everybody."""
-    if not work.run.is_chosen:
-        return None
+    return staged(work) if work.run.is_chosen else None
+
+
+def staged(work: Work) -> Choice:
+    """Return the choice that plan staged."""
     found = work.store.own.read_manifest(CHOICE)
     return Choice(tuple(found["ids"]), found["kind"])
 

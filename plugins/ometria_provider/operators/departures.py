@@ -108,9 +108,10 @@ class Search:
 
     @cached_property
     def _snapshot_at(self) -> datetime:
-        """When the scan began."""
+        """When the scan began; a run that read nobody began with its plan."""
         chunks = [chunk for files in self.extracts for chunk in files.read_manifest("extract")["chunks"]]
-        return min(datetime.fromisoformat(chunk["snapshot_at"]) for chunk in chunks)
+        times = (datetime.fromisoformat(chunk["snapshot_at"]) for chunk in chunks)
+        return min(times, default=self.work.run.started_at)
 
     @cached_property
     def _present(self) -> Present:

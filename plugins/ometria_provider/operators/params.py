@@ -31,12 +31,17 @@ PARAMS: dict[str, dict[str, Any]] = {
         "items": {"type": ["string", "integer"]},
         "title": "Only these customers",
         "description": "Antavo's ids of the customers that the run is for, one a line; none: everybody. What was "
-        "rejected before is tried again for them, and the mapping's `limits` do not apply.",
+        "rejected before is tried again for them, and the mapping's `limits` do not apply. With `retry_run`: "
+        "only these of that run's, by the ids that `ometria-sync rejections` shows.",
+    },
+    "retry_run": {
+        "default": None,
+        "type": ["null", "integer", "string"],
+        "title": "Retry a run",
+        "description": "The number of an earlier run of this mapping, or MAPPING:latest: whatever of that run is still "
+        "undelivered is read anew and tried again. The mapping's `limits` do not apply.",
     },
 }
-
-#: Params that the design names and this version does not have.
-NOT_YET = ("retry_run",)
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,11 @@ class RunParams:
     """What a run was triggered with, checked.
 
     :param customer_ids: Antavo's ids of the customers that the run is for, each once; empty: everybody.
+    :param retry_run: a RUN whose undelivered members are tried again; None: no retry.
     """
 
     customer_ids: tuple[str, ...] = ()
+    retry_run: str | None = None
 
 
 def run_params(conf: Mapping[str, Any]) -> RunParams:
@@ -55,14 +62,12 @@ def run_params(conf: Mapping[str, Any]) -> RunParams:
     :raises Misconfigured: for an unknown param or a wrong value, with the params that there are.
     """
     for name, value in conf.items():
-        if name in NOT_YET:
-            raise Misconfigured(f"Param `{name}` is not built yet in this version; start the run without it.")
         if name not in PARAMS:
             near = difflib.get_close_matches(name, PARAMS, n=1)
             hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(f'`{known}`' for known in PARAMS)}."
             raise Misconfigured(f"There is no param `{name}`: {hint}")
         _check_value(name, value)
-    return RunParams(customer_ids=_customer_ids(conf.get("customer_ids")))
+    return RunParams(_customer_ids(conf.get("customer_ids")), _retry_run(conf.get("retry_run")))
 
 
 def _check_value(name: str, value: Any) -> None:
@@ -87,3 +92,11 @@ def _customer_ids(value: Any) -> tuple[str, ...]:
             "for everybody."
         )
     return tuple(dict.fromkeys(ids))
+
+
+def _retry_run(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        raise Misconfigured("Param `retry_run` must be the number of a run, or MAPPING:latest.")
+    return str(value).strip()

@@ -66,7 +66,7 @@ class GateOperator(SyncOperator):
         """Compare the run's counts with the mapping's limits and the last run."""
         steps = runs.steps(work.ledger, work.run.id)
         self._tell_unknown(work, total(steps, "plan", "slices"), facts)
-        if not total(steps, "extract", "read"):
+        if not total(steps, "extract", "read") and work.run.retry_of is None:
             if work.run.is_chosen:
                 raise Halted(
                     "Antavo knows none of the chosen customers. `customer_ids` are Antavo's own ids; "

@@ -70,6 +70,11 @@ class SliceStore:
                 except ValueError as error:  # pyarrow's word for a file that was cut short
                     raise Misconfigured(GONE.format(what=f"{path.name} is damaged")) from error
 
+    def has(self, step: str) -> bool:
+        """Say whether a step is complete."""
+        with self._storage("read"):
+            return bool((self._folder / f"{step}.json").exists())
+
     def write_manifest(self, step: str, manifest: dict[str, Any]) -> None:
         """Declare a step complete.
 

@@ -52,7 +52,7 @@ def test_help_names_every_command_and_the_exit_codes(command) -> None:
         ["history", "-o", "xml"],
         ["mappings", "fields", "--mode", "v3"],
         ["ledger", "prune"],
-        ["retry", "1"],
+        ["retry"],
         ["sandbox", "--unknown-fields", "perhaps"],
     ],
     ids=" ".join,

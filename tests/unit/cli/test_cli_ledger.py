@@ -73,7 +73,8 @@ def test_rejections_lists_and_filters(command, ledger: Ledger) -> None:
     green_run().write(ledger)
     result = command("rejections", "customers:latest")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[1].split() == ["m0", "mapping", "phone_number", "is", "no", "phone", "number"]
+    words = ["m0", "mapping", "phone_number", "is", "no", "phone", "number", "not", "delivered"]
+    assert result.stdout.splitlines()[1].split() == words
     rows = json.loads(command("rejections", 1, "--reason", "PHONE", "--stage", "mapping", "-o", "json").stdout)
     assert len(rows) == 12
     assert command("rejections", 1, "--stage", "push").stdout == "This run rejected nobody of that kind.\n"

@@ -36,7 +36,7 @@ def test_read_params_known_ones_pass():
         ('{"dry_run": "yes"}', "true or false"),
         ('{"strategy": "incremental"}', "not built yet"),
         ('{"customer_ids": "1"}', "must be a list"),
-        ('{"retry_run": 1}', "not built yet"),
+        ('{"retry_run": true}', "must be the number of a run"),
     ],
 )
 def test_read_params_wrong_ones_are_refused(text, said):
