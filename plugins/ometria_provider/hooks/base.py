@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import random
 import threading
 import time
@@ -19,6 +20,7 @@ import tenacity
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from ometria_provider import __version__
@@ -234,6 +236,24 @@ class JsonApiHook(HttpHook):
         :raises Misconfigured: anything that another attempt would not mend.
         """
         session = self.get_conn()
+        verdict = self._attempt(session, call)
+        if verdict.again and not (absent and absent(verdict)):
+            verdict = self._try_again(session, call, verdict, absent)
+        if absent and absent(verdict):
+            return None
+        if verdict.action is Action.DONE:
+            return verdict.data
+        raise self._error(str(call), verdict, is_push=call.body is not None)
+
+    def _try_again(
+        self, session: requests.Session, call: Call, first: Verdict, absent: Callable[[Verdict], bool] | None
+    ) -> Verdict:
+        """Send a request that failed until it is answered, and return the last verdict.
+
+        :param first: what became of the first attempt; it counts as one. Nearly every request is answered at once, and
+            what follows is made only for those that are not.
+        """
+        made = [first]
         verdict: Verdict = tenacity.Retrying(
             stop=self._is_last,
             after=lambda state: self._hold_back(call, state),
@@ -242,12 +262,8 @@ class JsonApiHook(HttpHook):
             retry_error_callback=_last,
             before_sleep=lambda state: self._announce(call, state),
             sleep=self._sleep,
-        )(self._attempt, session, call)
-        if absent and absent(verdict):
-            return None
-        if verdict.action is Action.DONE:
-            return verdict.data
-        raise self._error(str(call), verdict, is_push=call.body is not None)
+        )(lambda: made.pop() if made else self._attempt(session, call))
+        return verdict
 
     def _attempt(self, session: requests.Session, call: Call) -> Verdict:
         # The error is judged and let go here: its text and its traceback hold the URL, and so perhaps the key.
@@ -274,8 +290,9 @@ class JsonApiHook(HttpHook):
             return session.prepare_request(call.request())
         if call.path not in self._prepared:
             self._prepared[call.path] = session.prepare_request(call.request())
-        prepared = self._prepared[call.path].copy()
-        prepared.prepare_body(call.body, None)
+        prepared = copy.copy(self._prepared[call.path])
+        prepared.headers = CaseInsensitiveDict(prepared.headers, **{"Content-Length": str(len(call.body))})
+        prepared.body = call.body
         return prepared
 
     def _unspeakable(self, call: Call) -> Iterator[str]:
