@@ -67,6 +67,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "slice": _SLICE,
         "records": "records in the request, at most 100",
         "size": "bytes of its records",
+        "kind": "`contacts`, or `opt_outs`: identity and opt-out of rejected members, which no book counts",
         "state": "`sending`, `acknowledged`, `doubtful` (acknowledged, but Ometria counted rejected records), "
         "`refused` (split into halves), `unanswered` (its records go again)",
         "request_id": "Ometria's own id of the request, for its support",
@@ -88,7 +89,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "push_batch_id": "the request that carried the record last",
         "changed_at": "when this row changed last",
         "consent_digest": "digest of the consent group last acknowledged",
-        "opted_out_at": "when the member opted out last, as far as is known: sent by us, or unsubscribed in Ometria",
+        "opted_out_at": "when we last sent that the member opted out of marketing; never taken back",
+        "sms_opted_out_at": "the same of SMS",
+        "held": "why an opt-in is held back from Ometria",
         "details_at": "when the customer's details (`extensions.*`) were read",
         "absent_run_id": "the complete scan that first missed the customer; empty while Antavo has it",
         "list_id": "the Ometria list that the contact was put on",

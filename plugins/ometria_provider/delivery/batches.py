@@ -18,9 +18,11 @@ class Outgoing(NamedTuple):
     """One record on its way.
 
     :param body: the record as JSON, as it goes over the wire.
-    :param fingerprint: digest of its canonical form.
+    :param fingerprint: digest of its canonical form, its consent group apart.
     :param source_digest: digest of the customer that it was made from.
     :param filled: bitmap of the remote fields that it fills.
+    :param consent: the consent group that it carries.
+    :param held: why an opt-in was held back from it.
     """
 
     contact_id: str
@@ -28,6 +30,8 @@ class Outgoing(NamedTuple):
     fingerprint: bytes
     source_digest: bytes | None
     filled: bytes | None
+    consent: bytes | None = None
+    held: str | None = None
 
 
 Batch = tuple[Outgoing, ...]

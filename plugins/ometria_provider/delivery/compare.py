@@ -24,6 +24,14 @@ class Known(Protocol):
     def sync_run_id(self) -> int: ...
     @property
     def changed_at(self) -> datetime: ...
+    @property
+    def consent_digest(self) -> bytes | None: ...
+    @property
+    def opted_out_at(self) -> datetime | None: ...
+    @property
+    def sms_opted_out_at(self) -> datetime | None: ...
+    @property
+    def held(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class Comparison:
 
     def at_a_glance(self, known: Known | None, source: bytes) -> Action | None:
         """Return what becomes of a member by the source digest alone, or None when it must be mapped."""
-        if self.asked_for or known is None or known.source_digest != source or known.sync_run_id == self.run_id:
+        if self.asked_for or known is None or not self._is_same(known, source) or _is_open(known):
             return None
         match known.state:
             case "accepted":
@@ -57,9 +65,12 @@ class Comparison:
                 return "remembered"
         return None
 
-    def by_record(self, known: Known | None, source: bytes, fingerprint: bytes) -> Action:
-        """Return what becomes of a member whose record was made and passes the mapping's `where`."""
-        if known is None or known.fingerprint != fingerprint:
+    def by_record(self, known: Known | None, source: bytes, fingerprint: bytes, *, consent: bool = False) -> Action:
+        """Return what becomes of a member whose record was made and passes the mapping's `where`.
+
+        :param consent: its consent group is to be sent.
+        """
+        if known is None or known.fingerprint != fingerprint or consent:
             return "remembered" if self._remembered(known, source) else "send"
         if known.sync_run_id == self.run_id and known.state in {"accepted", "pending"}:
             # This run's own delivery, before its map was cleared: push sees that it is done, and counts it.
@@ -73,7 +84,23 @@ class Comparison:
         return "remembered" if self._remembered(known, source) else "rejected"
 
     def _remembered(self, known: Known | None, source: bytes) -> bool:
-        return self.at_a_glance(known, source) == "remembered"
+        return (
+            not self.asked_for
+            and known is not None
+            and known.state == "rejected"
+            and self._is_same(known, source)
+            and not self._due(known)
+        )
+
+    def _is_same(self, known: Known, source: bytes) -> bool:
+        return known.source_digest == source and known.sync_run_id != self.run_id
 
     def _due(self, known: Known) -> bool:
         return self.retry_rejected is not None and self.now - known.changed_at >= self.retry_rejected
+
+
+def _is_open(known: Known) -> bool:
+    """Say whether a member's consent wants another look: an opt-in is held back, or an opt-out was not acknowledged."""
+    return known.held is not None or (
+        known.consent_digest is None and (known.opted_out_at is not None or known.sms_opted_out_at is not None)
+    )

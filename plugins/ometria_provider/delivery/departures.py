@@ -27,19 +27,20 @@ def why_missing(contact_id: str, absent_run_id: int | None, *, run_id: int, opte
     return None if absent_run_id in (None, run_id) else ABSENT
 
 
-def farewell(contact_id: str, *, collection: str, list_id: int | None, mode: Mode) -> bytes | None:
+def farewell(contact_id: str, *, collection: str, list_id: int | None, mode: Mode, force: bool = False) -> bytes | None:
     """Return the record that takes somebody off the list; None when there is nothing to say.
 
     The id is all that is known of a customer who is gone. Ometria merges what a record names (contract/ometria.md,
     `POST /push`), so every other field stays as it is.
 
     :param list_id: the list that the contact was put on.
+    :param force: an opt-out beats every other source (`consent.force_opt_out` of the mapping file).
     """
     said: dict[str, Any] = {}
     if list_id is not None:
         said["@remove_from_lists"] = [list_id]
     if mode == "opt_out":
-        said["marketing_optin"] = "EXPLICITLY_OPTEDOUT"
+        said |= {"marketing_optin": "EXPLICITLY_OPTEDOUT", **({"@force_optin": True} if force else {})}
     if not said or mode == "ignore":
         return None
     return encode({"@type": "contact", "@collection": collection, "@merge": True, "id": contact_id, **said})

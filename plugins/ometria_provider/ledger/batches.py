@@ -13,10 +13,13 @@ from ometria_provider.ledger.models import PushBatch
 from ometria_provider.ledger.statements import Prepared
 
 
-def depart(ledger: Ledger, connection: Connection, *, run_id: int, slice_: int, records: int, size: int) -> int:
+def depart(
+    ledger: Ledger, connection: Connection, *, run_id: int, slice_: int, records: int, size: int, kind: str
+) -> int:
     """Write that a request is about to go, and return its number.
 
     :param size: bytes of its records.
+    :param kind: `contacts`, or `opt_outs` for those that no book counts.
     """
     row = _departure(ledger).run(
         connection,
@@ -24,6 +27,7 @@ def depart(ledger: Ledger, connection: Connection, *, run_id: int, slice_: int, 
         slice=slice_,
         records=records,
         size=size,
+        kind=kind,
         state="sending",
         started_at=datetime.now(UTC),
     )
@@ -40,7 +44,7 @@ def answer(
 
 @cache
 def _departure(ledger: Ledger) -> Prepared:
-    columns = ("sync_run_id", "slice", "records", "size", "state", "started_at")
+    columns = ("sync_run_id", "slice", "records", "size", "kind", "state", "started_at")
     return Prepared(ledger, insert(PushBatch).returning(PushBatch.id), columns)
 
 

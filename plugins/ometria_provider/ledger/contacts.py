@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, case, or_, select, update
+from sqlalchemy import Connection, and_, case, func, or_, select, update
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, PushBatch, RemoteField
@@ -31,6 +31,10 @@ class Known(NamedTuple):
     changed_at: datetime
     list_id: int | None
     absent_run_id: int | None
+    consent_digest: bytes | None
+    opted_out_at: datetime | None
+    sms_opted_out_at: datetime | None
+    held: str | None
 
     @property
     def is_with_us(self) -> bool:
@@ -73,16 +77,18 @@ def write_states(
     :param changes: what a contact that is known gets anew; the rest stays as it is.
     """
     if columns["contact_id"]:
-        _upsert(ledger, (*common, *columns), tuple(changes)).run_many(connection, common, columns)
+        # Of its own: a record without its consent group leaves the digest of the one before as it is.
+        kept = "consent_digest" in columns
+        _upsert(ledger, (*common, *columns), tuple(changes), kept).run_many(connection, common, columns)
 
 
 @cache
-def _upsert(ledger: Ledger, given: tuple[str, ...], columns: tuple[str, ...]) -> Prepared:
+def _upsert(ledger: Ledger, given: tuple[str, ...], columns: tuple[str, ...], kept: bool) -> Prepared:
     statement = insert(ledger, ContactState)
     new = statement.excluded
     statement = statement.on_conflict_do_update(
         index_elements=["account", "collection", "contact_id"],
-        set_={name: _kept_departed(new.state) if name == "state" else new[name] for name in columns},
+        set_={name: _new_value(name, new[name], kept) for name in columns},
         where=or_(
             ContactState.snapshot_at.is_(None),
             new.snapshot_at.is_(None),
@@ -92,19 +98,52 @@ def _upsert(ledger: Ledger, given: tuple[str, ...], columns: tuple[str, ...]) ->
     return Prepared(ledger, statement, given)
 
 
-def _kept_departed(new: Any) -> Any:
-    """Return the new state, but for those who departed: what the filter leaves out stays departed."""
-    return case((and_(ContactState.state == "departed", new == "filtered"), "departed"), else_=new)
+def _new_value(name: str, new: Any, kept: bool) -> Any:
+    """Return what a column of a known contact becomes.
+
+    What the filter leaves out of those who departed stays departed.
+
+    :param kept: no consent digest at all leaves the one before.
+    """
+    if name == "state":
+        return case((and_(ContactState.state == "departed", new == "filtered"), "departed"), else_=new)
+    return func.coalesce(new, ContactState.consent_digest) if kept and name == "consent_digest" else new
 
 
 #: What a rejection, or the mapping's filter, changes of a contact: by which run, and when.
-JUDGED = ("state", "reason", "source_digest", "sync_run_id", "changed_at")
+JUDGED = ("state", "reason", "source_digest", "sync_run_id", "changed_at", "held")
 
 #: What an acknowledged record changes.
 SENT = (*JUDGED, "fingerprint", "filled", "snapshot_at", "push_batch_id")
 
 #: What a contact that needs nothing sent gets anew: who delivered it, and when, stays.
-SEEN = ("state", "reason", "source_digest")
+SEEN = ("state", "reason", "source_digest", "held")
+
+
+def mark_opt_outs(
+    ledger: Ledger, connection: Connection, common: Mapping[str, Any], columns: Mapping[str, Sequence[Any]]
+) -> None:
+    """Write that opt-outs are about to be sent: from here on they are known, whatever becomes of the request.
+
+    Until it is acknowledged nobody knows which consent Ometria holds, so its digest is forgotten.
+
+    :param common: as of :func:`write_states`.
+    :param columns: `contact_id`, `opted_out_at`, `sms_opted_out_at`.
+    """
+    values = {**common, "state": "rejected", "reason": "An opt-out was sent, but not acknowledged yet."}
+    _marking(ledger, (*values, *columns)).run_many(connection, values, columns)
+
+
+@cache
+def _marking(ledger: Ledger, given: tuple[str, ...]) -> Prepared:
+    statement = insert(ledger, ContactState)
+    times = ("opted_out_at", "sms_opted_out_at")
+    kept = {name: func.coalesce(statement.excluded[name], getattr(ContactState, name)) for name in times}
+    statement = statement.on_conflict_do_update(
+        index_elements=["account", "collection", "contact_id"], set_={**kept, "consent_digest": None}
+    )
+    return Prepared(ledger, statement, given)
+
 
 #: What it gets when a run asked for this member: the record that Ometria holds is today's as well.
 STILL = (*SEEN, "snapshot_at")

@@ -130,6 +130,7 @@ class PushBatch(Base):
     slice: Mapped[int] = mapped_column(Integer)
     records: Mapped[int] = mapped_column(Integer)
     size: Mapped[int] = mapped_column(Integer)
+    kind: Mapped[str] = mapped_column(String(20), default="contacts", server_default="contacts")
     state: Mapped[str] = mapped_column(String(20))
     request_id: Mapped[str | None] = mapped_column(String(200))
     reason: Mapped[str | None] = mapped_column(Text)
@@ -161,6 +162,8 @@ class ContactState(Base):
     changed_at: Mapped[datetime]
     consent_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     opted_out_at: Mapped[datetime | None]
+    sms_opted_out_at: Mapped[datetime | None]
+    held: Mapped[str | None] = mapped_column(String(250))
     details_at: Mapped[datetime | None]
     absent_run_id: Mapped[int | None] = mapped_column(BigInteger)
     list_id: Mapped[int | None] = mapped_column(BigInteger)

@@ -267,7 +267,9 @@ def count_records(
     :param slice_: count one slice only; None: all of them, departures apart.
     :param since: leave out the attempts before; None: over all attempts of its pushes.
     """
-    query = select(func.sum(PushBatch.records)).where(PushBatch.sync_run_id == run_id, PushBatch.state.in_(states))
+    query = select(func.sum(PushBatch.records)).where(
+        PushBatch.sync_run_id == run_id, PushBatch.state.in_(states), PushBatch.kind == "contacts"
+    )
     query = query.where(PushBatch.slice != DEPARTURES if slice_ is None else PushBatch.slice == slice_)
     if since is not None:
         query = query.where(PushBatch.started_at >= since)

@@ -27,7 +27,7 @@ from ometria_provider.mapping.source import Loc
 from ometria_provider.mapping.transforms import run_steps
 from ometria_provider.mapping.values import Unconvertible
 
-NOT_BUILT_KEYS = frozenset(("consent", "full_every", "details_max_age", "verify"))
+NOT_BUILT_KEYS = frozenset(("full_every", "details_max_age", "verify"))
 MOST_CUSTOM_FIELDS = 100  # of one type, for an account (contract/ometria.md)
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 
@@ -64,6 +64,15 @@ def find_issues(data: dict[str, Any]) -> Iterator[Issue]:
             if isinstance(row, dict):
                 yield from _row(("fields", index), row, mode)
         yield from _remotes(rows, data.get("identity"))
+        yield from _force(data.get("consent"), rows)
+
+
+def _force(consent: Any, rows: list[Any]) -> Iterator[Issue]:
+    """Find a force that nothing would ever use (contract/ometria.md: only together with `marketing_optin`)."""
+    mapped = any(isinstance(row, dict) and row.get("remote") == "marketing_optin" for row in rows)
+    if isinstance(consent, dict) and consent.get("force_opt_out") is True and not mapped:
+        hint = "add the row, such as {loyalty: properties.newsletter, remote: marketing_optin}"
+        yield Issue(("consent", "force_opt_out"), "`force_opt_out` needs a row for `marketing_optin`", hint)
 
 
 def _schedule(data: dict[str, Any]) -> Iterator[Issue]:
@@ -225,8 +234,6 @@ def _transform(loc: Loc, transform: Any) -> Iterator[Issue]:
     names = [transform] if isinstance(transform, str) else list(transform) if isinstance(transform, dict) else []
     if not names:
         yield Issue(loc, "a transform is a name, or an option such as {round: 1}")
-    elif names == ["consent"]:
-        yield Issue(loc, f"the transform `consent` {NOT_BUILT}", "remove it")
     elif isinstance(transform, str):
         if transform in _OPTIONS and transform not in _TRANSFORMS:
             yield Issue(loc, f"`{transform}` needs its option", f"write {{{transform}: {_OPTIONS[transform]}}}")

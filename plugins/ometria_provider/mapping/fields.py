@@ -117,16 +117,23 @@ REMOTE_FIELDS: tuple[RemoteField, ...] = (
     RemoteField("timezone", "text", "time zone"),
     RemoteField("timestamp_acquired", "time", "when the contact was won; ISO 8601 with offset"),
     RemoteField("store_ids", "texts", "ids of stores, an array of text"),
+    RemoteField("marketing_optin", "consent", "`EXPLICITLY_OPTEDIN`, `EXPLICITLY_OPTEDOUT` or `NOT_SPECIFIED`"),
+    RemoteField("timestamp_subscribed", "time", "when the member opted in; ISO 8601 with offset"),
+    RemoteField("timestamp_unsubscribed", "time", "when the member opted out; ISO 8601 with offset"),
+    RemoteField("channels.sms.allow_marketing", "yes or no", "may marketing go by SMS"),
+    RemoteField("channels.sms.allow_transactional", "yes or no", "may messages about orders go by SMS"),
     RemoteField("extra_identifiers.<name>", "text", "an identifier set up for the account"),
 )
 
-_NOT_BUILT_REMOTES = (
+#: The consent group: it travels only when it changed, and never as null.
+CONSENT = (
     "marketing_optin",
     "timestamp_subscribed",
     "timestamp_unsubscribed",
     "channels.sms.allow_marketing",
     "channels.sms.allow_transactional",
 )
+
 _REMOTES = {field.name: field for field in REMOTE_FIELDS}
 _EXTRA = "extra_identifiers."
 _ROOTS = {field.name.split(".")[0] for field in LOYALTY_FIELDS}
@@ -230,7 +237,7 @@ def remote_type(remote: str) -> str | None:
 def check_remote(remote: str) -> None:
     """See to it that a name may be a remote field.
 
-    :raises FieldProblem: for directives, names with spaces, containers, and fields that are not built yet.
+    :raises FieldProblem: for directives, names with spaces, and containers.
     """
     if remote.startswith("@"):
         raise FieldProblem(f"`{remote}` is a directive, not a field", "remove the row: they are set for you")
@@ -239,10 +246,10 @@ def check_remote(remote: str) -> None:
     if any(mark.isspace() or not mark.isprintable() for mark in remote):
         hint = f"write `{'_'.join(remote.split())}`, or the ID that Ometria's settings show"
         raise FieldProblem(f"`{remote}` is not a field ID: it has no spaces", hint)
-    if remote in _NOT_BUILT_REMOTES or remote.startswith("channels.sms"):
-        raise FieldProblem(f"`{remote}` {NOT_BUILT}", "remove the row")
-    if remote.partition(".")[0] == "channels":
-        raise FieldProblem(f"`{remote}` is no field of a contact", "remove the row")
+    if remote.partition(".")[0] == "channels" and remote not in CONSENT:
+        channels = [name for name in CONSENT if name.startswith("channels.")]
+        hint = closest(remote, channels) or f"write one of {', '.join(f'`{name}`' for name in channels)}"
+        raise FieldProblem(f"`{remote}` is no field of a contact", hint)
     if remote == "properties" or remote.startswith("properties."):
         tail = remote.partition(".")[2]
         raise FieldProblem(

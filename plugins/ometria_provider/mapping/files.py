@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.mapping.checks import NOT_BUILT_KEYS, find_issues
 from ometria_provider.mapping.fields import NOT_BUILT, closest
-from ometria_provider.mapping.model import Connections, Identity, Limits, Mapping
+from ometria_provider.mapping.model import Connections, Consent, Identity, Limits, Mapping
 from ometria_provider.mapping.source import Loc, Problem, Source, read_source
 
 __all__ = ["MappingFileError", "Problem", "check_folder", "load_mapping", "require_folder", "schema_text"]
@@ -26,6 +26,7 @@ _KEYS: dict[Loc, tuple[str, ...]] = {
     ("connections",): tuple(Connections.model_fields),
     ("identity",): tuple(Identity.model_fields),
     ("limits",): tuple(Limits.model_fields),
+    ("consent",): tuple(Consent.model_fields),
 }
 _ROW_KEYS = ("loyalty", "remote", "transform", "value")
 _EXPECTED = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from ometria_provider.mapping.countries import country_code
 from ometria_provider.mapping.fields import remote_type
-from ometria_provider.mapping.transforms import Step, gender
+from ometria_provider.mapping.transforms import Step, boolean, consent, gender
 from ometria_provider.mapping.values import Unconvertible, clean_number, date_text, is_empty, plain_text, time_text
 
 #: Characters of the longest contact id that the ledger keeps.
@@ -127,4 +127,6 @@ _FORMATS: dict[str, Callable[[Any], Any]] = {
     "gender": _single(gender),
     "country": _single(country_code),
     "time": _single(time_text),
+    "consent": _single(consent),
+    "yes or no": _single(boolean),
 }

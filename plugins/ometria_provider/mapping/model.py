@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
-from ometria_provider.mapping.fields import IDENTITY
+from ometria_provider.mapping.fields import CONSENT, IDENTITY
 
 RECORD_VERSION = 1
 """Raise it when the same file and customer give another record than before: nobody keeps an old one then."""
@@ -42,6 +42,7 @@ TransformName = Literal[
     "integer",
     "number",
     "string",
+    "consent",
     "first",
 ]
 
@@ -177,6 +178,12 @@ class Identity(Strict):
     customer_id: Text | None = "id"
 
 
+class Consent(Strict):
+    """How consent is sent (files.md, contract/ometria.md "Consent")."""
+
+    force_opt_out: bool = Field(False, description="true: an opt-out beats every other source (`@force_optin`)")
+
+
 class Limits(Strict):
     """When a run stops before it sends; null = no limit. Shares are of the members read."""
 
@@ -187,6 +194,10 @@ class Limits(Strict):
     max_departed_share: Share = Field(0.05, description="members who left, or are missing for the first time")
     max_drop_share: Share = Field(0.3, description="fewer members read than in the last complete scan")
     min_count: int = Field(20, ge=0, description="a share counts only from so many members on")
+
+
+#: The keys that decide a record, beside the rows.
+_DECISIVE = {"mode", "collection", "list", "where", "language", "on_empty", "consent"}
 
 
 class SentRow(Strict):
@@ -227,6 +238,7 @@ class Mapping(Strict):
         "remove_from_list",
         description="what becomes of members who left: taken off the list, left alone, or opted out and taken off",
     )
+    consent: Consent = Consent()  # type: ignore[call-arg] # as above
     strategy: Literal["full"] = "full"
     retry_rejected: timedelta | None = Field(
         timedelta(days=1), description="when to try a remembered rejection again; null: only when it changes"
@@ -265,10 +277,15 @@ class Mapping(Strict):
         """Names of the remote fields that the mapping fills, identity included, ordered as :attr:`rows`."""
         return tuple(row.remote for row in self.rows)
 
+    @property
+    def consent_remotes(self) -> tuple[str, ...]:
+        """The consent fields among them; most mappings have none."""
+        return tuple(remote for remote in self.remotes if remote in CONSENT)
+
     @cached_property
     def digest(self) -> bytes:
         """16 bytes over all that decides a record, and over nothing else (not schedule, limits or texts)."""
-        parts = self.model_dump(mode="json", include={"mode", "collection", "list", "where", "language", "on_empty"})
+        parts = self.model_dump(mode="json", include=_DECISIVE)
         parts["rows"] = [row.model_dump(mode="json") for row in self.rows]
         text = json.dumps([RECORD_VERSION, parts], sort_keys=True, ensure_ascii=False)
         return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -13,12 +13,12 @@ import msgspec
 
 from ometria_provider.mapping.columns import Column, Converted
 from ometria_provider.mapping.customers import Projection
-from ometria_provider.mapping.fields import remote_type
+from ometria_provider.mapping.fields import CONSENT, IDENTITY, remote_type
 from ometria_provider.mapping.formats import ID_LIMIT, final_step, passes_text
 from ometria_provider.mapping.layout import Record, encode_records, tree
 from ometria_provider.mapping.model import Mapping, SentRow
 from ometria_provider.mapping.rules import conditions
-from ometria_provider.mapping.transforms import Step, make_steps, run_steps, text_steps
+from ometria_provider.mapping.transforms import OPTED_OUT, Step, make_steps, run_steps, text_steps
 from ometria_provider.mapping.values import Unconvertible, is_empty
 
 if TYPE_CHECKING:
@@ -43,11 +43,16 @@ class Mapped:
     """What became of a chunk of n customers; all lists have length n and the order of the customers.
 
     :param contact_ids: "" where the customer has no usable id (it is rejected then, if it is not filtered).
-    :param bodies: records as canonical JSON, all directives included and nothing null; None unless the outcome is
-        ``record``. Equal records are equal bytes.
+    :param bodies: records as canonical JSON, all directives included and nothing null, without their consent group;
+        None unless the outcome is ``record``. Equal records are equal bytes.
     :param reasons: for the filtered, the first rule that keeps them out.
     :param filled: shape (n, len(mapping.remotes)): which remote fields each record holds; all False without a record.
     :param rejections: by row; a customer with several bad fields has several.
+    :param people: e-mail and customer id of each customer, by these names.
+    :param consents: consent groups as canonical JSON, of rejected customers too, None where nothing is said; None
+        altogether when the mapping maps no consent.
+    :param identities: of the rejected customers with a consent group, what alone can carry an opt-out: directives
+        and identity as JSON; None where the id cannot be used.
     """
 
     contact_ids: list[str]
@@ -56,11 +61,19 @@ class Mapped:
     reasons: list[str | None]
     filled: np.ndarray
     rejections: list[Rejected]
+    people: dict[str, list[Any]]
+    consents: list[bytes | None] | None
+    identities: dict[int, bytes]
 
     @property
     def records(self) -> list[Record | None]:
-        """The records decoded, for people to look at."""
-        return [None if body is None else msgspec.json.decode(body) for body in self.bodies]
+        """The records decoded, each with its consent group, for people to look at."""
+        decode = msgspec.json.decode
+        groups = self.consents or repeat(None)
+        return [
+            None if body is None else decode(body) | ({} if group is None else decode(group))
+            for body, group in zip(self.bodies, groups, strict=False)  # no groups go on for ever
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +117,8 @@ def map_columns(mapping: Mapping, values: Sequence[list[Any]], *, today: datetim
     ]
     filled = _filled(list(sent.values()), len(rows), len(mapping.rows))
     bodies = _encode(mapping, sent, outcomes) if rows else []
-    for rejection in _too_large(sent, bodies):
+    consents = _encode_consent(mapping, sent, reasons)
+    for rejection in _too_large(sent, bodies, consents):
         rejections.append(rejection)
         outcomes[rejection.row], bodies[rejection.row] = "rejected", None
     filled[[outcome != "record" for outcome in outcomes]] = False
@@ -115,6 +129,9 @@ def map_columns(mapping: Mapping, values: Sequence[list[Any]], *, today: datetim
         reasons=reasons,
         filled=filled,
         rejections=sorted(rejections),
+        people={name: sent[name].values for name in ("email", "customer_id") if name in sent},
+        consents=consents,
+        identities=_identities(mapping, sent, rejections, consents),
     )
 
 
@@ -186,23 +203,58 @@ def _reject(sent: dict[str, Converted], filtered: list[str | None]) -> list[Reje
 
 
 def _encode(mapping: Mapping, sent: dict[str, Converted], outcomes: list[Outcome]) -> list[bytes | None]:
-    head = {
-        "@type": "contact",
-        "@collection": mapping.collection,
-        "@merge": True,
-        "@add_to_lists": [mapping.list],
-    }
-    shape = {**tree(sent, mapping.mode), **{directive: directive for directive in head}}
-    columns = {remote: column.values for remote, column in sent.items()} | {
-        directive: repeat(value) for directive, value in head.items()
-    }
-    return encode_records(shape, columns, [outcome == "record" for outcome in outcomes])
+    columns = {remote: column.values for remote, column in sent.items() if remote not in CONSENT}
+    head = {**_head(mapping), "@add_to_lists": [mapping.list]}
+    return _encode_under(head, columns, mapping, [outcome == "record" for outcome in outcomes])
 
 
-def _too_large(sent: dict[str, Converted], bodies: list[bytes | None]) -> list[Rejected]:
+def _head(mapping: Mapping) -> dict[str, Any]:
+    return {"@type": "contact", "@collection": mapping.collection, "@merge": True}
+
+
+def _encode_under(
+    head: dict[str, Any], columns: dict[str, list[Any]], mapping: Mapping, wanted: list[bool]
+) -> list[bytes | None]:
+    """Encode columns under directives that all records share."""
+    shape = {**tree(columns, mapping.mode), **{directive: directive for directive in head}}
+    return encode_records(shape, columns | {name: repeat(value) for name, value in head.items()}, wanted)
+
+
+def _encode_consent(
+    mapping: Mapping, sent: dict[str, Converted], filtered: list[str | None]
+) -> list[bytes | None] | None:
+    """Encode each customer's consent group; an empty field is left out of it, never null."""
+    columns = {remote: sent[remote].values for remote in mapping.consent_remotes if remote in sent}
+    if not columns:
+        return None
+    shape = tree(columns, mapping.mode)
+    if mapping.consent.force_opt_out:
+        shape["@force_optin"] = "@force_optin"
+        opt_ins = columns["marketing_optin"]
+        columns["@force_optin"] = [True if value == OPTED_OUT else None for value in opt_ins]
+    groups = encode_records(shape, columns, [reason is None for reason in filtered])
+    return [None if group == b"{}" else group for group in groups]
+
+
+def _identities(
+    mapping: Mapping, sent: dict[str, Converted], rejections: list[Rejected], consents: list[bytes | None] | None
+) -> dict[int, bytes]:
+    """Return what carries an opt-out alone: of each rejected customer with a consent group and a usable id."""
+    rejected = dict.fromkeys(rejection.row for rejection in rejections)
+    rows = [row for row in rejected if consents and consents[row] and sent["id"].values[row] is not None]
+    columns = {name: [sent[name].values[row] for row in rows] for name in IDENTITY if name in sent}
+    bodies = _encode_under(_head(mapping), columns, mapping, [True] * len(rows)) if rows else []
+    return {row: body for row, body in zip(rows, bodies, strict=True) if body}
+
+
+def _too_large(
+    sent: dict[str, Converted], bodies: list[bytes | None], consents: list[bytes | None] | None
+) -> list[Rejected]:
     found = []
     for row, body in enumerate(bodies):
-        if body is not None and len(body) > RECORD_LIMIT:
+        if body is None:
+            continue
+        if len(body) + len((consents and consents[row]) or b"") > RECORD_LIMIT:
             largest = max(sent, key=lambda remote: len(msgspec.json.encode(sent[remote].values[row])))
             found.append(Rejected(row, largest, f"the record is larger than {RECORD_LIMIT} bytes, most of it here"))
     return found

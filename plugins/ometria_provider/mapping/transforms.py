@@ -31,6 +31,8 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_](?![^\W\d_]))*")
 _INTEGER = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
 _TRUE = frozenset(("true", "yes", "y", "on", "1"))
 _FALSE = frozenset(("false", "no", "n", "off", "0"))
+OPTED_IN, OPTED_OUT = "EXPLICITLY_OPTEDIN", "EXPLICITLY_OPTEDOUT"
+_CONSENTS = (OPTED_IN, OPTED_OUT, "NOT_SPECIFIED")
 _GENDERS = {
     **dict.fromkeys(("m", "male", "man", "boy"), "m"),
     **dict.fromkeys(("f", "female", "woman", "girl"), "f"),
@@ -137,6 +139,17 @@ def boolean(value: Any) -> bool:
     raise Unconvertible("is not yes or no")
 
 
+def consent(value: Any) -> str:
+    """Bring Ometria's three words, in any case, or yes and no to a word: no means opted out."""
+    word = plain_text(value).strip().upper()
+    if word in _CONSENTS:
+        return word
+    try:
+        return OPTED_IN if boolean(value) else OPTED_OUT
+    except Unconvertible:
+        raise Unconvertible(f"is none of {', '.join(_CONSENTS)}, nor yes or no") from None
+
+
 def integer(value: Any) -> int:
     """Bring a whole number or its text to an integer, exact at any length; true is 1, false is 0."""
     if isinstance(value, str):
@@ -215,6 +228,7 @@ _NAMED: dict[str, Convert] = {
     "country": country_code,
     "gender": gender,
     "bool": boolean,
+    "consent": consent,
     "integer": integer,
     "number": parse_number,
     "string": plain_text,

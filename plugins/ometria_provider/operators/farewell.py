@@ -12,7 +12,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ometria_provider.delivery.batches import Batch, Outgoing
+from ometria_provider.delivery.consent import OPTED_OUT
 from ometria_provider.delivery.departures import farewell, left_the_where, plain_reason
+from ometria_provider.delivery.digests import encode
+from ometria_provider.hooks.ometria import PushAnswer
 from ometria_provider.ledger import contacts, departures, findings, runs
 from ometria_provider.ledger.runs import DEPARTURES
 from ometria_provider.operators.accounts import ometria_hook
@@ -69,11 +72,16 @@ class Farewell:
                 continue
             sender.reasons[id_] = reason or left_the_where(before.reason)
             body = farewell(
-                id_, collection=self.target.collection, list_id=before.list_id, mode=self.work.mapping.departed
+                id_,
+                collection=self.target.collection,
+                list_id=before.list_id,
+                mode=self.work.mapping.departed,
+                force=self.work.mapping.consent.force_opt_out,
             )
             # The filtered keep their digest: as long as nothing of them changes, nobody has to look at them again.
             digest = before.source_digest if reason is None else None
-            record = Outgoing(contact_id=id_, body=body or b"", fingerprint=b"", source_digest=digest, filled=None)
+            opt_out = encode({"marketing_optin": OPTED_OUT}) if sender.mode == "opt_out" else None
+            record = Outgoing(id_, body or b"", b"", source_digest=digest, filled=None, consent=opt_out)
             (silent if body is None else going).append(record)
         sender.send(going, snapshot_at)
         if silent:
@@ -100,7 +108,7 @@ class FarewellSender(Sender):
     mode: str = "remove_from_list"
     reasons: dict[str, str] = field(default_factory=dict)
 
-    def _write_contacts(self, connection: Connection, batch_id: int, batch: Batch) -> None:
+    def _write_contacts(self, connection: Connection, batch_id: int, batch: Batch, answer: PushAnswer) -> None:  # noqa: ARG002 (Sender's signature)
         self.write_departed(connection, batch, snapshot_at=self._snapshot_at, push_batch_id=batch_id)
 
     def write_departed(self, connection: Connection, batch: Sequence[Outgoing], **more: Any) -> None:
@@ -108,8 +116,6 @@ class FarewellSender(Sender):
         gone = dict.fromkeys(("fingerprint", "filled", "consent_digest", "absent_run_id"))
         if self.mode != "ignore":
             gone["list_id"] = None
-        if self.mode == "opt_out":
-            more["opted_out_at"] = more["snapshot_at"]
         ids = [record.contact_id for record in batch]
         columns: dict[str, Sequence[Any]] = {
             "contact_id": ids,

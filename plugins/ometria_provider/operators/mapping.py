@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ometria_provider.delivery.compare import Action, Comparison
+from ometria_provider.delivery.consent import opts_out, splice
 from ometria_provider.delivery.digests import decode_sources, digest, encode
 from ometria_provider.ledger import contacts, findings, runs
+from ometria_provider.mapping.fields import CONSENT
 from ometria_provider.mapping.records import Rejected
 from ometria_provider.operators.base import SyncOperator, Work
+from ometria_provider.operators.consent import NOT_SENT, Consented, ConsentMapper
 from ometria_provider.staging.tables import mapped_table
 
 if TYPE_CHECKING:
@@ -64,12 +67,14 @@ class _ChunkMapper:
             asked_for=work.run.is_chosen,
         )
         self.bits = contacts.field_bits(work.ledger, work.account, work.collection, work.mapping.remotes)
+        self.consent = ConsentMapper(unsubscribed=lambda *_: {}, unsure=False)
 
     def facts(self) -> dict[str, Any]:
         """Return the counts as the ledger keeps them."""
         names = ["read", "unchanged", "filtered", "rejected", "remembered", "held", "to_send", "created", "changed"]
         names.append("left")
-        return {**{name: self.counts[name] for name in names}, "cleared": dict(self.cleared)}
+        counts: dict[str, Any] = {name: self.counts[name] for name in names}
+        return {**counts, "cleared": dict(self.cleared), "held_back": self.consent.facts()}
 
     def map(self, index: int) -> pa.Table | None:
         """Return the mapped chunk, or None when the source digests alone say that nothing is to be done."""
@@ -96,13 +101,25 @@ class _ChunkMapper:
         _refuse_second_owners(mapped, ids)
         before = list(map(known.get, ids))
         fingerprints = [None if body is None else digest(body) for body in mapped.bodies]
-        actions, acknowledged, touched = self._decide(mapped.outcomes, before, digests, fingerprints)
+        consented = self.consent.decide(mapped, ids, columns[Projection(mapping).paths.index("status")], before)
+        actions, acknowledged, touched = self._decide(mapped.outcomes, before, digests, fingerprints, consented)
         self._count_leavers(actions, before)
+        mapped.rejections.extend(self.consent.leave_alone(consented, mapped, actions))
+        self.consent.count(consented, ids)
         filled = self._clear(mapped, actions, before)
         self._move_lists(mapped, actions, before)
         self._keep_rejections(ids, mapped, actions)
         return mapped_table(
-            ids, actions, acknowledged, touched, mapped.bodies, fingerprints, digests, filled, _reasons(mapped)
+            contact_id=ids,
+            action=actions,
+            known=acknowledged,
+            touched=touched,
+            body=mapped.bodies,
+            fingerprint=fingerprints,
+            source_digest=digests,
+            filled=filled,
+            reason=_reasons(mapped),
+            **consented.columns(),
         )
 
     def _decide(
@@ -111,16 +128,23 @@ class _ChunkMapper:
         before: Sequence[Known | None],
         sources: Sequence[bytes],
         fingerprints: Sequence[bytes | None],
+        consented: Consented,
     ) -> tuple[list[Action], list[bool], list[bool]]:
         """Return each member's action, whether Ometria has it already, and whether the ledger's row is out of date."""
         actions: list[Action] = []
         acknowledged, touched = [], []
         created = changed = 0
-        for outcome, old, source, fingerprint in zip(outcomes, before, sources, fingerprints, strict=True):
-            action = self._action(outcome, old, source, fingerprint)
+        rows = zip(outcomes, before, sources, fingerprints, consented.consents, consented.held, strict=True)
+        for outcome, old, source, fingerprint, consent, held in rows:
+            action = self._action(outcome, old, source, fingerprint, consent)
             has_it = old is not None and old.fingerprint is not None
             # What this run delivered itself, before it was cleared, is neither created nor changed once more.
-            own = old is not None and old.fingerprint == fingerprint and old.sync_run_id == self.work.run.id
+            own = (
+                old is not None
+                and old.fingerprint == fingerprint
+                and old.sync_run_id == self.work.run.id
+                and consent is None
+            )
             if action == "send" and not own:
                 changed += has_it
                 created += not has_it
@@ -128,7 +152,7 @@ class _ChunkMapper:
             acknowledged.append(has_it)
             # A run for some members says of each that it has seen them: see `SlicePush`.
             seen = self.rules.asked_for and action == "unchanged"
-            touched.append(seen or _is_out_of_date(old, source, action))
+            touched.append(seen or _is_out_of_date(old, source, action, held))
         self.counts.update("to_send" if action == "send" else action for action in actions)
         self.counts.update(created=created, changed=changed)
         return actions, acknowledged, touched
@@ -142,12 +166,14 @@ class _ChunkMapper:
             for old in filtered
         )
 
-    def _action(self, outcome: str, old: Known | None, source: bytes, fingerprint: bytes | None) -> Action:
+    def _action(
+        self, outcome: str, old: Known | None, source: bytes, fingerprint: bytes | None, consent: bytes | None
+    ) -> Action:
         if outcome == "filtered":
             return "filtered"
         if fingerprint is None:
             return self.rules.by_refusal(old, source)
-        return self.rules.by_record(old, source, fingerprint)
+        return self.rules.by_record(old, source, fingerprint, consent=consent is not None)
 
     def _clear(self, mapped: Mapped, actions: Sequence[Action], before: Sequence[Known | None]) -> list[bytes]:
         """Send null for what was filled in the record last acknowledged, if the mapping says so; return the bitmaps."""
@@ -163,7 +189,7 @@ class _ChunkMapper:
         lost &= ~mapped.filled[rows]
         for row, flags in zip(rows, lost, strict=True):
             if flags.any():
-                names = [name for name, flag in zip(remotes, flags, strict=True) if flag]
+                names = [name for name, flag in zip(remotes, flags, strict=True) if flag and name not in CONSENT]
                 self.cleared.update(names)
                 record = msgspec.json.decode(mapped.bodies[row] or b"{}")
                 mapped.bodies[row] = encode(clear_fields(record, names, mapping.mode))
@@ -196,7 +222,7 @@ class _ChunkMapper:
 _STATE_OF: dict[str, str] = {"unchanged": "accepted", "filtered": "filtered", "remembered": "rejected"}
 
 
-def _is_out_of_date(old: Known | None, source: bytes, action: Action) -> bool:
+def _is_out_of_date(old: Known | None, source: bytes, action: Action, held: str | None) -> bool:
     """Say whether the ledger's row of a member must say something else if nothing is sent for it.
 
     A doubtful contact stays pending whatever becomes of the member: nobody knows what Ometria holds of it.
@@ -205,6 +231,8 @@ def _is_out_of_date(old: Known | None, source: bytes, action: Action) -> bool:
         return True
     if old.state == "pending":
         return False
+    if old.held != held:
+        return True
     if old.state == "departed" and action == "filtered":
         return old.source_digest != source
     return action in ("send", "rejected") or old.source_digest != source or old.state != _STATE_OF.get(action)
@@ -238,16 +266,17 @@ class ValidateOperator(SyncOperator):
         work.files.begin("validate")
         findings.drop_rule_results(work.ledger, work.run, work.slice)
         facts.update(rejected=0, rejected_known=0, warnings=0, stopped=[])
-        refused: dict[str, list[tuple[int, str]]] = {}
+        refused: dict[str, list[tuple[int, str, list[str]]]] = {}
         for index, chunk in enumerate(work.files.read_manifest("map")["chunks"]):
             if chunk["mapped"]:
-                table = work.files.read_chunk("map", index, ["contact_id", "action", "known", "body"])
+                table = work.files.read_chunk("map", index, ["contact_id", "action", "known", "body", "group"])
                 refused[str(index)] = self._judge(work, table, facts)
         work.files.write_manifest("validate", {"refused": refused})
 
-    def _judge(self, work: Work, table: pa.Table, facts: dict[str, Any]) -> list[tuple[int, str]]:
-        """Return the rows that were to be sent and may not, each with its reason."""
-        actions, bodies = table["action"].to_pylist(), table["body"].to_pylist()
+    def _judge(self, work: Work, table: pa.Table, facts: dict[str, Any]) -> list[tuple[int, str, list[str]]]:
+        """Return the rows that were to be sent and may not, each with its reason and the fields at fault."""
+        actions, groups = table["action"].to_pylist(), table["group"].to_pylist()
+        bodies = [body and splice(body, group) for body, group in zip(table["body"].to_pylist(), groups, strict=True)]
         if "send" not in actions or not work.suite.rules:
             return []
         from ometria_provider.mapping.layout import decode_columns
@@ -260,6 +289,7 @@ class ValidateOperator(SyncOperator):
         results = validate(work.suite, decode_columns([bodies[row] for row in rows], wanted, work.mapping.mode))
         ids = table["contact_id"].to_pylist()
         refused: dict[int, tuple[str, str]] = {}
+        at_fault: defaultdict[int, set[str]] = defaultdict(set)
         for result in results:
             failing = [rows[position] for position in result.rows]
             findings.keep_rule_result(work.ledger, work.run, work.slice, result, [ids[row] for row in failing])
@@ -269,8 +299,10 @@ class ValidateOperator(SyncOperator):
                 if result.failed:
                     facts["stopped"].append(f"Rule {result.rule} failed: {result.detail}.")
             else:
-                to_send = (row for row in failing if actions[row] == "send")
+                to_send = [row for row in failing if actions[row] == "send"]
                 refused.update({row: (columns[result.rule], result.rule) for row in to_send if row not in refused})
+                for row in to_send:
+                    at_fault[row].update(columns[result.rule].split(", "))
         known = table["known"].to_pylist()
         facts["rejected"] += len(refused)
         facts["rejected_known"] += sum(known[row] for row in refused)
@@ -279,6 +311,13 @@ class ValidateOperator(SyncOperator):
             work.run.id,
             work.slice,
             "validation",
-            [(ids[row], column, f"fails the rule {rule}") for row, (column, rule) in refused.items()],
+            [(ids[row], column, f"fails the rule {rule}") for row, (column, rule) in refused.items()]
+            + [
+                (ids[row], "marketing_optin", NOT_SENT)
+                for row in refused
+                if "id" in at_fault[row] and groups[row] and any(opts_out(groups[row]))
+            ],
         )
-        return [(row, f"{column}: fails the rule {rule}") for row, (column, rule) in refused.items()]
+        return [
+            (row, f"{column}: fails the rule {rule}", sorted(at_fault[row])) for row, (column, rule) in refused.items()
+        ]

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, update
 
 from ometria_provider.delivery.batches import Batch, Outgoing, batches, body, halves
+from ometria_provider.delivery.consent import opts_out
+from ometria_provider.delivery.digests import digest
 from ometria_provider.delivery.poison import PoisonWatch
 from ometria_provider.exceptions import RecordRejected
 from ometria_provider.hooks.ometria import OmetriaHook, PushAnswer
@@ -69,6 +71,10 @@ class Sender:
     hook: OmetriaHook
     target: Target
     tally: Tally = field(default_factory=Tally)
+    #: Records that Ometria refused alone, and that opt their members out.
+    opt_outs: list[Outgoing] = field(default_factory=list)
+
+    kind: ClassVar[str] = "contacts"
 
     def __post_init__(self) -> None:
         # What an earlier attempt, or another slice, got through says as much as what this one does.
@@ -148,6 +154,8 @@ class Sender:
         with self.ledger.write() as connection:
             for id_, batch, outcome in answered:
                 refused += self._write_answer(connection, id_, batch, outcome)
+            for batch in going:
+                self._mark_opt_outs(connection, batch)
             ids = [self._write_departure(connection, batch) for batch in going]
         for record, reason in refused:
             self._reject(self._watch.refuse(record, reason))
@@ -161,6 +169,7 @@ class Sender:
             slice_=self.target.slice,
             records=len(batch),
             size=sum(len(record.body) for record in batch),
+            kind=self.kind,
         )
 
     def _write_answer(
@@ -170,7 +179,7 @@ class Sender:
         refused: list[tuple[Outgoing, str]] = []
         if isinstance(outcome, PushAnswer):
             state, reason = ("doubtful" if outcome.rejected else "acknowledged"), None
-            self._write_contacts(connection, id_, batch)
+            self._write_contacts(connection, id_, batch, outcome)
             self._watch.acknowledged = True
             self.tally.acknowledged += len(batch)
             self.tally.doubtful += len(batch) if outcome.rejected else 0
@@ -184,8 +193,21 @@ class Sender:
         push_batches.answer(self.ledger, connection, id_, state=state, reason=reason, request_id=request_id)
         return refused
 
-    def _write_contacts(self, connection: Connection, batch_id: int, batch: Batch) -> None:
-        ids, _bodies, fingerprints, sources, filled = zip(*batch, strict=True)
+    def _mark_opt_outs(self, connection: Connection, batch: Batch) -> None:
+        """Remember who is about to be opted out: whatever becomes of the request, no older consent may follow."""
+        out = [(record.contact_id, opts_out(record.consent)) for record in batch if record.consent is not None]
+        if out := [(id_, flags) for id_, flags in out if any(flags)]:
+            now = datetime.now(UTC)
+            columns: dict[str, list[Any]] = {
+                "contact_id": [id_ for id_, _ in out],
+                "opted_out_at": [now if marketing else None for _, (marketing, _) in out],
+                "sms_opted_out_at": [now if sms else None for _, (_, sms) in out],
+            }
+            common = {name: value for name, value in self._state("").items() if name != "state"}
+            contacts.mark_opt_outs(self.ledger, connection, common, columns)
+
+    def _write_contacts(self, connection: Connection, batch_id: int, batch: Batch, answer: PushAnswer) -> None:  # noqa: ARG002 (OptOutSender asks it)
+        ids, _bodies, fingerprints, sources, filled, consents, held = zip(*batch, strict=True)
         sent = {
             **self._state("pending"),
             "reason": None,
@@ -193,9 +215,16 @@ class Sender:
             "push_batch_id": batch_id,
             "list_id": self.target.list_id,
         }
-        columns = {"contact_id": ids, "fingerprint": fingerprints, "source_digest": sources, "filled": filled}
-        changes = contacts.SENT if self.target.list_id is None else (*contacts.SENT, "list_id")
-        contacts.write_states(self.ledger, connection, sent, columns, changes)
+        columns: dict[str, Sequence[Any]] = {
+            "contact_id": ids,
+            "fingerprint": fingerprints,
+            "source_digest": sources,
+            "filled": filled,
+        }
+        if any(consents) or any(held):
+            columns |= {"consent_digest": [consent and digest(consent) for consent in consents], "held": held}
+        more = [name for name in ("consent_digest", "list_id") if name in columns or sent.get(name) is not None]
+        contacts.write_states(self.ledger, connection, sent, columns, (*contacts.SENT, *more))
 
     def _state(self, state: str) -> dict[str, Any]:
         return {
@@ -210,6 +239,7 @@ class Sender:
         """Remember records that Ometria refused alone: not sent again until they or the mapping change."""
         if not refused:
             return
+        self.opt_outs += [record for record, _ in refused if record.consent and any(opts_out(record.consent))]
         ids = [record.contact_id for record, _ in refused]
         columns: dict[str, list[Any]] = {
             "contact_id": ids,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,10 +14,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.batches import Outgoing
+from ometria_provider.delivery.digests import digest
 from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.base import Work
+from ometria_provider.operators.consent import opt_out_of, with_consent
+from ometria_provider.operators.opt_outs import OptOutSender
 from ometria_provider.operators.sender import Sender, Target, close_interrupted
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ class Push:
         self.ledger, self.target, self.facts = ledger, target, facts
         self.hook = ometria_hook(ledger, target.account)
         self.sender = Sender(ledger, self.hook, target)
+        self.alone = OptOutSender(ledger, self.hook, target)
         self.counts: Counter[str] = Counter()
 
     @contextmanager
@@ -57,6 +61,7 @@ class Push:
                 superseded=self.counts["superseded"],
                 rejected=self.sender.tally.rejected,
                 doubtful=doubtful,
+                opt_outs=self.alone.tally.acknowledged,
                 rate=self.hook.push_requests_per_second,
                 seconds=round(monotonic() - started, 3),
                 **asdict(self.hook.usage),
@@ -71,11 +76,15 @@ class Push:
         known = contacts.known_contacts(self.ledger, self.target.account, self.target.collection, ids)
         going: list[Outgoing] = []
         refused: list[findings.Refused] = []
+        opt_outs: list[Outgoing] = []
         for record in records:
             before = known.get(record.contact_id)
+            if record.consent is not None:
+                record = with_consent(record, before)  # noqa: PLW2901 (the record as it may go)
             done = None if before is None else _done(before, record, snapshot_at, self.target.run_id)
             if done == "refused":
                 refused.append((record.contact_id, None, (before and before.reason) or "refused by Ometria"))
+                opt_outs.append(record)
             elif done or stale:
                 self.counts[done or "superseded"] += 1
             else:
@@ -84,6 +93,12 @@ class Push:
         # Neighbours in the ledger go together: a batch then changes a few of its pages instead of a hundred.
         going.sort(key=attrgetter("contact_id"))
         self.sender.send(going, snapshot_at)
+        self.send_opt_outs([*opt_outs, *self.sender.opt_outs])
+        self.sender.opt_outs.clear()
+
+    def send_opt_outs(self, records: Iterable[Outgoing]) -> None:
+        """Send identity and opt-out of records that are not sent themselves."""
+        self.alone.send([found for record in records if (found := opt_out_of(record))], None)
 
 
 class SlicePush(Push):
@@ -95,7 +110,11 @@ class SlicePush(Push):
         )
         self.work = work
         refused = work.files.read_manifest("validate")["refused"]
-        self.refused: dict[int, dict[int, str]] = {int(chunk): dict(rows) for chunk, rows in refused.items()}
+        self.refused: dict[int, dict[int, str]] = {}
+        self.at_fault: dict[int, dict[int, list[str]]] = {}
+        for chunk, rows in refused.items():
+            self.refused[int(chunk)] = {row: reason for row, reason, _ in rows}
+            self.at_fault[int(chunk)] = {row: fields for row, _, fields in rows}
 
     def chunk(self, index: int, snapshot_at: datetime) -> None:
         """Push one chunk."""
@@ -103,12 +122,35 @@ class SlicePush(Push):
         refused = self.refused.get(index, {})
         stale = self._is_stale(snapshot_at)
         if not stale:
+            # First of all, and before a rejection counts as old: whoever is killed here looks at it again.
+            self._send_opt_outs(table, self.at_fault.get(index, {}), snapshot_at)
             self._keep_states(table, refused, snapshot_at)
         actions = enumerate(table["action"].to_pylist())
         wanted = [action == "send" and row not in refused for row, action in actions]
-        columns = (table[name].to_pylist() for name in Outgoing._fields)
-        records = [Outgoing._make(row) for row in compress(zip(*columns, strict=True), wanted)]
+        records = [Outgoing._make(row) for row in compress(zip(*self._columns(table), strict=True), wanted)]
         self.send(records, snapshot_at, stale=stale)
+
+    def _send_opt_outs(self, table: pa.Table, at_fault: dict[int, list[str]], snapshot_at: datetime) -> None:
+        """Send the opt-outs of members whom mapping or validation rejects: nothing holds them back."""
+        if table["consent"].null_count == table.num_rows:
+            return
+        alone = table["alone"].to_pylist()
+        found: list[Outgoing] = []
+        for row, record in enumerate(map(Outgoing._make, zip(*self._columns(table), strict=True))):
+            if alone[row] is not None:
+                found.append(record._replace(body=alone[row]))
+            elif row in at_fault and (opt_out := opt_out_of(record, at_fault[row])):
+                found.append(opt_out)
+        known = contacts.known_contacts(
+            self.ledger, self.target.account, self.target.collection, [record.contact_id for record in found]
+        )
+        self.alone.send(
+            [record for record in found if _is_news(record, known.get(record.contact_id), snapshot_at)], None
+        )
+
+    @staticmethod
+    def _columns(table: pa.Table) -> Iterator[list[Any]]:
+        return (table[name].to_pylist() for name in Outgoing._fields)
 
     def _is_stale(self, snapshot_at: datetime) -> bool:
         """Say whether a newer run has compared these members since they were read."""
@@ -132,12 +174,13 @@ class SlicePush(Push):
             for row, (action, touched) in enumerate(zip(actions, table["touched"].to_pylist(), strict=True))
             if touched and (action in _STATES or row in refused)
         ]
-        ids, digests, reasons = (table[name].to_pylist() for name in ("contact_id", "source_digest", "reason"))
+        names = ("contact_id", "source_digest", "reason", "held")
+        ids, digests, reasons, held = (table[name].to_pylist() for name in names)
         judged: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
         for row in rows:
             state = "rejected" if row in refused else _STATES[actions[row]]
             reason = refused.get(row) or (None if state == "accepted" else reasons[row])
-            judged[state].append((ids[row], digests[row], reason))
+            judged[state].append((ids[row], digests[row], reason, None if row in refused else held[row]))
         common = {
             "account": self.work.account,
             "collection": self.work.collection,
@@ -147,7 +190,7 @@ class SlicePush(Push):
         }
         with self.work.ledger.write() as connection:
             for state, members in judged.items():
-                own = dict(zip(("contact_id", "source_digest", "reason"), zip(*members, strict=True), strict=True))
+                own = dict(zip(names, zip(*members, strict=True), strict=True))
                 shared = {**common, "state": state}
                 changes: tuple[str, ...] = contacts.SEEN if state == "accepted" else contacts.JUDGED
                 if state == "accepted" and self.work.run.is_chosen:
@@ -158,7 +201,12 @@ class SlicePush(Push):
 def _done(known: contacts.Known, record: Outgoing, snapshot_at: datetime, run_id: int) -> str | None:
     """Return why a record need not be sent: an earlier attempt of this run dealt with it, or it is out of date."""
     own = known.sync_run_id == run_id
-    if own and known.fingerprint == record.fingerprint and known.state in {"pending", "accepted"}:
+    if (
+        own
+        and known.fingerprint == record.fingerprint
+        and not record.consent
+        and known.state in {"pending", "accepted"}
+    ):
         return "already"
     if own and known.state == "rejected" and known.source_digest == record.source_digest:
         return "refused"
@@ -167,3 +215,11 @@ def _done(known: contacts.Known, record: Outgoing, snapshot_at: datetime, run_id
     # A newer run has looked at the member since and delivered nothing.
     judged = known.sync_run_id > run_id and known.state in {"rejected", "filtered", "departed"}
     return "superseded" if judged and known.changed_at > snapshot_at else None
+
+
+def _is_news(record: Outgoing, known: contacts.Known | None, snapshot_at: datetime) -> bool:
+    """Say whether Ometria does not know of an opt-out yet, nor of anything newer."""
+    if known is None:
+        return True
+    newer = known.snapshot_at is not None and known.snapshot_at > snapshot_at
+    return not newer and known.consent_digest != digest(record.consent or b"")

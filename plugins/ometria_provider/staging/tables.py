@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,25 +47,15 @@ def _binary(values: Sequence[bytes]) -> pa.Array:
     return pa.Array.from_buffers(pa.large_binary(), len(values), buffers)
 
 
-def mapped_table(
-    contact_ids: Sequence[str],
-    actions: Sequence[str],
-    known: Sequence[bool],
-    touched: Sequence[bool],
-    bodies: Sequence[bytes | None],
-    fingerprints: Sequence[bytes | None],
-    source_digests: Sequence[bytes],
-    filled: Sequence[bytes],
-    reasons: Sequence[str | None],
-) -> pa.Table:
-    """Return what map made: one row a customer.
+def mapped_table(**columns: Sequence[Any]) -> pa.Table:
+    """Return what map made: one row a customer; a column that is not given is empty.
 
-    :param actions: what is to be done (`delivery.compare.Action`).
-    :param known: Ometria has acknowledged a record of this member before.
-    :param touched: the ledger's row of a member who needs nothing sent is out of date all the same.
-    :param bodies: the record as JSON, None for a member without one.
-    :param filled: bitmaps of the remote fields that the records fill.
-    :param reasons: why a member has no record.
+    ``action``: what is to be done (`delivery.compare.Action`). ``known``: Ometria has acknowledged a record of this
+    member before. ``touched``: the ledger's row of a member who needs nothing sent is out of date all the same.
+    ``body``: the record as JSON without its consent group, null for a member without one. ``filled``: bitmap of the
+    remote fields that it fills. ``reason``: why a member has no record. ``group``: the consent group as mapped.
+    ``consent``: what of it is to be sent. ``held``: why an opt-in is held back. ``alone``: what carries the opt-out of
+    a rejected member.
     """
     import pyarrow as pa
 
@@ -80,7 +70,14 @@ def mapped_table(
             ("source_digest", pa.binary()),
             ("filled", pa.binary()),
             ("reason", pa.string()),
+            ("group", pa.binary()),
+            ("consent", pa.binary()),
+            ("held", pa.string()),
+            ("alone", pa.binary()),
         ]
     )
-    columns = [contact_ids, actions, known, touched, bodies, fingerprints, source_digests, filled, reasons]
-    return pa.table(columns, schema=schema)
+    size = len(columns["contact_id"])
+    return pa.table(
+        [columns[name] if name in columns else pa.nulls(size, schema.field(name).type) for name in schema.names],
+        schema=schema,
+    )

@@ -18,6 +18,10 @@ class Row:
     source_digest: bytes | None = SAME
     sync_run_id: int = 6
     changed_at: datetime = NOW - timedelta(hours=1)
+    consent_digest: bytes | None = None
+    opted_out_at: datetime | None = None
+    sms_opted_out_at: datetime | None = None
+    held: str | None = None
 
 
 @pytest.mark.parametrize(
@@ -33,10 +37,15 @@ class Row:
         (Row(state="departed"), "filtered"),
         (Row(state="departed", source_digest=None), None),
         (Row(sync_run_id=7), None),
+        (Row(held="an opt-in"), None),
+        (Row(state="rejected", opted_out_at=NOW), None),
+        (Row(state="rejected", sms_opted_out_at=NOW), None),
+        (Row(state="rejected", opted_out_at=NOW, consent_digest=b"out"), "remembered"),
     ],
     ids=[
         *("new", "same", "changed", "filtered", "doubtful", "rejected", "rejection due"),
         *("departed by the filter", "departed", "this run's own"),
+        *("opt-in held back", "opt-out not acknowledged", "opt-out of SMS not acknowledged", "opt-out acknowledged"),
     ],
 )
 def test_at_a_glance_tells_who_needs_no_mapping(row: Row | None, action: str | None) -> None:
@@ -105,3 +114,9 @@ def test_member_asked_for_is_looked_at_anew_and_sent_unless_ometria_has_it(row: 
     assert ASKED.at_a_glance(row, SAME) is None
     assert ASKED.by_record(row, SAME, SAME) == action
     assert ASKED.by_refusal(row, SAME) == "rejected"
+
+
+def test_by_record_with_another_consent_is_sent_though_the_rest_is_the_same() -> None:
+    assert RULES.by_record(Row(), SAME, SAME, consent=True) == "send"
+    assert RULES.by_record(Row(), SAME, SAME) == "unchanged"
+    assert RULES.by_record(Row(state="rejected", opted_out_at=NOW), SAME, SAME, consent=True) == "remembered"

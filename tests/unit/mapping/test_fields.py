@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from ometria_provider.mapping.fields import (
+    CONSENT,
     LOYALTY_FIELDS,
     REMOTE_FIELDS,
     FieldProblem,
@@ -94,10 +95,8 @@ def test_check_loyalty_of_profile_and_points_in_legacy_passes(name):
         ("zero\u200bwidth", "has no spaces"),
         (" ", "empty"),
         ("properties.x", "`properties` is no remote field"),
-        ("marketing_optin", "not built yet"),
-        ("timestamp_subscribed", "not built yet"),
-        ("channels.sms.allow_marketing", "not built yet"),
         ("channels.email", "no field of a contact"),
+        ("channels.sms", "no field of a contact"),
         ("extra_identifiers", "needs its name"),
     ],
 )
@@ -106,7 +105,9 @@ def test_check_remote_that_cannot_be_sent_is_refused(remote, message):
         check_remote(remote)
 
 
-@pytest.mark.parametrize("remote", ["mm:share_link", "next_tier", "extra_identifiers.pos", "firstname", "Größe"])
+@pytest.mark.parametrize(
+    "remote", [*CONSENT, "mm:share_link", "next_tier", "extra_identifiers.pos", "firstname", "Größe"]
+)
 def test_check_remote_of_a_field_id_passes(remote):
     check_remote(remote)
 

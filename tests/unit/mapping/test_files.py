@@ -85,15 +85,17 @@ limits:
         *(
             (f"{HEAD}{key}: {value}\n{ROWS}", (2, 1), f"`{key}` is not built yet", "remove the line")
             for key, value in {
-                "consent": "{force_opt_out: false}", "full_every": "P7D",
+                "full_every": "P7D",
                 "details_max_age": "P7D", "verify": "off",
             }.items()
         ),
         (f"{HEAD}strategy: incremental\n{ROWS}", (2, 11), "`incremental` is not built yet", "strategy: full"),
-        (row("{loyalty: score, remote: x, transform: [consent]}"), (3, 45), "`consent` is not built yet", "remove"),
         (row("{loyalty: extensions.x, remote: x}"), (3, 15), "`extensions.x` is not built yet", "remove"),
-        (row("{loyalty: score, remote: marketing_optin}"), (3, 30), "`marketing_optin` is not built yet", "remove"),
-        (row("{loyalty: score, remote: channels.sms.allow_marketing}"), (3, 30), "not built yet", "remove"),
+        # consent
+        (row("{loyalty: score, remote: channels.sms.allow_all}"), (3, 30), "no field of a contact", "`channels.sms"),
+        (f"{HEAD}consent: {{force_optout: true}}\n{ROWS}", (2, 11), "unknown key `force_optout`", "`force_opt_out`"),
+        (f"{HEAD}consent: {{force_opt_out: true}}\n{ROWS}", (2, 26), "needs a row for `market", "add the row"),
+        (row("{value: maybe, remote: marketing_optin}"), (3, 13), "is none of EXPLICITLY_OPTEDIN", ""),
         # loyalty fields
         (row("{loyalty: frist_name, remote: x}"), (3, 15), "unknown loyalty field `frist_name`", "`first_name`"),
         (row("{loyalty: newsletter, remote: x}"), (3, 15), "unknown loyalty field", "`properties.newsletter`"),

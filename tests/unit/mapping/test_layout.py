@@ -23,6 +23,12 @@ def columns(record: dict[str, object], mode: str, *names: str) -> dict[str, list
         ("firstname", ("firstname",), ("firstname",)),
         ("mm:store", ("mm:store",), ("properties", "mm:store")),
         ("a.b", ("a.b",), ("properties", "a.b")),
+        ("marketing_optin", ("marketing_optin",), ("marketing_optin",)),
+        (
+            "channels.sms.allow_marketing",
+            ("channels", "sms", "allow_marketing"),
+            ("channels", "sms", "allow_marketing"),
+        ),
         ("extra_identifiers.erp.old", ("extra_identifiers", "erp.old"), ("extra_identifiers", "erp.old")),
     ],
 )

@@ -82,13 +82,14 @@ def test_record_in_v2_mode_keeps_custom_fields_in_properties():
 
 
 def test_record_of_the_files_page_example_is_what_it_shows():
-    """The example of files.md, but for consent and expiring points, which are not built yet."""
+    """The example of files.md, but for expiring points, which are not built yet."""
     made = mapping(
         [
             {"loyalty": "email", "remote": "email", "transform": ["strip", "lower"]},
             {"loyalty": "first_name", "remote": "firstname"},
             {"loyalty": "tiers.basic_structure.next.name", "remote": "next_tier"},
             {"loyalty": "accounts.prestige_balance.earned", "remote": "prestige_earned"},
+            {"loyalty": "properties.newsletter", "remote": "marketing_optin"},
             {"value": "antavo", "remote": "loyalty_source"},
         ],
         mode="v2",
@@ -100,10 +101,11 @@ def test_record_of_the_files_page_example_is_what_it_shows():
         "status": "active",
         "tiers": {"basic_structure": {"next": {"name": {"en": "Gold"}}}},
         "accounts": {"prestige_balance": {"earned": 40}},
+        "properties": {"newsletter": True},
     }
     assert record_of(made, customer) == json.loads(
         '{"@type":"contact","@collection":"customers","@merge":true,"id":"280e","email":"ann@example.com",'
-        '"customer_id":"280e","firstname":"Ann","@add_to_lists":[4821],'
+        '"customer_id":"280e","firstname":"Ann","marketing_optin":"EXPLICITLY_OPTEDIN","@add_to_lists":[4821],'
         '"properties":{"next_tier":"Gold","prestige_earned":40,"loyalty_source":"antavo"}}'
     )
 
@@ -346,3 +348,55 @@ def test_rejections_never_hold_values(properties):
     mapped = map_all(plan([[]] * len(REMOTES)), *members(marked))
     assert mapped.rejections
     assert not any("secret" in str(rejection) for rejection in mapped.rejections)
+
+
+CONSENT = [
+    *FIELDS,
+    {"loyalty": "properties.newsletter", "remote": "marketing_optin"},
+    {"loyalty": "properties.since", "remote": "timestamp_subscribed"},
+    {"loyalty": "properties.sms", "remote": "channels.sms.allow_marketing"},
+]
+
+
+def opted(newsletter, **properties):
+    return ANN | {"properties": {"newsletter": newsletter, **properties}}
+
+
+@pytest.mark.parametrize("mode", ["legacy", "v2"])
+def test_consent_group_is_made_apart_from_the_record(mode):
+    customers = [opted("no", sms=True, since="2024-01-01"), opted(None, sms="", since=None), opted("YES")]
+    mapped = map_all(mapping(CONSENT, mode=mode), *customers)
+    assert mapped.consents == [
+        b'{"channels":{"sms":{"allow_marketing":true}},"marketing_optin":"EXPLICITLY_OPTEDOUT",'
+        b'"timestamp_subscribed":"2024-01-01T00:00:00+00:00"}',
+        None,
+        b'{"marketing_optin":"EXPLICITLY_OPTEDIN"}',
+    ]
+    assert mapped.bodies[0] == mapped.bodies[1] == mapped.bodies[2]
+    assert mapped.records[2]["marketing_optin"] == "EXPLICITLY_OPTEDIN"
+    assert mapped.people["email"] == ["ann@example.com"] * 3
+
+
+def test_consent_group_of_a_mapping_without_consent_costs_nothing():
+    assert map_all(mapping(), ANN).consents is None
+
+
+def test_consent_force_is_in_the_group_of_an_opt_out_only():
+    mapped = map_all(mapping(CONSENT, consent={"force_opt_out": True}), opted(True), opted(False))
+    assert [b"@force_optin" in group for group in mapped.consents] == [False, True]
+
+
+def test_identities_are_of_rejected_customers_whose_opt_out_may_go_alone():
+    made = mapping(CONSENT)
+    bad = opted(False) | {"birth_date": "0000-00-00", "email": {}}
+    mapped = map_all(made, opted(False), bad, bad | {"_id": None}, opted(None) | {"birth_date": "soon"})
+    assert {row: json.loads(body) for row, body in mapped.identities.items()} == {
+        1: {"@type": "contact", "@collection": "customers", "@merge": True, "id": "280e", "customer_id": "280e"}
+    }
+
+
+def test_record_that_is_too_large_with_its_consent_group_is_rejected():
+    made = mapping(CONSENT)
+    room = RECORD_LIMIT - len(map_all(made, opted(False) | {"first_name": "x"}).bodies[0])
+    fits, not_ = (map_all(made, opted(value) | {"first_name": "x" * room}) for value in (None, False))
+    assert (fits.outcomes, not_.outcomes) == (["record"], ["rejected"])

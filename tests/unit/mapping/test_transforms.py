@@ -8,7 +8,7 @@ from ometria_provider.mapping.transforms import make_steps, run_steps
 from ometria_provider.mapping.values import Unconvertible, is_empty
 
 NAMED = ("strip", "lower", "upper", "title", "date", "datetime", "e164", "country", "gender")
-NAMED += ("bool", "integer", "number", "string", "first")
+NAMED += ("bool", "integer", "number", "string", "consent", "first")
 OPTIONS = ({"e164": "GB"}, {"join": "|"}, {"map": {"a": "b"}}, {"map": {"a": "b"}, "default": "c"}, {"round": 1})
 
 
@@ -50,6 +50,12 @@ def apply(value, *transforms):
         ("bool", 0, False),
         ("bool", 1.0, True),
         ("bool", False, False),
+        ("consent", " explicitly_OptedIn ", "EXPLICITLY_OPTEDIN"),
+        ("consent", "not_specified", "NOT_SPECIFIED"),
+        ("consent", True, "EXPLICITLY_OPTEDIN"),
+        ("consent", "no", "EXPLICITLY_OPTEDOUT"),
+        ("consent", 0, "EXPLICITLY_OPTEDOUT"),
+        ("consent", "", None),
         ("integer", "500", 500),
         ("integer", 500.0, 500),
         ("integer", "4069661762487632335", 4069661762487632335),

@@ -17,12 +17,15 @@ def upgrade() -> None:
     for column in (
         sa.Column("consent_digest", sa.LargeBinary(), nullable=True),
         sa.Column("opted_out_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("sms_opted_out_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("held", sa.String(length=250), nullable=True),
         sa.Column("details_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("absent_run_id", sa.BigInteger(), nullable=True),
         sa.Column("list_id", sa.BigInteger(), nullable=True),
         sa.Column("suspect", sa.String(length=250), nullable=True),
     ):
         op.add_column("contact_state", column)
+    op.add_column("push_batch", sa.Column("kind", sa.String(length=20), nullable=False, server_default="contacts"))
     op.create_table(
         "cursor",
         sa.Column("account", sa.String(length=200), nullable=False),
