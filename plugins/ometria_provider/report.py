@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from ometria_provider.ledger.runs import WHOLE_RUN, StepRow, total
 STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "report")
 
 #: Which API a step talks to. Plan asks both, and its few requests are counted with Antavo's.
-APIS = {"Antavo": ("plan", "extract"), "Ometria": ("push",)}
+APIS = {"Antavo": ("plan", "extract", "gate"), "Ometria": ("push",)}
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,22 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Departures:
+    """Members who left.
+
+    :param done: how many of them the run handled; none in a dry run.
+    :param reasons: how many left, by reason.
+    :param missing: contacts that were not read for the first time; they stay.
+    :param refused: records that Ometria refused.
+    """
+
+    done: int
+    reasons: dict[str, int]
+    missing: int
+    refused: int
+
+
+@dataclass(frozen=True)
 class RunReport:
     """Everything that the ledger knows of one run.
 
@@ -125,6 +141,7 @@ class RunReport:
     limits: list[str]
     doubtful: list[BatchRow]
     remembered_from: int | None
+    departures: Departures
     ended: list[Ended] = field(default_factory=list)
     unknown: int = 0
     unknown_ids: list[str] = field(default_factory=list)
@@ -145,10 +162,11 @@ def run_report(ledger: Ledger, run_id: int) -> RunReport:
         steps=step_times(rows),
         rejections=history.rejection_groups(ledger, run_id),
         rules=history.failed_rules(ledger, run_id),
-        apis=[use for api, steps in APIS.items() if (use := api_use(api, steps, rows))],
+        apis=[use for api, steps in APIS.items() if (use := api_use(api, steps, [*rows, *_farewells(rows)]))],
         dry_run=_dry_run(books, rows) if run.dry_run else None,
         limits=[sentence for row in rows for sentence in row.facts.get("breaches") or ()],
         doubtful=history.doubtful_batches(ledger, run_id),
+        departures=_departures(run, rows),
         remembered_from=history.earlier_run_with_rejections(ledger, run) if books.remembered else None,
         ended=_ended(ledger, run),
         unknown=total(rows, "gate", "unknown"),
@@ -201,6 +219,23 @@ def _dry_run(books: BookCounts, rows: list[StepRow]) -> DryRun:
         to_send=books.to_send,
         cleared=dict(cleared.most_common()),
     )
+
+
+def _departures(run: RunRow, rows: list[StepRow]) -> Departures:
+    """Return who left: those who were handled, or would be."""
+    handled = next((row.facts for row in rows if "departures" in row.facts), None)
+    found = next((row.facts for row in rows if "gone" in row.facts), {"leaving": {}, "gone": {"missing": 0}})
+    return Departures(
+        done=run.departed or (handled or {}).get("departed", 0),
+        reasons=handled["departures"] if handled else found["leaving"],
+        missing=found["gone"]["missing"],
+        refused=(handled or {}).get("refused", 0),
+    )
+
+
+def _farewells(rows: list[StepRow]) -> list[StepRow]:
+    """Return the pushes of those who left, which reconcile makes, as pushes."""
+    return [replace(row, step="push", facts=row.facts["farewells"]) for row in rows if "farewells" in row.facts]
 
 
 def step_times(rows: Sequence[StepRow]) -> list[StepTime]:
@@ -272,6 +307,8 @@ def next_steps(report: RunReport) -> list[str]:
             lines.append(f"ometria-sync retry {run.id}: try them again, with today's data")
         if first := report.rejections[0].first_ids:
             lines.append(f"ometria-sync trace {first[0]}: where one of them stands")
+    if report.departures.refused:
+        lines.append(f"ometria-sync rejections {run.id} --stage push: who could not be taken off the list")
     if report.remembered_from is not None:
         lines.append(f"ometria-sync rejections {report.remembered_from}: why members were rejected before this run")
     if books.pending and report.doubtful:

@@ -14,6 +14,7 @@ def render(report: RunReport) -> str:
         _head(report),
         _members(report),
         _dry_run(report),
+        _departures(report),
         _rejections(report),
         _rules(report),
         _requests(report),
@@ -120,6 +121,25 @@ def _dry_run(report: RunReport) -> str:
     else:
         text += "\n  nobody would lose a value"
     return text
+
+
+def _departures(report: RunReport) -> str:
+    found = report.departures
+    lines = []
+    if found.reasons:
+        rows = sorted(found.reasons.items(), key=lambda row: -row[1])
+        lines.append("Members who left" if found.done else "Members who would leave")
+        lines.append(table(("", ""), rows, indent="  "))
+    if found.missing:
+        again = "it leaves" if found.missing == 1 else "they leave"
+        counts = "" if report.run.state != "halted" else " (this scan does not count)"
+        lines.append(
+            f"Missing for the first time{counts}: {found.missing:,}; {again} when the next complete scan misses "
+            f"{'it' if found.missing == 1 else 'them'} too"
+        )
+    if found.refused:
+        lines.append(f"Not taken off the list, because Ometria refused: {found.refused:,}; the next run tries again")
+    return "\n".join(lines)
 
 
 def _rejections(report: RunReport) -> str:

@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from ometria_provider.cli.tracing import explain
 from ometria_provider.delivery import batches
 from ometria_provider.hooks import antavo
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.runs import DEPARTURES
+from ometria_provider.ledger.trace import trace
+from ometria_provider.report import run_report
 from sync import VALID, Outcome, Sync
 
 LIST = 4821
@@ -192,8 +195,7 @@ def test_dry_run_says_who_would_depart_and_writes_nothing(sync: Sync) -> None:
     before, received = everything(sync), sync.received()
     run = sync.run(dry_run=True)
     good(sync, run, missing=1)
-    assert run.facts("gate")["gone"] == {"known": 12, "missing": 1, "opted_out": 1, "absent": 0}
-    assert run.facts("map")["left"] == 1
+    assert run.facts("gate")["gone"] == {"known": 12, "missing": 1, "opted_out": 1, "absent": 0, "left": 1}
     assert everything(sync) == before
     assert sync.received() == received
     good(sync, sync.run(), departed=2, missing=1)
@@ -435,3 +437,45 @@ def test_farewell_that_ometria_refuses_is_a_rejection_outside_the_books_and_is_t
     sync.mend()
     good(sync, sync.run(), departed=1)
     assert sync.on_list() == set(stay)
+
+
+def test_farewells_that_are_all_refused_make_the_run_red(sync: Sync) -> None:
+    gone, *_ = programme(sync)
+    sync.leave(gone)
+    sync.fault("poison", contacts=[gone])
+    run = sync.run()
+    assert run.state == "failed"
+    assert "Nobody who left was taken off the list: Ometria refused all 1 records." in run.row["reason"]
+    run.assert_balanced()
+
+
+def test_farewells_in_a_doubtful_request_make_the_run_red_and_are_not_sent_again(sync: Sync) -> None:
+    gone, other, *_ = programme(sync)
+    sync.leave(gone, other)
+    sync.fault("rejected", contacts=[gone])
+    run = sync.run()
+    assert run.state == "failed"
+    assert "2 members who left may be on the list still" in run.row["reason"]
+    sync.mend()
+    received = sync.received()
+    good(sync, sync.run())
+    assert sync.received() == received
+
+
+def test_trace_says_who_is_missing_and_why_somebody_departed(sync: Sync) -> None:
+    gone, *_ = programme(sync)
+    sync.leave(gone, silently=True)
+    first = sync.run()
+    assert f"run {first.row['id']} missed it" in explain(trace(sync.ledger, gone))
+    sync.run()
+    text = explain(trace(sync.ledger, gone))
+    assert "departed, it left; when it comes back, it is sent anew" in text
+    assert "why          absent from two complete scans in a row" in text
+    assert "missed it" not in text
+
+
+def test_requests_for_departures_are_in_the_report(sync: Sync) -> None:
+    gone, *_ = programme(sync)
+    sync.leave(gone)
+    report = run_report(sync.ledger, sync.run().row["id"])
+    assert {use.api: use.requests for use in report.apis}["Ometria"] == 1

@@ -42,6 +42,45 @@ def test_report_with_nothing_to_send_says_so_in_plain_words(sqlite_ledger: Ledge
     assert "Nothing to send: all 2,000 members are unchanged." in render(report_of(sqlite_ledger, unchanged_run()))
 
 
+def departing(run: PastRun, *, missing: int = 0, **handled: object) -> PastRun:
+    """Return the run with members who left, found at its gate and, unless it is a dry one, handled."""
+    leaving = {"opted out in Antavo": 3, "left the mapping's `where`": 1}
+    gate = {"gone": {"missing": missing}, "leaving": leaving}
+    facts = {**run.facts, ("gate", -1): gate}
+    return replace(run, facts={**facts, ("reconcile", -1): {"departures": leaving, **handled}} if handled else facts)
+
+
+def test_report_says_who_left_why_and_who_is_missing_for_the_first_time(sqlite_ledger: Ledger) -> None:
+    run = departing(green_run(), missing=3, departed=4, refused=0)
+    text = render(report_of(sqlite_ledger, replace(run, counts={**run.counts, "departed": 4})))
+    assert "Members who left\n  opted out in Antavo         3\n  left the mapping's `where`  1\n" in text
+    assert "Missing for the first time: 3; they leave when the next complete scan misses them too" in text
+
+
+def test_report_of_a_dry_run_says_who_would_leave(sqlite_ledger: Ledger) -> None:
+    text = render(report_of(sqlite_ledger, departing(green_run(dry_run=True), missing=1)))
+    assert "Members who would leave\n  opted out in Antavo         3\n" in text
+    assert "Missing for the first time: 1; it leaves when the next complete scan misses it too" in text
+
+
+def test_report_of_a_halted_run_says_that_its_scan_does_not_count(sqlite_ledger: Ledger) -> None:
+    text = render(report_of(sqlite_ledger, departing(green_run(state="halted", reason="Too many."), missing=900)))
+    assert "Missing for the first time (this scan does not count): 900; they leave" in text
+
+
+def test_report_names_the_members_whom_ometria_would_not_take_off_the_list(sqlite_ledger: Ledger) -> None:
+    run = departing(green_run(), departed=4, refused=2)
+    text = render(report_of(sqlite_ledger, run))
+    assert "Not taken off the list, because Ometria refused: 2; the next run tries again" in text
+    assert "ometria-sync rejections 1 --stage push: who could not be taken off the list" in text
+
+
+def test_report_of_a_run_that_nobody_left_does_not_speak_of_it(sqlite_ledger: Ledger) -> None:
+    text = render(report_of(sqlite_ledger, green_run()))
+    assert "left" not in text.replace("left out", "")
+    assert "Missing" not in text
+
+
 def test_report_with_nothing_to_send_explains_each_kind(sqlite_ledger: Ledger) -> None:
     green_run().write(sqlite_ledger)
     run = unchanged_run(

@@ -15,7 +15,7 @@ _MEANING = {
     "pending": "Ometria acknowledged its record, but counted rejected records in the same request",
     "rejected": "not delivered",
     "filtered": "left out on purpose",
-    "departed": "left the programme",
+    "departed": "it left; when it comes back, it is sent anew",
 }
 
 
@@ -51,6 +51,8 @@ def _standing(standing: Standing) -> Iterator[str]:
         yield f"  last sent    in batch {batch.id} of run {batch.run}, request id {request}: {batch.state}"
     if standing.snapshot_at:
         yield f"  as read at   {moment(standing.snapshot_at)}"
+    if standing.missed_by:
+        yield f"  missing      run {standing.missed_by} missed it; it departs when the next complete scan misses it too"
     yield f"  {_last_scan(standing)}"
 
 

@@ -54,6 +54,23 @@ def left_the_where(rule: str | None) -> str:
     return f"{FILTERED}: {(rule or '').removeprefix('where: ')}"
 
 
+def complaints(departed: int, refused: int, doubtful: int) -> list[str]:
+    """Return what makes a run red of the members who left.
+
+    :param refused: records that Ometria refused alone.
+    :param doubtful: records in requests in whose answer Ometria counted rejected ones.
+    """
+    found = []
+    if refused and not departed:
+        found.append(f"Nobody who left was taken off the list: Ometria refused all {refused:,} records.")
+    if doubtful:
+        found.append(
+            f"{doubtful:,} members who left may be on the list still: Ometria counted rejected records in the requests "
+            "that take them off."
+        )
+    return found
+
+
 def plain_reason(reason: str) -> str:
     """Return the kind of a departure's reason: a filter's rule is left out."""
     return FILTERED if reason.startswith(FILTERED) else reason

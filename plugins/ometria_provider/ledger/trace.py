@@ -42,6 +42,7 @@ class Standing:
     :param since: when it came into this state.
     :param run: the run that last wrote it down; later ones left it as it is.
     :param snapshot_at: when the record last sent was read from Antavo.
+    :param missed_by: the complete scan that missed it first.
     """
 
     mapping: str
@@ -52,6 +53,7 @@ class Standing:
     since: datetime | None = None
     run: int | None = None
     snapshot_at: datetime | None = None
+    missed_by: int | None = None
     batch: Batch | None = None
     last_scan: Scan | None = None
 
@@ -86,6 +88,7 @@ def _standing(ledger: Ledger, mapping: str, account: str, collection: str, conta
         ContactState.changed_at,
         ContactState.sync_run_id,
         ContactState.snapshot_at,
+        ContactState.absent_run_id,
         ContactState.push_batch_id,
     ).where(
         ContactState.account == account,
@@ -97,9 +100,9 @@ def _standing(ledger: Ledger, mapping: str, account: str, collection: str, conta
     scan = _last_scan(ledger, account, collection)
     if row is None:
         return Standing(mapping, account, collection, "unknown", last_scan=scan)
-    state, reason, since, run, snapshot_at, batch_id = row
+    state, reason, since, run, snapshot_at, missed_by, batch_id = row
     batch = None if batch_id is None else _batch(ledger, batch_id)
-    return Standing(mapping, account, collection, state, reason, since, run, snapshot_at, batch, scan)
+    return Standing(mapping, account, collection, state, reason, since, run, snapshot_at, missed_by, batch, scan)
 
 
 def _batch(ledger: Ledger, batch_id: int) -> Batch | None:

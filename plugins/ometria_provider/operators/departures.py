@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ometria_provider.delivery.departures import OPTED_OUT, why_missing
+from ometria_provider.delivery.departures import ABSENT, FILTERED, OPTED_OUT, why_missing
 from ometria_provider.ledger import contacts, cursors, departures, runs
 from ometria_provider.ledger.runs import StepRow, total
 from ometria_provider.operators.accounts import antavo_hook
@@ -18,6 +18,7 @@ from ometria_provider.staging.tables import missing_table
 
 if TYPE_CHECKING:
     from ometria_provider.delivery.present import Present
+    from ometria_provider.hooks.antavo import AntavoHook
 
 log = logging.getLogger(__name__)
 
@@ -33,29 +34,37 @@ FILES = "gate"
 
 @dataclass
 class Gone:
-    """What a run did not find of the contacts that could be missing.
+    """Who left, as a run's gate found it.
 
-    :param known: how many could.
+    :param known: contacts that could have left.
     :param missing: not read for the first time; they stay until the next complete scan misses them too.
+    :param left: members whom the mapping's `where` leaves out now.
     """
 
     known: int = 0
     missing: int = 0
     opted_out: int = 0
     absent: int = 0
+    left: int = 0
+
+    def leaving(self) -> dict[str, int]:
+        """Return how many depart, by reason."""
+        found = {OPTED_OUT: self.opted_out, FILTERED: self.left, ABSENT: self.absent}
+        return {reason: count for reason, count in found.items() if count}
 
 
 class Search:
     """Looks for the contacts that a complete scan did not read.
 
-    :param slices: how many slices the scan had.
+    :param steps: the run's steps so far.
     """
 
-    def __init__(self, work: Work, slices: int) -> None:
+    def __init__(self, work: Work, steps: list[StepRow]) -> None:
         self.work, self.of = work, (work.ledger, work.account, work.collection)
-        self.extracts = [work.store.slice(index) for index in range(slices)]
-        self.gone = Gone()
+        self.extracts = [work.store.slice(index) for index in range(total(steps, "plan", "slices"))]
+        self.gone = Gone(left=total(steps, "map", "left"))
         self.is_on = departures.has_anybody(*self.of)
+        self._hook: AntavoHook | None = None
 
     def look(self, facts: dict[str, Any]) -> Gone:
         """Stage who is missing and who departs, a page of contacts at a time, and count them."""
@@ -68,7 +77,8 @@ class Search:
                     files.write_chunk(FILES, chunks, missing_table(missing, self._reasons(missing)))
                     chunks += 1
         files.write_manifest(FILES, {"chunks": chunks, "snapshot_at": self._snapshot_at.isoformat()})
-        facts["gone"] = asdict(self.gone)
+        facts.update(gone=asdict(self.gone), leaving=self.gone.leaving())
+        facts.update(asdict(self._hook.usage) if self._hook else {})
         return self.gone
 
     def note(self) -> None:
@@ -135,7 +145,7 @@ class Search:
         from ometria_provider.mapping.identity import contact_id_reader
 
         projection, contact_id = Projection(self.work.mapping), contact_id_reader(self.work.mapping)
-        hook = antavo_hook(self.work.ledger, self.work.mapping.connections.antavo)
+        hook = self._hook = antavo_hook(self.work.ledger, self.work.mapping.connections.antavo)
         customers = {
             customer
             for page in hook.events(since - LOOK_BACK)
@@ -174,8 +184,7 @@ def gone_of(steps: Sequence[StepRow]) -> Gone:
 
 def depart(work: Work, steps: list[StepRow], facts: dict[str, Any]) -> None:
     """Handle the members who left, and let the next run look for later events."""
-    gone = gone_of(steps)
-    if gone.opted_out or gone.absent or total(steps, "map", "left"):
+    if gone_of(steps).leaving():
         # The HTTP client comes with it: only a run that somebody left pays for that.
         from ometria_provider.operators.farewell import Farewell
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from ometria_provider.delivery.batches import Batch, Outgoing
 from ometria_provider.delivery.consent import OPTED_OUT
-from ometria_provider.delivery.departures import farewell, left_the_where, plain_reason
+from ometria_provider.delivery.departures import complaints, farewell, left_the_where, plain_reason
 from ometria_provider.delivery.digests import encode
 from ometria_provider.hooks.ometria import PushAnswer
 from ometria_provider.ledger import contacts, departures, findings, runs
@@ -51,9 +51,9 @@ class Farewell:
             for reasons in self._everybody():
                 self._take_leave(sender, reasons, snapshot_at)
         finally:
-            facts.update(self._counts(), departures_refused=sender.tally.rejected)
-            facts.update(rate=hook.push_requests_per_second, seconds=round(monotonic() - started, 3))
-            facts.update(asdict(hook.usage))
+            facts.update(self._counts(sender.tally.rejected))
+            seconds = round(monotonic() - started, 3)
+            facts["farewells"] = {"rate": hook.push_requests_per_second, "seconds": seconds, **asdict(hook.usage)}
 
     def _everybody(self) -> Iterator[Reasons]:
         for ids, reasons in staged(self.work):
@@ -66,6 +66,7 @@ class Farewell:
         known = contacts.known_contacts(*self.of, list(reasons))
         going: list[Outgoing] = []
         silent: list[Outgoing] = []
+        sender.reasons = {}
         for id_, reason in reasons.items():
             before = known[id_]
             if not before.is_with_us or (before.snapshot_at and before.snapshot_at > snapshot_at):
@@ -88,13 +89,18 @@ class Farewell:
             with self.work.ledger.write() as connection:
                 sender.write_departed(connection, silent, snapshot_at=snapshot_at)
 
-    def _counts(self) -> dict[str, Any]:
+    def _counts(self, refused: int) -> dict[str, Any]:
         """Return who departed in this run, whichever attempt handled them."""
         found: Counter[str] = Counter()
         for reason, count in departures.departed_in(*self.of, self.work.run.id).items():
             found[plain_reason(reason)] += count
         doubtful = runs.count_records(self.work.ledger, self.work.run.id, "doubtful", slice_=DEPARTURES)
-        return {"departed": found.total(), "departures": dict(found), "departures_doubtful": doubtful}
+        return {
+            "departed": found.total(),
+            "departures": dict(found),
+            "refused": refused,
+            "complaints": complaints(found.total(), refused, doubtful),
+        }
 
 
 @dataclass

@@ -44,7 +44,7 @@ def counts_so_far(work: Work, steps: list[StepRow], gone: Gone) -> Counts:
         changed=total(steps, "map", "changed"),
         last_read=runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection),
         cleared=cleared,
-        departed=gone.missing + gone.opted_out + gone.absent + total(steps, "map", "left"),
+        departed=gone.missing + sum(gone.leaving().values()),
         known=gone.known,
     )
 
@@ -76,7 +76,7 @@ class GateOperator(SyncOperator):
                 f"Antavo returned no customers at all. Check connection `{work.mapping.connections.antavo}` and its "
                 "read_api_url (`ometria-sync doctor`), then start a new run."
             )
-        search = Search(work, total(steps, "plan", "slices"))
+        search = Search(work, steps)
         counts = counts_so_far(work, steps, search.look(facts))
         reasons = [sentence for step in steps if step.step == "validate" for sentence in step.facts.get("stopped", [])]
         reasons += limits_broken(work, counts)
@@ -109,7 +109,8 @@ class ReportOperator(SyncOperator):
         failures = _failures(steps)
         limits = []
         if work.run.mapping_json and not failures:
-            limits = limits_broken(work, counts_so_far(work, steps, gone_of(steps)))
+            limits = [fact for step in steps if step.step == "reconcile" for fact in step.facts.get("complaints", ())]
+            limits += limits_broken(work, counts_so_far(work, steps, gone_of(steps)))
         reason = verdict(books, dry_run=work.run.dry_run, failures=failures, breaches=limits)
         halted = any(step.state == "halted" for step in steps)
         state = "succeeded" if reason is None else "halted" if halted else "failed"

@@ -3,7 +3,15 @@
 import json
 
 import pytest
-from ometria_provider.delivery.departures import FILTERED, Mode, farewell, left_the_where, plain_reason, why_missing
+from ometria_provider.delivery.departures import (
+    FILTERED,
+    Mode,
+    complaints,
+    farewell,
+    left_the_where,
+    plain_reason,
+    why_missing,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +52,22 @@ def test_farewell_says_no_more_than_the_mode_asks_for(
 ) -> None:
     body = farewell("a", collection="members", list_id=list_id, mode=mode)
     assert (body and json.loads(body)) == (said and HEAD | said)
+
+
+@pytest.mark.parametrize(
+    ("counts", "says"),
+    [
+        ((0, 0, 0), []),
+        ((5, 2, 0), []),
+        ((0, 2, 0), ["refused all 2 records"]),
+        ((5, 0, 100), ["100 members who left may be on the list still"]),
+    ],
+    ids=["nobody", "some refused", "all refused", "doubtful"],
+)
+def test_complaints_make_red_what_somebody_must_look_at(counts: tuple[int, int, int], says: list[str]) -> None:
+    found = complaints(*counts)
+    assert len(found) == len(says)
+    assert all(part in sentence for part, sentence in zip(says, found, strict=True))
 
 
 def test_plain_reason_leaves_out_the_rule() -> None:
