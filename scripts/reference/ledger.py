@@ -153,7 +153,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "unsubscribe": {
         "account": "the Ometria connection's id",
-        "who": "keyed digest of the e-mail address or the profile id",
+        "who": "keyed digest of an e-mail address, profile id, customer id or contact id",
         "at": "when",
     },
 }

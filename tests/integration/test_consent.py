@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from ometria_provider.delivery.consent import AFTER_UNSUBSCRIBE, UNSURE
+from ometria_provider.exceptions import Misconfigured
 from ometria_provider.hooks.ometria import OmetriaHook
 from sync import FIELDS, Outcome, Sync
 
@@ -55,6 +57,10 @@ def green(sync: Sync) -> Outcome:
 
 def now(**ahead: float) -> str:
     return (datetime.now(UTC) + timedelta(**ahead)).isoformat()
+
+
+def unsubscribe(sync: Sync, email: str) -> None:
+    sync.sandbox.control("unsubscribes", {"email": email})
 
 
 def state(sync: Sync, member: str) -> dict[str, Any]:
@@ -194,6 +200,100 @@ def test_opt_in_after_our_own_opt_out_waits_for_a_newer_consent_time(sync: Sync,
     assert not run.facts("map")["held_back"]
     assert sync.contact(member)["marketing_optin"] == IN
     assert state(sync, member)["held"] is None
+
+
+def test_opt_in_after_an_unsubscribe_in_ometria_is_held_back(sync: Sync, wire: list[dict[str, Any]]) -> None:
+    member = join(sync, None, email="Ann@Example.com")
+    green(sync)
+    unsubscribe(sync, "ann@EXAMPLE.com")
+    sync.change(member, **{"properties.newsletter": True, "properties.newsletter_at": now(hours=-1)})
+    run = green(sync)
+    assert not GROUP & wire[-1].keys()
+    assert list(run.facts("map")["held_back"]) == [AFTER_UNSUBSCRIBE]
+    assert state(sync, member)["held"] == AFTER_UNSUBSCRIBE
+    sync.change(member, **{"properties.newsletter_at": now(seconds=1)})
+    green(sync)
+    assert wire[-1]["marketing_optin"] == IN
+
+
+def test_unsubscribe_of_an_earlier_email_holds_back_the_opt_in(sync: Sync, wire: list[dict[str, Any]]) -> None:
+    member = join(sync, None)
+    green(sync)
+    unsubscribe(sync, "ann@example.com")
+    sync.change(member, email="ann@example.org", **{"properties.newsletter": True})
+    green(sync)
+    assert wire[-1]["email"] == "ann@example.org"
+    assert not GROUP & wire[-1].keys()
+
+
+def test_unsubscribe_of_the_same_person_elsewhere_holds_back_the_opt_in(sync: Sync, wire: list[dict[str, Any]]) -> None:
+    sync.mapping("shop", fields=ROWS[1:], identity={"email": "properties.mail"})
+    member = join(sync, None, **{"properties.mail": "shop@example.com"})
+    assert sync.run("shop").green
+    unsubscribe(sync, "shop@example.com")
+    sync.change(member, **{"properties.newsletter": True})
+    green(sync)
+    assert wire[-1]["email"] == "ann@example.com"
+    assert not GROUP & wire[-1].keys(), "the customer id is the same"
+
+
+def test_unsubscribes_are_read_since_the_last_run_and_their_profiles_once(sync: Sync) -> None:
+    join(sync, True)
+    green(sync)
+    unsubscribe(sync, "ann@example.com")
+    green(sync)
+    green(sync)
+    requests = sync.stats()["requests"]
+    assert sum(requests["ometria GET /v2/unsubscribes"].values()) == 4, "by each plan, and by the one push"
+    assert sum(count for path, counts in requests.items() if "profiles" in path for count in counts.values()) == 1
+    assert sync.query("SELECT account, collection, name FROM cursor WHERE name='unsubscribes'") == [
+        {"account": "ometria_default", "collection": "", "name": "unsubscribes"}
+    ]
+    rows = sync.query("SELECT * FROM unsubscribe")
+    assert len(rows) == 4, "e-mail, customer id, contact and profile"
+    assert b"ann" not in b"".join(row["who"] for row in rows)
+
+
+def test_unsubscribe_between_map_and_push_holds_the_opt_in_back(sync: Sync, wire: list[dict[str, Any]]) -> None:
+    member = join(sync, None)
+    green(sync)
+    sync.change(member, **{"properties.newsletter": True})
+    run = sync.run_until_push()
+    unsubscribe(sync, "ann@example.com")
+    pushed = sync.clear(run, "push", "reconcile")
+    assert pushed.green, pushed.text
+    assert not GROUP & wire[-1].keys()
+    assert list(pushed.facts("push")["held_back"]) == [AFTER_UNSUBSCRIBE]
+
+
+def test_unsubscribes_that_cannot_be_read_hold_opt_ins_back_and_nothing_else(
+    sync: Sync, wire: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: OmetriaHook, since: Any) -> Any:
+        raise Misconfigured("API key is not authorised to access this resource")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OmetriaHook, "unsubscribes", refuse)
+        members = [join(sync, True), join(sync, False, email="bob@example.com")]
+        green(sync)
+    assert {record["id"]: record.get("marketing_optin") for record in wire} == {members[0]: None, members[1]: OUT}
+    green(sync)
+    assert wire[-1]["marketing_optin"] == IN, "as soon as it is known that nobody unsubscribed"
+
+
+def test_unsubscribes_too_many_to_look_up_hold_opt_ins_back_until_they_are(
+    sync: Sync, wire: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join(sync, None)
+    green(sync)
+    unsubscribe(sync, "ann@example.com")
+    other = join(sync, True, email="bob@example.com")
+    with monkeypatch.context() as patch:
+        patch.setattr("ometria_provider.operators.unsubscribes.PATIENCE", 0)
+        assert list(green(sync).facts("map")["held_back"]) == [UNSURE]
+    assert (wire[-1]["id"], GROUP & wire[-1].keys()) == (other, set())
+    assert not green(sync).facts("map")["held_back"]
+    assert sync.contact(other)["marketing_optin"] == IN
 
 
 def test_opt_in_by_status_is_held_back(sync: Sync, wire: list[dict[str, Any]]) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ometria_provider.delivery.digests import digest, encode
+from ometria_provider.delivery.digests import SIZE, digest, encode
 
 Group = dict[str, Any]
 
@@ -153,6 +154,21 @@ def opt_outs(group: Group) -> Group:
 def opts_out(group: bytes) -> tuple[bool, bool]:
     """Say whether an encoded group opts out of marketing, and of SMS: its only booleans are SMS's and a true force."""
     return b'"EXPLICITLY_OPTEDOUT"' in group, b":false" in group
+
+
+def may_opt_in(group: bytes) -> bool:
+    """Say whether an encoded group may need an opt-in held back; one that opts out of everything does not."""
+    return b'"EXPLICITLY_OPTEDIN"' in group or b'"NOT_SPECIFIED"' in group or b'":true}' in group or b":true," in group
+
+
+def who(account: str, kind: str, name: str) -> bytes:
+    """Return the digest by which the ledger knows a person: it holds no e-mail.
+
+    :param kind: `email` (in any case), `profile`, `customer` or `contact` (collection and id).
+    """
+    text = name.strip().lower() if kind == "email" else name
+    key = blake2b(account.encode(), digest_size=32).digest()
+    return blake2b(f"{kind}:{text}".encode("utf-8", "surrogatepass"), digest_size=SIZE, key=key).digest()
 
 
 def splice(body: bytes, group: bytes | None) -> bytes:

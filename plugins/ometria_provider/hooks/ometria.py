@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -58,6 +59,18 @@ class ContactList:
     size: int | None
     type: str
     status: str
+
+
+@dataclass(frozen=True)
+class Unsubscribed:
+    """Somebody unsubscribed in Ometria itself.
+
+    :param at: when; the time of reading when Ometria's is none.
+    """
+
+    profile_id: str | None
+    email: str | None
+    at: datetime.datetime
 
 
 class OmetriaHook(JsonApiHook):
@@ -166,6 +179,23 @@ class OmetriaHook(JsonApiHook):
         contact: dict[str, Any] | None = self.call(call, absent=_is_absent)
         return contact
 
+    def unsubscribes(self, since: datetime.datetime | None) -> list[Unsubscribed]:
+        """Return who unsubscribed in Ometria itself, since a time or ever; those made by API are not among them."""
+        query = {"since": f"{since.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"} if since else {}
+        call = Call(self._ometria(), "/unsubscribes", DATA, query=query, check=_check_unsubscribes)
+        rows: list[Any] = self.call(call)
+        return [_unsubscribed(row) for row in rows if isinstance(row, dict)]
+
+    def profile(self, profile_id: str) -> dict[str, Any] | None:
+        """Return the merged profile of a person, None when there is none with this id."""
+        if not profile_id.strip(". "):
+            return None
+        call = Call(self._ometria(), "/profiles/{id}", DATA, parts={"id": profile_id}, check=_check_profile)
+        found = self.call(call, absent=_is_absent)
+        # An array, as client code has it (contract/ometria.md); the object itself would do as well.
+        first = found[0] if isinstance(found, list) and found else found
+        return first if isinstance(first, dict) else None
+
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the lists once and say in plain words what is wrong."""
         try:
@@ -209,6 +239,26 @@ def _contact_list(row: Any) -> ContactList | None:
     )
 
 
+def _unsubscribed(row: dict[str, Any]) -> Unsubscribed:
+    email, profile_id = row.get("email_address"), row.get("profile_id")
+    return Unsubscribed(
+        profile_id=None if profile_id in (None, "") else str(profile_id),
+        email=email if isinstance(email, str) and email.strip() else None,
+        at=_moment(row.get("timestamp")),
+    )
+
+
+def _moment(value: Any) -> datetime.datetime:
+    """Read a time, ISO 8601 or unix seconds; what is none counts as now: an opt-out never gets lost."""
+    try:
+        if isinstance(value, (int, float)):
+            return datetime.datetime.fromtimestamp(value, datetime.UTC)
+        found = datetime.datetime.fromisoformat(value)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return datetime.datetime.now(datetime.UTC)
+    return found.astimezone(datetime.UTC) if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+
+
 def _check_push(data: Any) -> str | None:
     acknowledged = isinstance(data, dict) and str(data.get("status")).upper() == "OK"
     return None if acknowledged else 'no `"status": "OK"` in the answer'
@@ -216,6 +266,14 @@ def _check_push(data: Any) -> str | None:
 
 def _check_lists(data: Any) -> str | None:
     return None if isinstance(data, list) else "no array of lists in the answer; is the host Ometria's?"
+
+
+def _check_unsubscribes(data: Any) -> str | None:
+    return None if isinstance(data, list) else "no array of unsubscribes in the answer; is the host Ometria's?"
+
+
+def _check_profile(data: Any) -> str | None:
+    return None if isinstance(data, (list, dict)) else "no profile in the answer; is the host Ometria's?"
 
 
 def _check_list(data: Any) -> str | None:

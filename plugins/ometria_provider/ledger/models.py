@@ -264,7 +264,7 @@ class LateError(Base):
 
 
 class Unsubscribe(Base):
-    """Somebody unsubscribed in Ometria: who, as a digest of e-mail or profile id, and when."""
+    """Somebody unsubscribed in Ometria: who, as a digest of what the person is known by, and when."""
 
     __tablename__ = "unsubscribe"
 

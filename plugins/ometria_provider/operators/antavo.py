@@ -97,6 +97,10 @@ class PlanOperator(SyncOperator):
         self.log.info("%s", sentence)
         runs.keep_plan(work.ledger, work.run, plan=sentence)
         facts.update(slices=len(windows), expected=expected, requests=antavo.usage.requests)
+        if mapping.consent_remotes:
+            from ometria_provider.operators import unsubscribes
+
+            facts["unsubscribes_known"] = unsubscribes.read(work, ometria)
         self._forget_old_staging(work)
         return windows
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ometria_provider.delivery.batches import Outgoing
-from ometria_provider.delivery.consent import Facts, alone, decide, opts_out, splice
+from ometria_provider.delivery.consent import Facts, alone, decide, may_opt_in, opts_out, splice
 from ometria_provider.delivery.digests import digest
+from ometria_provider.ledger import runs
 from ometria_provider.mapping.records import Rejected
+from ometria_provider.operators.base import Work
+from ometria_provider.operators.unsubscribes import Matcher, Person
 
 if TYPE_CHECKING:
     from ometria_provider.ledger.contacts import Known
@@ -45,17 +51,43 @@ class Consented:
 
 
 @dataclass
-class ConsentMapper:
-    """Decides what is sent of the consent of chunk after chunk, and counts.
+class HeldBack:
+    """Counts the members whose opt-in is held back, by reason, with a few of their ids."""
 
-    :param unsubscribed: asked for rows of a chunk, returns when who of them unsubscribed in Ometria.
-    :param unsure: not all unsubscribes in Ometria could be read.
-    """
-
-    unsubscribed: Callable[[Mapped, Sequence[str], list[int]], dict[int, datetime]]
-    unsure: bool
     counts: Counter[str] = field(default_factory=Counter)
     first_ids: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, contact_id: str, reason: str | None) -> None:
+        """Count one member; None: nothing is held back."""
+        if reason is None:
+            return
+        self.counts[reason] += 1
+        if len(shown := self.first_ids.setdefault(reason, [])) < EXAMPLES:
+            shown.append(contact_id)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the counts as the ledger keeps them: members and first ids by reason."""
+        return {
+            reason: {"members": count, "first_ids": self.first_ids[reason]} for reason, count in self.counts.items()
+        }
+
+
+@dataclass
+class ConsentMapper:
+    """Decides what is sent of the consent of chunk after chunk, and counts."""
+
+    work: Work
+    held_back: HeldBack = field(default_factory=HeldBack)
+
+    @cached_property
+    def _unsure(self) -> bool:
+        """Not all unsubscribes in Ometria are known."""
+        steps = runs.steps(self.work.ledger, self.work.run.id)
+        return not next((step.facts.get("unsubscribes_known") for step in steps if step.step == "plan"), False)
+
+    @cached_property
+    def _matcher(self) -> Matcher:
+        return Matcher(self.work)
 
     def decide(
         self, mapped: Mapped, ids: Sequence[str], statuses: Sequence[Any], before: Sequence[Known | None]
@@ -66,14 +98,17 @@ class ConsentMapper:
         if mapped.consents is None:
             return made
         rows = [row for row, group in enumerate(groups) if group and not _is_known(group, before[row])]
-        unsubscribed = self.unsubscribed(mapped, ids, rows) if rows else {}
+        asking = [row for row in rows if may_opt_in(groups[row] or b"")]
+        emails, customers = (mapped.people.get(name, [None] * len(ids)) for name in ("email", "customer_id"))
+        people = [Person(ids[row], emails[row], customers[row]) for row in asking]
+        unsubscribed = dict(zip(asking, self._matcher.match(people), strict=True))
         for row in rows:
             facts = self._facts(before[row], statuses[row], unsubscribed.get(row))
             made.consents[row], made.held[row] = decide(groups[row] or b"", facts)
         return made
 
     def _facts(self, old: Known | None, status: Any, unsubscribed: datetime | None) -> Facts:
-        facts = Facts(status=status, unsubscribed_at=unsubscribed, unsure=self.unsure)
+        facts = Facts(status=status, unsubscribed_at=unsubscribed, unsure=self._unsure)
         return facts if old is None else known_facts(old, facts)
 
     def leave_alone(self, made: Consented, mapped: Mapped, actions: Sequence[str]) -> list[Rejected]:
@@ -92,46 +127,30 @@ class ConsentMapper:
                 stuck.append(Rejected(row, "marketing_optin", NOT_SENT))
         return stuck
 
-    def count(self, made: Consented, ids: Sequence[str]) -> None:
-        """Count those whose opt-in is held back, and remember a few of them."""
-        for row, reason in enumerate(made.held):
-            if reason is not None:
-                self.counts[reason] += 1
-                if len(shown := self.first_ids.setdefault(reason, [])) < EXAMPLES:
-                    shown.append(ids[row])
-
-    def facts(self) -> dict[str, Any]:
-        """Return the counts as the ledger keeps them: members and first ids by reason."""
-        return {
-            reason: {"members": count, "first_ids": self.first_ids[reason]} for reason, count in self.counts.items()
-        }
-
 
 def _is_known(group: bytes, old: Known | None) -> bool:
     return old is not None and old.consent_digest is not None and digest(group) == old.consent_digest
 
 
-def known_facts(old: Known, facts: Facts | None = None) -> Facts:
+def known_facts(old: Known, facts: Facts) -> Facts:
     """Add to facts what the ledger knows of a contact."""
-    facts = facts or Facts()
-    return Facts(
-        last=old.consent_digest,
-        opted_out_at=old.opted_out_at,
-        sms_opted_out_at=old.sms_opted_out_at,
-        unsubscribed_at=facts.unsubscribed_at,
-        status=facts.status,
-        unsure=facts.unsure,
-    )
+    return replace(facts, last=old.consent_digest, opted_out_at=old.opted_out_at, sms_opted_out_at=old.sms_opted_out_at)
 
 
-def with_consent(record: Outgoing, old: Known | None) -> Outgoing:
+def person(record: Outgoing) -> Person:
+    """Return whom a record is about."""
+    body = msgspec.json.decode(record.body)
+    return Person(record.contact_id, body.get("email"), body.get("customer_id"))
+
+
+def with_consent(record: Outgoing, old: Known | None, unsubscribed: datetime | None = None) -> Outgoing:
     """Put a record's consent group into its body, as far as it may go by what is known now.
 
-    A later opt-out may have overtaken what map decided, when its push was killed or cleared.
+    A later opt-out may have overtaken what map decided, when its push waited, was killed or cleared.
     """
-    group, held = (
-        (record.consent, None) if old is None or not record.consent else decide(record.consent, known_facts(old))
-    )
+    facts = Facts(unsubscribed_at=unsubscribed)
+    facts = facts if old is None else known_facts(old, facts)
+    group, held = decide(record.consent, facts) if record.consent else (None, None)
     return record._replace(body=splice(record.body, group), consent=group, held=held or record.held)
 
 

@@ -67,14 +67,14 @@ class _ChunkMapper:
             asked_for=work.run.is_chosen,
         )
         self.bits = contacts.field_bits(work.ledger, work.account, work.collection, work.mapping.remotes)
-        self.consent = ConsentMapper(unsubscribed=lambda *_: {}, unsure=False)
+        self.consent = ConsentMapper(work)
 
     def facts(self) -> dict[str, Any]:
         """Return the counts as the ledger keeps them."""
         names = ["read", "unchanged", "filtered", "rejected", "remembered", "held", "to_send", "created", "changed"]
         names.append("left")
         counts: dict[str, Any] = {name: self.counts[name] for name in names}
-        return {**counts, "cleared": dict(self.cleared), "held_back": self.consent.facts()}
+        return {**counts, "cleared": dict(self.cleared), "held_back": self.consent.held_back.facts()}
 
     def map(self, index: int) -> pa.Table | None:
         """Return the mapped chunk, or None when the source digests alone say that nothing is to be done."""
@@ -105,7 +105,8 @@ class _ChunkMapper:
         actions, acknowledged, touched = self._decide(mapped.outcomes, before, digests, fingerprints, consented)
         self._count_leavers(actions, before)
         mapped.rejections.extend(self.consent.leave_alone(consented, mapped, actions))
-        self.consent.count(consented, ids)
+        for id_, held in zip(ids, consented.held, strict=True):
+            self.consent.held_back.note(id_, held)
         filled = self._clear(mapped, actions, before)
         self._move_lists(mapped, actions, before)
         self._keep_rejections(ids, mapped, actions)

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import compress
 from operator import attrgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.batches import Outgoing
+from ometria_provider.delivery.consent import may_opt_in
 from ometria_provider.delivery.digests import digest
 from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.operators import unsubscribes
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.base import Work
-from ometria_provider.operators.consent import opt_out_of, with_consent
+from ometria_provider.operators.consent import HeldBack, opt_out_of, person, with_consent
 from ometria_provider.operators.opt_outs import OptOutSender
 from ometria_provider.operators.sender import Sender, Target, close_interrupted
+from ometria_provider.operators.unsubscribes import Matcher
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,6 +48,7 @@ class Push:
         self.sender = Sender(ledger, self.hook, target)
         self.alone = OptOutSender(ledger, self.hook, target)
         self.counts: Counter[str] = Counter()
+        self.held_back = HeldBack()
 
     @contextmanager
     def measured(self) -> Iterator[None]:
@@ -62,6 +67,7 @@ class Push:
                 rejected=self.sender.tally.rejected,
                 doubtful=doubtful,
                 opt_outs=self.alone.tally.acknowledged,
+                held_back=self.held_back.facts(),
                 rate=self.hook.push_requests_per_second,
                 seconds=round(monotonic() - started, 3),
                 **asdict(self.hook.usage),
@@ -77,14 +83,17 @@ class Push:
         going: list[Outgoing] = []
         refused: list[findings.Refused] = []
         opt_outs: list[Outgoing] = []
+        unsubscribed = {} if stale else self.unsubscribed(records)
         for record in records:
             before = known.get(record.contact_id)
             if record.consent is not None:
-                record = with_consent(record, before)  # noqa: PLW2901 (the record as it may go)
+                mapped, id_ = record, record.contact_id
+                record = with_consent(mapped, before, unsubscribed.get(id_))  # noqa: PLW2901 (the record as it may go)
+                self.held_back.note(id_, None if mapped.held else record.held)
             done = None if before is None else _done(before, record, snapshot_at, self.target.run_id)
             if done == "refused":
                 refused.append((record.contact_id, None, (before and before.reason) or "refused by Ometria"))
-                opt_outs.append(record)
+                opt_outs += [] if stale else [record]
             elif done or stale:
                 self.counts[done or "superseded"] += 1
             else:
@@ -95,6 +104,10 @@ class Push:
         self.sender.send(going, snapshot_at)
         self.send_opt_outs([*opt_outs, *self.sender.opt_outs])
         self.sender.opt_outs.clear()
+
+    def unsubscribed(self, records: Sequence[Outgoing]) -> Mapping[str, datetime | None]:  # noqa: ARG002 (a contact sync asks them)
+        """Return who of these unsubscribed in Ometria, and when: of somebody's own file that is their affair."""
+        return {}
 
     def send_opt_outs(self, records: Iterable[Outgoing]) -> None:
         """Send identity and opt-out of records that are not sent themselves."""
@@ -129,6 +142,20 @@ class SlicePush(Push):
         wanted = [action == "send" and row not in refused for row, action in actions]
         records = [Outgoing._make(row) for row in compress(zip(*self._columns(table), strict=True), wanted)]
         self.send(records, snapshot_at, stale=stale)
+
+    @cached_property
+    def _matcher(self) -> Matcher:
+        """Read once more who unsubscribed: between map and push lie minutes, or hours when the push was cleared."""
+        unsubscribes.read(self.work, self.hook)
+        return Matcher(self.work)
+
+    def unsubscribed(self, records: Sequence[Outgoing]) -> Mapping[str, datetime | None]:
+        """Return when those of these members whose record may opt them in unsubscribed in Ometria."""
+        asking = [record for record in records if record.consent and may_opt_in(record.consent)]
+        if not asking:
+            return {}
+        times = self._matcher.match(map(person, asking))
+        return {record.contact_id: at for record, at in zip(asking, times, strict=True)}
 
     def _send_opt_outs(self, table: pa.Table, at_fault: dict[int, list[str]], snapshot_at: datetime) -> None:
         """Send the opt-outs of members whom mapping or validation rejects: nothing holds them back."""

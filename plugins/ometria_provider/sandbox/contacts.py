@@ -104,8 +104,10 @@ class Contacts:
         )
 
     def unsubscribe(self, email: str, kind: str, timestamp: str, reason: str) -> None:
-        """Let a person unsubscribe in Ometria itself."""
-        self._database.execute("insert into unsubscribe values (?,?,?,?)", (email, kind, timestamp, reason))
+        """Let a person unsubscribe in Ometria itself: the profile stays theirs when their e-mail changes later."""
+        profile_id = next((number for number, _ in self.people(email)), None)
+        row = (email, kind, timestamp, reason, profile_id)
+        self._database.execute("insert into unsubscribe values (?,?,?,?,?)", row)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -164,8 +166,10 @@ class Contacts:
 
     def unsubscribes(self) -> list[dict[str, Any]]:
         """Return the unsubscribes, oldest first, as GET /unsubscribes shows them."""
-        rows = self._database.execute("select email, type, timestamp, reason from unsubscribe order by timestamp")
-        names = ("email_address", "type", "timestamp", "reason")
+        rows = self._database.execute(
+            "select profile_id, email, type, timestamp, reason from unsubscribe order by timestamp"
+        )
+        names = ("profile_id", "email_address", "type", "timestamp", "reason")
         return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
 
     # Lists

@@ -108,7 +108,7 @@ def _steer(sandbox: Sandbox, call: Call, content: Any) -> Any:  # noqa: PLR0911 
             event = dict(content)
             return {"id": str(sandbox.antavo.record_event(event.pop("action"), event.pop("customer_id"), event))}
         case "POST", ["unsubscribes"]:
-            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            now = datetime.datetime.now(datetime.UTC).isoformat()
             values = {"type": "email", "timestamp": now, "reason": "user"} | content
             sandbox.ometria.contacts.unsubscribe(*(str(values[k]) for k in ("email", "type", "timestamp", "reason")))
             return values

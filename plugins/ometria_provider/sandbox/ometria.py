@@ -6,6 +6,7 @@ the size of 100 full records with 413; a profile is one for each contact; an err
 
 from __future__ import annotations
 
+import datetime
 import sqlite3
 import uuid
 from collections import deque
@@ -210,15 +211,24 @@ class Ometria:
         ]
 
     def _unsubscribes(self, call: Call) -> list[Record]:
-        since, before, kind = (call.query.get(name) for name in ("since", "before", "type"))
-        found = [
+        since, before = (_moment(call.query.get(name)) for name in ("since", "before"))
+        kind = call.query.get("type")
+        return [
             row
             for row in self.contacts.unsubscribes()
-            if (not since or row["timestamp"] >= since) and (not before or row["timestamp"] < before)
+            if (at := _moment(row["timestamp"]))
+            and (since is None or at >= since)
+            and (before is None or at < before)
+            and kind in (None, "", row["type"])
         ]
-        for row in found:
-            row["profile_id"] = next((n for n, _ in self.contacts.people(row["email_address"])), None)
-        return [row for row in found if not kind or row["type"] == kind]
+
+
+def _moment(text: str | None) -> datetime.datetime | None:
+    """Read a time; without an offset it is UTC's."""
+    if not text:
+        return None
+    found = datetime.datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 
 def _key(record: Record) -> Key:

@@ -18,7 +18,8 @@ create table if not exists list_member (
     list_id integer, collection text, contact_id text, primary key (list_id, collection, contact_id)) without rowid;
 create table if not exists list (id integer primary key);
 create table if not exists custom_event (id text primary key, body blob, received integer) without rowid;
-create table if not exists unsubscribe (email text, type text, timestamp text, reason text);
+create table if not exists unsubscribe (
+    email text, type text, timestamp text, reason text, profile_id text);
 create table if not exists customer (id text primary key, number integer, body blob) without rowid;
 create table if not exists antavo_event (id integer primary key, timestamp real, body blob);
 """

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from ometria_provider.exceptions import Misconfigured, Retryable
-from ometria_provider.hooks.ometria import ContactList, OmetriaHook, PushAnswer
+from ometria_provider.hooks.ometria import ContactList, OmetriaHook, PushAnswer, Unsubscribed
 
 LIST = {
     "@type": "list",
@@ -129,3 +130,31 @@ def test_test_connection_without_a_key_says_so(define: Any) -> None:
         False,
         "Connection 'ometria_other': the API key (password) is missing.",
     )
+
+
+def test_unsubscribes_since_a_time_become_people_and_times(api: Any, hook: OmetriaHook, answer: Any) -> None:
+    row = {"profile_id": 7, "email_address": "a@example.com", "type": "email", "timestamp": "2026-01-02T03:04:05"}
+    api.answers(answer(body=[row, "x", {"profile_id": None, "email_address": " ", "timestamp": 1_767_225_600}]))
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert hook.unsubscribes(moment) == [
+        Unsubscribed("7", "a@example.com", moment),
+        Unsubscribed(None, None, datetime(2026, 1, 1, tzinfo=UTC)),
+    ]
+    assert api.received[0].path == "/v2/unsubscribes?since=2026-01-02T03%3A04%3A05Z"
+
+
+def test_unsubscribe_without_a_readable_time_counts_as_now(api: Any, hook: OmetriaHook, answer: Any) -> None:
+    before = datetime.now(UTC)
+    api.answers(answer(body=[{"email_address": "a@example.com", "timestamp": "soon"}]))
+    assert hook.unsubscribes(None)[0].at >= before
+    assert api.received[0].path == "/v2/unsubscribes"
+
+
+@pytest.mark.parametrize("body", [[{"id": "p"}], {"id": "p"}], ids=["array", "object"])
+def test_profile_found_or_none(api: Any, hook: OmetriaHook, answer: Any, body: Any) -> None:
+    api.answers(answer(body=body), answer(status=404), answer(body=[]))
+    assert hook.profile("p/1") == {"id": "p"}
+    assert hook.profile("x") is None
+    assert hook.profile("y") is None
+    assert api.received[0].path == "/v2/profiles/p%2F1"
+    assert hook.profile("..") is None

@@ -146,7 +146,18 @@ def test_unsubscribes_are_filtered_and_name_the_profile(desk: Any, make_contact:
     assert rows[0].keys() == {"profile_id", "email_address", "type", "timestamp", "reason"}
     assert (rows[0]["profile_id"] is None, rows[1]["profile_id"] is None) == (False, True)
     assert len(desk.ask("ometria", "/v2/unsubscribes", since="2026-01-03")[1]) == 1
+    assert len(desk.ask("ometria", "/v2/unsubscribes", since="2026-01-05T00:00:00Z")[1]) == 1
+    assert desk.ask("ometria", "/v2/unsubscribes", since="yesterday")[0] == 400
     assert len(desk.ask("ometria", "/v2/unsubscribes", before="2026-01-03", type="sms")[1]) == 0
+
+
+def test_unsubscribe_keeps_its_profile_when_the_email_changes(desk: Any, make_contact: Make) -> None:
+    desk.push(make_contact(email="ann@example.com"))
+    desk.sandbox.ometria.contacts.unsubscribe("ann@example.com", "email", "2026-01-02T00:00:00+00:00", "user")
+    desk.push(make_contact(email="ann@example.org"))
+    (row,) = desk.ask("ometria", "/v2/unsubscribes")[1]
+    (profile,) = desk.ask("ometria", f"/v2/profiles/{row['profile_id']}")[1]
+    assert (row["email_address"], profile["email"]) == ("ann@example.com", "ann@example.org")
 
 
 def test_custom_event_with_repeated_id_is_stored_once(desk: Any) -> None:
