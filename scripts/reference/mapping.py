@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, get_args
 
 from ometria_provider.mapping import model, transforms
 from ometria_provider.mapping.checks import NOT_BUILT_KEYS
 from ometria_provider.mapping.fields import LOYALTY_FIELDS, REMOTE_FIELDS
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from reference import markdown
 
@@ -71,7 +72,8 @@ def page() -> str:
         + markdown.table(("transform", "what it does"), sorted(_transform_rows())),
         "## Loyalty fields\n\nA name in angle brackets is one of your account's own.\n\n"
         + markdown.table(("loyalty field", "type", "mode", "meaning"), _loyalty_rows()),
-        "`extensions.*` (expiring points) is not built yet, and refused.",
+        "`extensions.*` takes one more request to Antavo for each member: see "
+        "[details](../how-to/write-a-mapping.md#expiring-points).",
         "## Remote fields\n\nOmetria's built-in fields. Any other name is the ID of a custom field.\n\n"
         + markdown.table(
             ("remote field", "type", "meaning"),
@@ -107,8 +109,8 @@ def _default(path: str, field: Any) -> str:
     value = model.Mapping.model_fields[path].default if "." not in path else field.default
     if isinstance(value, BaseModel):
         return "as below"
-    if path == "retry_rejected":
-        return "`P1D`"
+    if isinstance(value, timedelta):
+        return markdown.code(str(TypeAdapter(timedelta).dump_python(value, mode="json")))
     text = json.dumps(value, ensure_ascii=False)
     return markdown.code(text.replace('"', "") if isinstance(value, dict) else text.strip('"') or '""')
 

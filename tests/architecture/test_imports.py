@@ -29,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "sandbox": set(),
     "report_text": {"text", "report"},
     "report": {"ledger", "text"},
-    "operators": {*PURE, "ledger", "staging", "hooks", "exceptions", "settings", "report", "report_text"},
+    "operators": {*PURE, "ledger", "staging", "hooks", "exceptions", "settings", "report", "report_text", "text"},
     "dagdoc": {"mapping"},
     "factory": {"mapping", "operators", "dagdoc", "settings"},
     "cli": {

@@ -271,6 +271,12 @@ class Sync:
             run.state = dag.test(run_after=now, logical_date=now, run_conf=conf).state.value
         return self._outcome(run)
 
+    def planned(self, name: str = "members", /, **conf: Any) -> Outcome:
+        """Do the plan of a new run."""
+        run = Work(factory.PREFIX + name, f"manual__{uuid.uuid4()}", conf)
+        run.steps(["plan"])
+        return self._outcome(run)
+
     def run_until_push(self, name: str = "members", /) -> Outcome:
         """Do the steps of a new run up to the gate."""
         run = Work(factory.PREFIX + name, f"manual__{uuid.uuid4()}", {})

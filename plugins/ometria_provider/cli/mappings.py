@@ -87,9 +87,10 @@ def preview(
 
     mapping = mapping_named(name)
     with airflow():
-        customers = antavo(mapping.connections.antavo).sample(limit)
-        from ometria_provider.cli.previewing import member_text, preview_members
+        hook = antavo(mapping.connections.antavo)
+        from ometria_provider.cli.previewing import ask_details, member_text, preview_members
 
+        customers = ask_details(mapping, hook, hook.sample(limit))
         members = preview_members(mapping, customers, today=datetime.now(UTC).date())
     if output == "json":
         print_json(members)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ometria_provider.text import json_text, table
 
 if TYPE_CHECKING:
+    from ometria_provider.hooks.antavo import AntavoHook
     from ometria_provider.mapping.model import Mapping
     from ometria_provider.mapping.records import FieldTrace
 
@@ -28,6 +29,17 @@ class Previewed:
     reasons: list[str]
     fields: list[FieldTrace]
     record: dict[str, Any] | None
+
+
+def ask_details(mapping: Mapping, hook: AntavoHook, customers: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Return members with the details that the mapping reads, if any; without those who vanished meanwhile."""
+    from ometria_provider.mapping.customers import Projection, with_details
+
+    fields = Projection(mapping).detail_fields
+    if not fields:
+        return customers
+    answers = [(customer, hook.details(str(customer.get("_id")), fields)) for customer in customers]
+    return [with_details(customer, answer) for customer, answer in answers if answer is not None]
 
 
 def preview_members(mapping: Mapping, customers: Sequence[dict[str, Any]], *, today: date) -> list[Previewed]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
+from ometria_provider.delivery.digests import without_details
+
 #: What map decides about a member. `remembered`: rejected before and not due; `held`: acknowledged in a batch of which
 #: Ometria rejected something unknown, so neither delivered for sure nor to be sent again.
 Action = Literal["send", "unchanged", "filtered", "rejected", "remembered", "held"]
@@ -32,6 +34,8 @@ class Known(Protocol):
     def sms_opted_out_at(self) -> datetime | None: ...
     @property
     def held(self) -> str | None: ...
+    @property
+    def details_at(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,25 @@ class Comparison:
     :param now: the run's start.
     :param asked_for: somebody asked for just these members: each is looked at anew, and what was rejected, or is not
         delivered for sure, goes again.
+    :param details_max_age: how old details may be; None: the mapping reads none.
     """
 
     run_id: int
     retry_rejected: timedelta | None
     now: datetime
     asked_for: bool = False
+    details_max_age: timedelta | None = None
+
+    def needs_details(self, known: Known | None, base: bytes) -> bool:
+        """Say whether a customer's details must be asked for before anything can be said of it.
+
+        :param base: the source digest without details.
+        """
+        if known is None or known.source_digest is None or known.details_at is None or self.details_max_age is None:
+            return True
+        if without_details(known.source_digest) != base or self.now - known.details_at > self.details_max_age:
+            return True
+        return self.at_a_glance(known, known.source_digest) is None
 
     def at_a_glance(self, known: Known | None, source: bytes) -> Action | None:
         """Return what becomes of a member by the source digest alone, or None when it must be mapped."""

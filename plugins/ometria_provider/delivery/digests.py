@@ -35,6 +35,21 @@ def source_digest(encoded: bytes, key: bytes) -> bytes:
     return blake2b(encoded, digest_size=SIZE, key=key).digest()
 
 
+def with_details(base: bytes, details: list[Any]) -> bytes:
+    """Return the source digest of a customer whose details were asked for.
+
+    It begins with the digest of the rest, so that a look at the ledger tells whether the rest is unchanged.
+
+    :param base: the source digest without details.
+    """
+    return base + digest(encode_source(details))
+
+
+def without_details(source: bytes) -> bytes:
+    """Return the part of a source digest that is known before anybody asks for details."""
+    return source[:SIZE]
+
+
 def encode_source(values: list[Any]) -> bytes:
     """Return what was read of a customer as JSON: values keep their types (1, 1.0 and "1" differ)."""
     try:

@@ -17,6 +17,7 @@ def plan_sentence(
     slices: int,
     requests_per_minute: float,
     push_requests_per_second: float,
+    fresh_details: int | None = None,
     dry_run: bool = False,
 ) -> str:
     """Return what a complete scan reads and costs, at the accounts' rates.
@@ -24,13 +25,17 @@ def plan_sentence(
     :param members: how many are expected; None when nobody can tell.
     :param requests_per_minute: Antavo's limit.
     :param push_requests_per_second: Ometria's limit for pushes.
+    :param fresh_details: members whose details need not be asked for; None: the mapping reads no details.
     """
     of_slices = _in_slices(slices)
     if members is None:
         sending = "and sends nothing: a dry run" if dry_run else "and sends those that differ to Ometria"
-        return f"A complete scan {of_slices} reads a number of members that nobody knows yet {sending}."
+        asking = "" if fresh_details is None else ", asks Antavo for the details of those who may have changed"
+        return f"A complete scan {of_slices} reads a number of members that nobody knows yet{asking} {sending}."
     reading = _reading(scan_requests(members, slices), requests_per_minute)
     sending = _sending(members, push_requests_per_second, dry_run=dry_run)
+    if fresh_details is not None:
+        reading += _details(max(0, members - fresh_details), requests_per_minute)
     return f"A complete scan of about {members:,} members {of_slices}: {reading}; {sending}."
 
 
@@ -42,24 +47,27 @@ def chosen_sentence(
     by_scan: bool,
     requests_per_minute: float,
     push_requests_per_second: float,
+    fresh_details: int | None = None,
     dry_run: bool = False,
 ) -> str:
     """Return what a run for chosen customers reads and costs.
 
     :param chosen: how many customers the run is for.
     :param members: how many Antavo has; None when nobody can tell.
+    :param fresh_details: None: the mapping reads no details; else they are asked for each.
     :param by_scan: they are looked for in a complete scan; else each is asked for by its id.
     """
     who = f"{chosen:,} chosen {'customer' if chosen == 1 else 'customers'}"
     sending = _sending(chosen, push_requests_per_second, dry_run=dry_run)
+    details = "" if fresh_details is None else _details(chosen, requests_per_minute)
     if not by_scan:
-        return f"The run reads {who}, each by its id: {_reading(chosen, requests_per_minute)}; {sending}."
+        return f"The run reads {who}, each by its id: {_reading(chosen, requests_per_minute)}{details}; {sending}."
     if members is None:
         scan = f"a complete scan {_in_slices(slices)} of a number of members that nobody knows yet"
     else:
         reading = _reading(scan_requests(members, slices), requests_per_minute)
         scan = f"a complete scan of about {members:,} members {_in_slices(slices)}, {reading}"
-    return f"The run reads {who} by {scan}; {sending}."
+    return f"The run reads {who} by {scan}{details}; {sending}."
 
 
 def scan_requests(members: int, slices: int) -> int:
@@ -86,6 +94,11 @@ def _sending(records: int, push_requests_per_second: float, *, dry_run: bool) ->
         f"about {_requests(pushes)} to Ometria ({_minutes(pushes / push_requests_per_second)} at "
         f"{push_requests_per_second:g} a second) if nobody is unchanged"
     )
+
+
+def _details(most: int, requests_per_minute: float) -> str:
+    """Return what details cost: a request for each member who may have changed or whose details are too old."""
+    return f" and up to about {_requests(most)} for details ({_minutes(most * 60 / requests_per_minute)} more)"
 
 
 def _requests(count: int) -> str:

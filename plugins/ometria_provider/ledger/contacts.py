@@ -29,6 +29,7 @@ class Known(NamedTuple):
     snapshot_at: datetime | None
     sync_run_id: int
     changed_at: datetime
+    details_at: datetime | None
     list_id: int | None
     absent_run_id: int | None
     consent_digest: bytes | None
@@ -111,13 +112,13 @@ def _new_value(name: str, new: Any, kept: bool) -> Any:
 
 
 #: What a rejection, or the mapping's filter, changes of a contact: by which run, and when.
-JUDGED = ("state", "reason", "source_digest", "sync_run_id", "changed_at", "held")
+JUDGED = ("state", "reason", "source_digest", "details_at", "sync_run_id", "changed_at", "held")
 
 #: What an acknowledged record changes.
 SENT = (*JUDGED, "fingerprint", "filled", "snapshot_at", "push_batch_id")
 
 #: What a contact that needs nothing sent gets anew: who delivered it, and when, stays.
-SEEN = ("state", "reason", "source_digest", "held")
+SEEN = ("state", "reason", "source_digest", "details_at", "held")
 
 
 def mark_opt_outs(
@@ -143,6 +144,21 @@ def _marking(ledger: Ledger, given: tuple[str, ...]) -> Prepared:
         index_elements=["account", "collection", "contact_id"], set_={**kept, "consent_digest": None}
     )
     return Prepared(ledger, statement, given)
+
+
+def count_fresh_details(ledger: Ledger, account: str, collection: str, since: datetime) -> int:
+    """Return of how many contacts the details were read at or after a time."""
+    with ledger.read() as connection:
+        return (
+            connection.execute(
+                select(func.count()).where(
+                    ContactState.account == account,
+                    ContactState.collection == collection,
+                    ContactState.details_at >= since,
+                )
+            ).scalar()
+            or 0
+        )
 
 
 #: What it gets when a run asked for this member: the record that Ometria holds is today's as well.

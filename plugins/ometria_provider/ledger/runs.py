@@ -117,6 +117,10 @@ def get_run(ledger: Ledger, *, dag_id: str, run_id: str) -> Run:
         raise Misconfigured(
             f"The ledger knows no run {run_id} of {dag_id}: its plan never ran with this ledger. Start a new run."
         )
+    return _run(row)
+
+
+def _run(row: Any) -> Run:
     return Run(
         id=row.id,
         dag_id=row.dag_id,
@@ -292,6 +296,20 @@ def is_complete_scan() -> tuple[ColumnElement[bool], ...]:
         SyncRun.id.in_(opened),
         SyncRun.id.not_in(cut_short),
     )
+
+
+def last_scan_run(ledger: Ledger, run: Run, *, account: str, collection: str) -> Run | None:
+    """Return the last complete scan before this run, with what it was planned with."""
+    with ledger.read() as connection:
+        row = connection.execute(
+            select(SyncRun)
+            .where(
+                SyncRun.account == account, SyncRun.collection == collection, SyncRun.id < run.id, *is_complete_scan()
+            )
+            .order_by(SyncRun.id.desc())
+            .limit(1)
+        ).one_or_none()
+    return None if row is None else _run(row)
 
 
 def last_scan(ledger: Ledger, run: Run, *, account: str, collection: str) -> int | None:

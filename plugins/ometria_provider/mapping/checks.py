@@ -27,11 +27,15 @@ from ometria_provider.mapping.source import Loc
 from ometria_provider.mapping.transforms import run_steps
 from ometria_provider.mapping.values import Unconvertible
 
-NOT_BUILT_KEYS = frozenset(("full_every", "details_max_age", "verify"))
+NOT_BUILT_KEYS = frozenset(("full_every", "verify"))
 MOST_CUSTOM_FIELDS = 100  # of one type, for an account (contract/ometria.md)
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 
 _DURATION = re.compile(r"P(?=.)(\d+W|(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?)")
+_DURATIONS = {
+    "retry_rejected": "P1D or PT12H; null: only when the record changes",
+    "details_max_age": "P7D or PT12H",
+}
 _TRANSFORMS = get_args(TransformName)
 _OPTIONS = {"e164": "GB", "join": '"|"', "map": "{gold: G}", "round": "1"}
 
@@ -54,10 +58,9 @@ def find_issues(data: dict[str, Any]) -> Iterator[Issue]:
     yield from _where(data.get("where"), mode)
     if data.get("strategy") == "incremental":
         yield Issue(("strategy",), f"`incremental` {NOT_BUILT}", "write `strategy: full`, or remove the line")
-    again = data.get("retry_rejected")
-    if again is not None and not (isinstance(again, str) and _DURATION.fullmatch(again)):
-        hint = "write one such as P1D or PT12H; null: only when the record changes"
-        yield Issue(("retry_rejected",), "`retry_rejected` is not an ISO 8601 duration", hint)
+    for key, hint in _DURATIONS.items():
+        if data.get(key) is not None and not (isinstance(data[key], str) and _DURATION.fullmatch(data[key])):
+            yield Issue((key,), f"`{key}` is not an ISO 8601 duration", f"write one such as {hint}")
     rows = data.get("fields")
     if isinstance(rows, list):
         for index, row in enumerate(rows):
@@ -121,6 +124,9 @@ def _identity(data: dict[str, Any], mode: Any) -> Iterator[Issue]:
     for remote in IDENTITY:
         if isinstance(identity.get(remote), str):
             yield from _loyalty(("identity", remote), identity[remote], mode)
+            if identity[remote].startswith("extensions."):
+                message = "a detail cannot say who a contact is: it is asked for only when something changed"
+                yield Issue(("identity", remote), message, "name a field of the customer's own")
 
 
 def _loyalty(loc: Loc, name: str, mode: Any, *, key: bool = False) -> Iterator[Issue]:

@@ -23,6 +23,9 @@ _READ_NAMES = {"id": "_id", "nickname": "handler", "groups": "group_id"}
 _FINE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{6})?\+00:00)?", re.ASCII)
 _PARTS = ("spent", "reserved", "expired")
 
+#: What the Read API does not carry: one detail call of the Loyalty API for each customer.
+DETAILS, EXPIRING, HISTORY = "extensions", "expiring_points", "expiring_points.history"
+
 
 class Projection:
     """Reads from customers exactly what a mapping needs.
@@ -37,6 +40,14 @@ class Projection:
         readers = [_compile(path, mapping.language) for path in self.paths]
         self._roots = [root for root, _ in readers]
         self._finishes = [(index, finish) for index, (_, finish) in enumerate(readers) if finish]
+        self._details = [index for index, root in enumerate(self._roots) if root == DETAILS]
+        self.detail_fields: tuple[str, ...] = tuple(
+            field
+            for field in (EXPIRING, HISTORY)
+            if any(f"{path}.".startswith(f"{DETAILS}.{field}.") for path in self.paths)
+            or (field == EXPIRING and self._details)
+        )
+        """What the detail call is asked for (`fields=`); empty when the mapping reads no details."""
 
     def project(self, customer: Customer) -> list[Any]:
         """Return the values of :attr:`paths` for a customer of the Read API, JSON-able; null where there is none.
@@ -47,6 +58,23 @@ class Projection:
         for index, finish in self._finishes:
             values[index] = finish(values[index], customer)
         return values
+
+    def details(self, customer: Customer) -> list[Any]:
+        """Return the values of the paths that only a detail call's answer has (see :func:`with_details`)."""
+        values = self.project(with_details({}, customer))
+        return [values[index] for index in self._details]
+
+    def complete(self, values: list[Any], details: list[Any]) -> list[Any]:
+        """Return a customer's values together with what :meth:`details` returned for it."""
+        whole = list(values)
+        for index, value in zip(self._details, details, strict=True):
+            whole[index] = value
+        return whole
+
+
+def with_details(customer: Customer, answer: Customer) -> Customer:
+    """Return a customer of the Read API with the details that a detail call of the Loyalty API answered."""
+    return {**customer, DETAILS: {EXPIRING: answer.get(EXPIRING)}}
 
 
 def _compile(path: str, language: str) -> tuple[str, Finish | None]:
@@ -68,7 +96,8 @@ def _compile(path: str, language: str) -> tuple[str, Finish | None]:
         return root, lambda value, _: canonical_time(_member(value, inner))
     if path in ("gender", "status"):
         return root, lambda value, _: _lower(value)
-    return root, (lambda value, _: _member(value, inner)) if inner else None
+    reach = _inside if root == DETAILS else _member
+    return root, (lambda value, _: reach(value, inner)) if inner else None
 
 
 def _member(value: Any, keys: tuple[str, ...]) -> Any:
@@ -77,6 +106,16 @@ def _member(value: Any, keys: tuple[str, ...]) -> Any:
         if type(value) is not dict:
             return None
         value = value.get(key)
+    return value
+
+
+def _inside(value: Any, keys: tuple[str, ...]) -> Any:
+    """Go down into objects and, by position, into lists: the shape of details is not documented."""
+    for key in keys:
+        if type(value) is list and key.isdecimal():
+            value = value[int(key)] if int(key) < len(value) else None
+        else:
+            value = _member(value, (key,))
     return value
 
 

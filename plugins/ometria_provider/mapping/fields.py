@@ -100,6 +100,12 @@ LOYALTY_FIELDS: tuple[LoyaltyField, ...] = (
     LoyaltyField("accounts.<account>.type", "text", "type of a point account", V2_ONLY),
     LoyaltyField("accounts.<account>.earned", "number", "points earned on this account", V2_ONLY),
     *_balance("accounts.<account>.", "on this account", V2_ONLY),
+    LoyaltyField(
+        "extensions.expiring_points.total", "number", "points that will expire; one more request each", V2_ONLY
+    ),
+    LoyaltyField(
+        "extensions.expiring_points.<member>", "any", "whatever else stands there: `history.0.date`, …", V2_ONLY
+    ),
 )
 
 REMOTE_FIELDS: tuple[RemoteField, ...] = (
@@ -177,17 +183,15 @@ def loyalty_field(name: str) -> LoyaltyField:
     segments = split_path(name)
     if name in _PLAIN:
         return _PLAIN[name]
-    if segments[0] == "extensions":
-        raise FieldProblem(f"`{name}` {NOT_BUILT}: `extensions.*` cannot be mapped", "remove the row")
     for pattern, field in _PATTERNS:
-        if _matches(pattern, segments):
+        if _matches(pattern, segments, is_open=field.type == "any"):
             return field
     raise FieldProblem(f"unknown loyalty field `{name}`", _suggest(name, segments))
 
 
-def _matches(pattern: tuple[str, ...], segments: tuple[str, ...]) -> bool:
-    if pattern[0] == "properties":  # an attribute may be an object: its members are reached with more dots
-        return segments[0] == "properties" and len(segments) > 1
+def _matches(pattern: tuple[str, ...], segments: tuple[str, ...], *, is_open: bool) -> bool:
+    if is_open:  # it may be an object: its members are reached with more dots
+        return segments[: len(pattern) - 1] == pattern[:-1] and len(segments) >= len(pattern)
     return len(pattern) == len(segments) and all(
         want == have or want.startswith("<") for want, have in zip(pattern, segments, strict=True)
     )

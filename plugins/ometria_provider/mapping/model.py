@@ -240,6 +240,7 @@ class Mapping(Strict):
     )
     consent: Consent = Consent()  # type: ignore[call-arg] # as above
     strategy: Literal["full"] = "full"
+    details_max_age: timedelta = Field(timedelta(days=7), description="how old a customer's expiring points may be")
     retry_rejected: timedelta | None = Field(
         timedelta(days=1), description="when to try a remembered rejection again; null: only when it changes"
     )

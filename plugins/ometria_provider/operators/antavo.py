@@ -20,6 +20,7 @@ from ometria_provider.operators import chosen, retry
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
 from ometria_provider.operators.base import SyncOperator, Window, Work
 from ometria_provider.operators.chosen import Choice
+from ometria_provider.operators.details import Details, Staged
 from ometria_provider.operators.params import run_params
 from ometria_provider.operators.retry import Retry
 from ometria_provider.staging.store import CHUNK, RunStore
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 
 #: How long a run's staging is kept: it holds members' data, and a cleared task needs it.
 STAGING_KEEP = timedelta(days=3)
-
-
-#: What is kept of a customer: contact id, the values that the mapping reads as JSON, and their digest.
-Staged = tuple[str, bytes, bytes]
 
 
 class PlanOperator(SyncOperator):
@@ -87,6 +84,7 @@ class PlanOperator(SyncOperator):
             "slices": len(windows),
             "requests_per_minute": antavo.requests_per_minute,
             "push_requests_per_second": ometria.push_requests_per_second,
+            "fresh_details": self._fresh_details(work),
             "dry_run": work.run.dry_run,
         }
         if choice:
@@ -171,6 +169,18 @@ class PlanOperator(SyncOperator):
             self.log.warning("Antavo does not say how many customers there are: %s", error)
             return runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection)
 
+    def _fresh_details(self, work: Work) -> int | None:
+        """Return how many members' details the ledger holds and may rely on; None when the mapping reads none."""
+        from ometria_provider.mapping.customers import Projection
+
+        if not Projection(work.mapping).detail_fields:
+            return None
+        last = runs.last_scan_run(work.ledger, work.run, account=work.account, collection=work.collection)
+        if last is None or replace(work, run=last).digest_key != work.digest_key:
+            return 0
+        since = work.run.started_at - work.mapping.details_max_age
+        return contacts.count_fresh_details(work.ledger, work.account, work.collection, since)
+
     def _forget_old_staging(self, work: Work) -> None:
         keep = runs.started_since(work.ledger, work.run.mapping, datetime.now(UTC) - STAGING_KEEP)
         if removed := work.store.remove_older({RunStore.name(run) for run in keep} | {RunStore.name(work.run.id)}):
@@ -208,20 +218,26 @@ class ExtractOperator(SyncOperator):
                 if own not in wanted:
                     return None
                 found.append(own)
-            return id_, source, source_digest(source, key)
+            return Staged(id_, source, source_digest(source, key), str(customer["_id"]))
 
         hook = antavo_hook(work.ledger, work.mapping.connections.antavo)
         started = monotonic()
         work.files.begin("extract")
         chunks: list[dict[str, Any]] = []
         facts.update(read=0, rate=hook.requests_per_minute / 60)
+        details = Details(work, hook, projection, facts) if projection.detail_fields else None
         try:
             # Page by page: a whole customer takes twenty times the memory of what is kept of it.
             pages = (list(filter(None, map(stage, page))) for page in self._customers(work, hook, choice))
             for snapshot_at, staged in in_chunks(pages, CHUNK):
-                work.files.write_chunk("extract", len(chunks), source_table(*zip(*staged, strict=True)))
-                chunks.append({"rows": len(staged), "snapshot_at": snapshot_at.isoformat()})
-                facts["read"] += len(staged)
+                kept, details_at = details.complete(staged) if details else (staged, None)
+                if not kept:
+                    continue
+                ids, sources, digests, _, whole = zip(*kept, strict=True)
+                work.files.write_chunk("extract", len(chunks), source_table(ids, sources, digests, whole))
+                times = {"snapshot_at": snapshot_at.isoformat(), "details_at": details_at and details_at.isoformat()}
+                chunks.append({"rows": len(kept), **times})
+                facts["read"] += len(kept)
                 self.log.info("Read %s customers in %s requests", f"{facts['read']:,}", hook.usage.requests)
         finally:
             facts.update(seconds=round(monotonic() - started, 3), **asdict(hook.usage))

@@ -14,6 +14,7 @@ import msgspec
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
+from ometria_provider.delivery.compare import Comparison
 from ometria_provider.exceptions import Fatal, Throttled
 from ometria_provider.ledger import runs
 from ometria_provider.ledger.engine import Ledger, open_ledger
@@ -87,6 +88,17 @@ class Work:
         from ometria_provider.delivery.digests import digest
 
         return digest(self.mapping.digest + self.suite.digest)
+
+    @cached_property
+    def rules(self) -> Comparison:
+        """By what members are compared with the ledger."""
+        return Comparison(
+            run_id=self.run.id,
+            retry_rejected=self.mapping.retry_rejected,
+            now=self.run.started_at,
+            asked_for=self.run.is_chosen,
+            details_max_age=self.mapping.details_max_age,
+        )
 
     @property
     def account(self) -> str:

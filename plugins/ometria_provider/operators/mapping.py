@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ometria_provider.delivery.compare import Action, Comparison
+from ometria_provider.delivery.compare import Action
 from ometria_provider.delivery.consent import opts_out, splice
 from ometria_provider.delivery.digests import decode_sources, digest, encode
 from ometria_provider.ledger import contacts, findings, runs
@@ -41,7 +41,7 @@ class MapOperator(SyncOperator):
         mapper = _ChunkMapper(work)
         chunks = []
         for index, chunk in enumerate(work.files.read_manifest("extract")["chunks"]):
-            table = mapper.map(index)
+            table = mapper.map(index, asked=chunk["details_at"] is not None)
             if table is not None:
                 work.files.write_chunk("map", index, table)
             chunks.append({**chunk, "mapped": table is not None})
@@ -60,12 +60,8 @@ class _ChunkMapper:
 
     def __post_init__(self) -> None:
         work = self.work
-        self.rules = Comparison(
-            run_id=work.run.id,
-            retry_rejected=work.mapping.retry_rejected,
-            now=work.run.started_at,
-            asked_for=work.run.is_chosen,
-        )
+        self.rules = work.rules
+        self.hidden = _details_in_rules(work)
         self.bits = contacts.field_bits(work.ledger, work.account, work.collection, work.mapping.remotes)
         self.consent = ConsentMapper(work)
 
@@ -76,21 +72,36 @@ class _ChunkMapper:
         counts: dict[str, Any] = {name: self.counts[name] for name in names}
         return {**counts, "cleared": dict(self.cleared), "held_back": self.consent.held_back.facts()}
 
-    def map(self, index: int) -> pa.Table | None:
-        """Return the mapped chunk, or None when the source digests alone say that nothing is to be done."""
+    def map(self, index: int, *, asked: bool) -> pa.Table | None:
+        """Return the mapped chunk, or None when the source digests alone say that nothing is to be done.
+
+        :param asked: somebody was asked for details: the ledger has to learn when, even if nothing changed.
+        """
         read = partial(self.work.files.read_chunk, "extract", index)
-        ids, digests = (column.to_pylist() for column in read(["contact_id", "digest"]).columns)
+        names = ["contact_id", "digest", "whole"]
+        ids, digests, whole = (column.to_pylist() for column in read(names).columns)
         known = contacts.known_contacts(self.work.ledger, self.work.account, self.work.collection, ids)
         glances = [self.rules.at_a_glance(known.get(id_), digest_) for id_, digest_ in zip(ids, digests, strict=True)]
         self.counts["read"] += len(ids)
-        if None not in glances:
+        if None not in glances and not asked:
             self._count_leavers(glances, map(known.get, ids))
             self.counts.update(glance for glance in glances if glance)
             return None
-        return self._map_rows(ids, read(["source"])["source"].to_pylist(), digests, known)
+        # Nothing is made of a customer whose details are missing. Where the ledger forgot it since extract looked, the
+        # next run asks.
+        settled = [None if is_whole else glance or "unchanged" for is_whole, glance in zip(whole, glances, strict=True)]
+        sources = read(["source"])["source"].to_pylist()
+        return self._map_rows(ids, sources, digests, known, settled, asked=asked)
 
     def _map_rows(
-        self, ids: list[str], sources: list[bytes], digests: list[bytes], known: dict[str, Known]
+        self,
+        ids: list[str],
+        sources: list[bytes],
+        digests: list[bytes],
+        known: dict[str, Known],
+        settled: Sequence[Action | None],
+        *,
+        asked: bool,
     ) -> pa.Table:
         from ometria_provider.mapping.customers import Projection
         from ometria_provider.mapping.records import map_columns
@@ -102,11 +113,15 @@ class _ChunkMapper:
         before = list(map(known.get, ids))
         fingerprints = [None if body is None else digest(body) for body in mapped.bodies]
         consented = self.consent.decide(mapped, ids, columns[Projection(mapping).paths.index("status")], before)
-        actions, acknowledged, touched = self._decide(mapped.outcomes, before, digests, fingerprints, consented)
+        actions, acknowledged, touched = self._decide(
+            mapped.outcomes, before, digests, fingerprints, consented, settled, asked=asked
+        )
         self._count_leavers(actions, before)
         mapped.rejections.extend(self.consent.leave_alone(consented, mapped, actions))
         for id_, held in zip(ids, consented.held, strict=True):
             self.consent.held_back.note(id_, held)
+        if self.hidden:  # a rule would find their details missing
+            mapped.bodies[:] = [None if done else body for done, body in zip(settled, mapped.bodies, strict=True)]
         filled = self._clear(mapped, actions, before)
         self._move_lists(mapped, actions, before)
         self._keep_rejections(ids, mapped, actions)
@@ -130,14 +145,17 @@ class _ChunkMapper:
         sources: Sequence[bytes],
         fingerprints: Sequence[bytes | None],
         consented: Consented,
+        settled: Sequence[Action | None],
+        *,
+        asked: bool,
     ) -> tuple[list[Action], list[bool], list[bool]]:
         """Return each member's action, whether Ometria has it already, and whether the ledger's row is out of date."""
         actions: list[Action] = []
         acknowledged, touched = [], []
         created = changed = 0
-        rows = zip(outcomes, before, sources, fingerprints, consented.consents, consented.held, strict=True)
-        for outcome, old, source, fingerprint, consent, held in rows:
-            action = self._action(outcome, old, source, fingerprint, consent)
+        rows = zip(outcomes, before, sources, fingerprints, consented.consents, consented.held, settled, strict=True)
+        for outcome, old, source, fingerprint, consent, held, done in rows:
+            action = done or self._action(outcome, old, source, fingerprint, consent)
             has_it = old is not None and old.fingerprint is not None
             # What this run delivered itself, before it was cleared, is neither created nor changed once more.
             own = (
@@ -153,7 +171,7 @@ class _ChunkMapper:
             acknowledged.append(has_it)
             # A run for some members says of each that it has seen them: see `SlicePush`.
             seen = self.rules.asked_for and action == "unchanged"
-            touched.append(seen or _is_out_of_date(old, source, action, held))
+            touched.append(not done and (seen or _is_out_of_date(old, source, action, held, asked=asked)))
         self.counts.update("to_send" if action == "send" else action for action in actions)
         self.counts.update(created=created, changed=changed)
         return actions, acknowledged, touched
@@ -223,8 +241,16 @@ class _ChunkMapper:
 _STATE_OF: dict[str, str] = {"unchanged": "accepted", "filtered": "filtered", "remembered": "rejected"}
 
 
-def _is_out_of_date(old: Known | None, source: bytes, action: Action, held: str | None) -> bool:
+def _details_in_rules(work: Work) -> bool:
+    """Say whether a validation rule reads a remote field that is made from details."""
+    made = {row.remote for row in work.mapping.rows if row.loyalty and row.loyalty.startswith("extensions.")}
+    return bool(made.intersection(work.suite.columns))
+
+
+def _is_out_of_date(old: Known | None, source: bytes, action: Action, held: str | None, *, asked: bool) -> bool:
     """Say whether the ledger's row of a member must say something else if nothing is sent for it.
+
+    Whoever was asked for details gets at least the time of that.
 
     A doubtful contact stays pending whatever becomes of the member: nobody knows what Ometria holds of it.
     """
@@ -235,8 +261,8 @@ def _is_out_of_date(old: Known | None, source: bytes, action: Action, held: str 
     if old.held != held:
         return True
     if old.state == "departed" and action == "filtered":
-        return old.source_digest != source
-    return action in ("send", "rejected") or old.source_digest != source or old.state != _STATE_OF.get(action)
+        return asked or old.source_digest != source
+    return asked or action in ("send", "rejected") or old.source_digest != source or old.state != _STATE_OF.get(action)
 
 
 def _refuse_second_owners(mapped: Mapped, ids: Sequence[str]) -> None:

@@ -91,4 +91,5 @@ class OmetriaPushOperator(SyncOperator):
         push = SlicePush(work, facts)
         with push.measured():
             for index, chunk in mapped.items():
-                push.chunk(index, datetime.fromisoformat(chunk["snapshot_at"]))
+                times = (chunk[name] and datetime.fromisoformat(chunk[name]) for name in ("snapshot_at", "details_at"))
+                push.chunk(index, *times)

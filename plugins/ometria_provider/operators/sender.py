@@ -82,17 +82,21 @@ class Sender:
         self._watch = PoisonWatch(acknowledged=through > 0)
         self._split: deque[Batch] = deque()
         self._snapshot_at: datetime | None = None
+        self._details_at: datetime | None = None
         self._told = monotonic()
 
-    def send(self, records: Sequence[Outgoing], snapshot_at: datetime | None) -> None:
+    def send(
+        self, records: Sequence[Outgoing], snapshot_at: datetime | None, details_at: datetime | None = None
+    ) -> None:
         """Send records until each is acknowledged or rejected.
 
         :param snapshot_at: when the members were read; an older snapshot never overwrites a newer one.
+        :param details_at: when their details were read; None: they have none.
         :raises Retryable: when the server stays out of reach; what was acknowledged by then is kept.
         :raises Misconfigured: when the key is refused.
         :raises Halted: when every record is refused alone, so that the fault is not in the records.
         """
-        self._snapshot_at = snapshot_at
+        self._snapshot_at, self._details_at = snapshot_at, details_at
         source = batches(records)
         in_flight: dict[Future[PushAnswer], tuple[int, Batch]] = {}
         done: SimpleQueue[Future[PushAnswer]] = SimpleQueue()
@@ -212,6 +216,7 @@ class Sender:
             **self._state("pending"),
             "reason": None,
             "snapshot_at": self._snapshot_at,
+            "details_at": self._details_at,
             "push_batch_id": batch_id,
             "list_id": self.target.list_id,
         }
@@ -249,7 +254,7 @@ class Sender:
         run, slice_ = self.target.run_id, self.target.slice
         with self.ledger.write() as connection:
             findings.write(connection, run, slice_, "push", [(record.contact_id, None, why) for record, why in refused])
-            judged = {**self._state("rejected"), "snapshot_at": None}
+            judged = {**self._state("rejected"), "snapshot_at": None, "details_at": self._details_at}
             contacts.write_states(self.ledger, connection, judged, columns, contacts.JUDGED)
         self.tally.rejected += len(refused)
 

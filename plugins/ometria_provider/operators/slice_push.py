@@ -73,9 +73,17 @@ class Push:
                 **asdict(self.hook.usage),
             )
 
-    def send(self, records: list[Outgoing], snapshot_at: datetime, *, stale: bool = False) -> None:
+    def send(
+        self,
+        records: list[Outgoing],
+        snapshot_at: datetime,
+        *,
+        details_at: datetime | None = None,
+        stale: bool = False,
+    ) -> None:
         """Send records, leaving out what was acknowledged or refused before this task was cleared.
 
+        :param details_at: when the members' details were read; None: they have none.
         :param stale: a newer run has compared these members: nothing more of this one is sent.
         """
         ids = [record.contact_id for record in records]
@@ -101,7 +109,7 @@ class Push:
         findings.reject(self.ledger, self.target.run_id, self.target.slice, "push", refused)
         # Neighbours in the ledger go together: a batch then changes a few of its pages instead of a hundred.
         going.sort(key=attrgetter("contact_id"))
-        self.sender.send(going, snapshot_at)
+        self.sender.send(going, snapshot_at, details_at)
         self.send_opt_outs([*opt_outs, *self.sender.opt_outs])
         self.sender.opt_outs.clear()
 
@@ -129,7 +137,7 @@ class SlicePush(Push):
             self.refused[int(chunk)] = {row: reason for row, reason, _ in rows}
             self.at_fault[int(chunk)] = {row: fields for row, _, fields in rows}
 
-    def chunk(self, index: int, snapshot_at: datetime) -> None:
+    def chunk(self, index: int, snapshot_at: datetime, details_at: datetime | None) -> None:
         """Push one chunk."""
         table = self.work.files.read_chunk("map", index)
         refused = self.refused.get(index, {})
@@ -137,11 +145,11 @@ class SlicePush(Push):
         if not stale:
             # First of all, and before a rejection counts as old: whoever is killed here looks at it again.
             self._send_opt_outs(table, self.at_fault.get(index, {}), snapshot_at)
-            self._keep_states(table, refused, snapshot_at)
+            self._keep_states(table, refused, snapshot_at, details_at)
         actions = enumerate(table["action"].to_pylist())
         wanted = [action == "send" and row not in refused for row, action in actions]
         records = [Outgoing._make(row) for row in compress(zip(*self._columns(table), strict=True), wanted)]
-        self.send(records, snapshot_at, stale=stale)
+        self.send(records, snapshot_at, details_at=details_at, stale=stale)
 
     @cached_property
     def _matcher(self) -> Matcher:
@@ -189,7 +197,9 @@ class SlicePush(Push):
             log.info("Run %s has compared these members since: what this run read before is not sent", newer)
         return newer is not None
 
-    def _keep_states(self, table: pa.Table, refused: dict[int, str], snapshot_at: datetime) -> None:
+    def _keep_states(
+        self, table: pa.Table, refused: dict[int, str], snapshot_at: datetime, details_at: datetime | None
+    ) -> None:
         """Write what became of members who are not sent: only now, behind the gate, does a rejection count as old.
 
         A complete scan shows an older run by its gate that these members were compared since. A run for some members
@@ -212,6 +222,7 @@ class SlicePush(Push):
             "account": self.work.account,
             "collection": self.work.collection,
             "snapshot_at": None,
+            "details_at": details_at,
             "sync_run_id": self.work.run.id,
             "changed_at": datetime.now(UTC),
         }

@@ -7,7 +7,7 @@ for each step. The manifest is written last: a step is there wholly or not at al
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -94,6 +94,20 @@ class SliceStore:
             if not path.exists():
                 raise Misconfigured(GONE.format(what=path.name))
             return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+
+    def keep_part(self, step: str, number: int, part: dict[str, Any]) -> None:
+        """Keep a part of what a step has done so far: its next attempt takes it up."""
+        self.write_manifest(f"{step}-part-{number:06}", part)
+
+    def parts(self, step: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the parts that earlier attempts kept, numbered; one that was cut short is left out."""
+        with self._storage("read"):
+            prefix = f"{step}-part-"
+            files = self._folder.iterdir() if self._folder.exists() else ()
+            for path in sorted((file for file in files if file.name.startswith(prefix)), key=lambda file: file.name):
+                with suppress(msgspec.DecodeError):
+                    part = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+                    yield int(path.name.removeprefix(prefix).removesuffix(".json")), part
 
     @contextmanager
     def _storage(self, verb: str) -> Iterator[None]:

@@ -9,16 +9,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def source_table(contact_ids: Sequence[str], sources: Sequence[bytes], digests: Sequence[bytes]) -> pa.Table:
+def source_table(
+    contact_ids: Sequence[str], sources: Sequence[bytes], digests: Sequence[bytes], whole: Sequence[bool]
+) -> pa.Table:
     """Return what was read: one row a customer.
 
     :param sources: the values that the mapping reads, as JSON.
     :param digests: their digests.
+    :param whole: whether the values are all there: nobody asked for details of a customer who is unchanged without.
     """
+    import numpy as np
     import pyarrow as pa
 
     ids = _binary([id_.encode() for id_ in contact_ids]).cast(pa.string())
-    return pa.Table.from_arrays([ids, _binary(sources), _binary(digests)], names=["contact_id", "source", "digest"])
+    bits = pa.py_buffer(np.packbits(np.array(whole, dtype=bool), bitorder="little").tobytes())
+    columns = [ids, _binary(sources), _binary(digests), pa.Array.from_buffers(pa.bool_(), len(whole), [None, bits])]
+    return pa.Table.from_arrays(columns, names=["contact_id", "source", "digest", "whole"])
 
 
 def missing_table(contact_ids: Sequence[str], reasons: Sequence[str | None]) -> pa.Table:

@@ -136,6 +136,15 @@ def test_preview_shows_each_values_way(command, ledger: Ledger) -> None:
     assert "firstname" in line
 
 
+def test_preview_asks_for_the_details_that_the_mapping_reads(command, ledger: Ledger, folder: Path) -> None:
+    row = "{loyalty: extensions.expiring_points.total, remote: points_expiring}"
+    (folder / "customers.yaml").write_text(f"list: 4821\nmode: v2\nfields:\n  - {row}\n")
+    members = json.loads(command("mappings", "preview", "customers", "--limit", 5, "-o", "json").stdout)
+    fields = [field for member in members for field in member["fields"] if field["remote"] == "points_expiring"]
+    assert len(fields) == 5
+    assert all(isinstance(field["final"], int) for field in fields)
+
+
 def test_preview_as_json_holds_the_record_that_would_be_sent(command, ledger: Ledger) -> None:
     members = json.loads(command("mappings", "preview", "customers", "--limit", 50, "-o", "json").stdout)
     assert len(members) == 50

@@ -22,6 +22,7 @@ class Row:
     opted_out_at: datetime | None = None
     sms_opted_out_at: datetime | None = None
     held: str | None = None
+    details_at: datetime | None = NOW - timedelta(days=3)
 
 
 @pytest.mark.parametrize(
@@ -120,3 +121,40 @@ def test_by_record_with_another_consent_is_sent_though_the_rest_is_the_same() ->
     assert RULES.by_record(Row(), SAME, SAME, consent=True) == "send"
     assert RULES.by_record(Row(), SAME, SAME) == "unchanged"
     assert RULES.by_record(Row(state="rejected", opted_out_at=NOW), SAME, SAME, consent=True) == "remembered"
+
+
+BASE, DETAILED = b"0123456789abcdef", b"0123456789abcdef" + b"and its details."
+
+
+@pytest.mark.parametrize(
+    ("row", "asked"),
+    [
+        (None, True),
+        (Row(source_digest=DETAILED), False),
+        (Row(source_digest=DETAILED, state="filtered"), False),
+        (Row(source_digest=DETAILED, state="rejected"), False),
+        (Row(source_digest=DETAILED, state="rejected", changed_at=NOW - timedelta(days=2)), True),
+        (Row(source_digest=DETAILED, details_at=NOW - timedelta(days=8)), True),
+        (Row(source_digest=DETAILED, details_at=None), True),
+        (Row(source_digest=b"another customer" + DETAILED[16:]), True),
+        (Row(source_digest=None), True),
+        (Row(source_digest=DETAILED, state="departed"), False),
+        (Row(source_digest=DETAILED, sync_run_id=7), True),
+    ],
+    ids=[
+        "new",
+        "unchanged and fresh",
+        "filtered before",
+        "rejected before",
+        "rejection due",
+        "too old",
+        "never asked",
+        "changed",
+        "withdrawn",
+        "left out, and departed",
+        "this run's own",
+    ],
+)
+def test_needs_details_spares_only_the_unchanged_whose_details_are_fresh(row: Row | None, asked: bool) -> None:
+    rules = Comparison(run_id=7, retry_rejected=timedelta(days=1), now=NOW, details_max_age=timedelta(days=7))
+    assert rules.needs_details(row, BASE) is asked

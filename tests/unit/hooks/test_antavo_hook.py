@@ -314,3 +314,27 @@ def test_test_connection_host_unreachable_says_so(define: Any) -> None:
     passed, message = AntavoHook().test_connection()
     assert not passed
     assert "no connection to 127.0.0.1:9" in message
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda row: row, lambda row: [row], lambda row: {"data": [row]}, lambda row: {"data": row}]
+)
+def test_details_are_asked_by_id_and_fields(api: Any, hook: AntavoHook, answer: Any, wrap: Any) -> None:
+    row = {"id": "a b", "expiring_points": {"total": 120}}
+    api.answers(answer(body=wrap(row)))
+    assert hook.details("a b", ("expiring_points", "expiring_points.history")) == row
+    assert api.received[0].path == "/loyalty/customers/a%20b?fields=expiring_points%2Cexpiring_points.history"
+    assert _verify(api.received[0]) == KEY
+
+
+def test_details_of_an_unknown_customer_are_none(api: Any, hook: AntavoHook, answer: Any) -> None:
+    api.answers(answer(status=404, body={"error": {"type": "X", "code": 160212, "message": "not found"}}))
+    assert hook.details("a", ("expiring_points",)) is None
+    assert hook.details("..", ("expiring_points",)) is None
+    assert len(api.received) == 1
+
+
+def test_details_of_another_api_say_so(api: Any, hook: AntavoHook, answer: Any) -> None:
+    api.answers(answer(body={"hello": "world"}))
+    with pytest.raises(Retryable, match="is the host the root of the Loyalty API"):
+        hook.details("a", ("expiring_points",))

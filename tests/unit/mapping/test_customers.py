@@ -6,7 +6,13 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ometria_provider.mapping.customers import Projection, canonical_time, from_loyalty_api, resolve_language
+from ometria_provider.mapping.customers import (
+    Projection,
+    canonical_time,
+    from_loyalty_api,
+    resolve_language,
+    with_details,
+)
 from ometria_provider.mapping.fields import LOYALTY_FIELDS
 from ometria_provider.mapping.model import Mapping
 
@@ -54,6 +60,9 @@ CUSTOMER = {
     },
     "properties": {"newsletter": True, "a.b": 1, "address": {"city": "Cork"}, "member_number": 4069661762487632335},
 }
+
+
+SCORE = {"loyalty": "score", "remote": "score"}
 
 
 def project(customer, *fields, language="en"):
@@ -263,6 +272,46 @@ def test_projection_of_one_customer_from_either_api_is_the_same():
         if not name.startswith(only_read)
     ]
     assert project(from_loyalty_api(LOYALTY), *fields) == project(CUSTOMER, *fields)
+
+
+EXPIRING = {"total": 120, "history": [{"date": "2027-03-31", "points": 80}, {"date": "2028-03-31", "points": 40}]}
+
+
+def test_projection_of_details_reads_total_members_and_positions():
+    fields = [f"extensions.expiring_points.{name}" for name in ("total", "history.1.points", "history.9.points", "x.y")]
+    customer = with_details(CUSTOMER, {"id": "280e", "expiring_points": EXPIRING})
+    assert project(customer, *fields) == [120, 40, None, None]
+    assert project(CUSTOMER, *fields) == [None] * 4
+    for nothing in (None, [], "x"):
+        assert project(with_details(CUSTOMER, {"expiring_points": nothing}), *fields) == [None] * 4
+
+
+def test_projection_completes_values_with_details_as_if_they_had_come_together():
+    rows = [
+        {"loyalty": f"extensions.expiring_points.{name}", "remote": f"r{index}"}
+        for index, name in enumerate(("total", "history.0.date"))
+    ]
+    projection = Projection(Mapping.from_data("x", {"mode": "v2", "list": 1, "fields": [*rows, SCORE]}))
+    answer = {"id": "280e", "expiring_points": EXPIRING}
+    whole = projection.project(with_details(CUSTOMER, answer))
+    assert projection.complete(projection.project(CUSTOMER), projection.details(answer)) == whole
+    assert projection.detail_fields == ("expiring_points", "expiring_points.history")
+
+
+@pytest.mark.parametrize(
+    ("rows", "where", "fields"),
+    [
+        ([], {}, ()),
+        (["extensions.expiring_points.total"], {}, ("expiring_points",)),
+        ([], {"extensions.expiring_points.total": 1}, ("expiring_points",)),
+        (["extensions.expiring_points.history.0.date"], {}, ("expiring_points", "expiring_points.history")),
+    ],
+    ids=["none", "total", "where", "history"],
+)
+def test_projection_names_the_fields_of_the_detail_call_that_it_needs(rows, where, fields):
+    named = [{"loyalty": name, "remote": name} for name in rows]
+    mapping = Mapping.from_data("x", {"mode": "v2", "list": 1, "where": where, "fields": [*named, SCORE]})
+    assert Projection(mapping).detail_fields == fields
 
 
 @pytest.mark.parametrize(

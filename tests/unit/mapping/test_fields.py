@@ -58,7 +58,8 @@ def test_loyalty_field_of_the_catalogue_is_found_by_its_own_name(field):
         ("accounts.x.spendible", "did you mean `accounts.x.spendable`?"),
         ("properties", "write `properties.<attribute>`"),
         ("external_ids.a.b", "write `external_ids.<field>`"),
-        ("extensions.expiring_points.total", "remove the row"),
+        ("extensions.points", "write `extensions.expiring_points.<member>`"),
+        ("extensions.expiring_points", "write `extensions.expiring_points.<member>`"),
     ],
 )
 def test_loyalty_field_that_is_unknown_says_what_to_write(name, hint):
@@ -67,12 +68,22 @@ def test_loyalty_field_that_is_unknown_says_what_to_write(name, hint):
     assert hint in caught.value.hint
 
 
-def test_loyalty_field_of_extensions_is_not_built_yet():
-    with pytest.raises(FieldProblem, match="not built yet"):
-        loyalty_field("extensions.expiring_points.total")
+@pytest.mark.parametrize("name", ["extensions.expiring_points.next", "extensions.expiring_points.history.0.date"])
+def test_loyalty_field_below_expiring_points_is_whatever_antavo_holds(name):
+    assert loyalty_field(name).type == "any"
 
 
-@pytest.mark.parametrize("name", ["tiers.a.name", "tiers.a.next.points", "accounts.a.earned", "accounts.a.spendable"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tiers.a.name",
+        "tiers.a.next.points",
+        "accounts.a.earned",
+        "accounts.a.spendable",
+        "extensions.expiring_points.total",
+        "extensions.expiring_points.history.0.date",
+    ],
+)
 def test_check_loyalty_of_a_v2_field_in_legacy_says_to_use_v2(name):
     assert check_loyalty(name, "v2")
     with pytest.raises(FieldProblem) as caught:

@@ -86,11 +86,10 @@ limits:
             (f"{HEAD}{key}: {value}\n{ROWS}", (2, 1), f"`{key}` is not built yet", "remove the line")
             for key, value in {
                 "full_every": "P7D",
-                "details_max_age": "P7D", "verify": "off",
+                "verify": "off",
             }.items()
         ),
         (f"{HEAD}strategy: incremental\n{ROWS}", (2, 11), "`incremental` is not built yet", "strategy: full"),
-        (row("{loyalty: extensions.x, remote: x}"), (3, 15), "`extensions.x` is not built yet", "remove"),
         # consent
         (row("{loyalty: score, remote: channels.sms.allow_all}"), (3, 30), "no field of a contact", "`channels.sms"),
         (f"{HEAD}consent: {{force_optout: true}}\n{ROWS}", (2, 11), "unknown key `force_optout`", "`force_opt_out`"),
@@ -101,6 +100,8 @@ limits:
         (row("{loyalty: newsletter, remote: x}"), (3, 15), "unknown loyalty field", "`properties.newsletter`"),
         (row("{loyalty: tiers.basic.name, remote: x}"), (3, 15), "cannot be used in legacy mode", "mode: v2"),
         (row("{loyalty: accounts.a.earned, remote: x}"), (3, 15), "cannot be used in legacy mode", "mode: v2"),
+        (row("{loyalty: extensions.expiring_points.total, remote: x}"), (3, 15), "legacy mode", "mode: v2"),
+        (f"{HEAD}mode: v2\nidentity: {{email: extensions.expiring_points.id}}\n{ROWS}", (3, 19), "a detail", "own"),
         (f"{HEAD}where: {{tiers.a.name: Gold}}\n{ROWS}", (2, 9), "cannot be used in legacy mode", "mode: v2"),
         (f"{HEAD}where: {{newsletter: true}}\n{ROWS}", (2, 9), "unknown loyalty field", "`properties.newsletter`"),
         (f"{HEAD}identity: {{customer_id: accounts.a.name}}\n{ROWS}", (2, 25), "legacy mode", "mode: v2"),
@@ -160,6 +161,7 @@ limits:
         (f"{HEAD}limits: {{max_rejected_share: 5}}\n{ROWS}", (2, 30), "less than or equal to 1", "between 0 and 1"),
         (f"{HEAD}limits: {{min_count: 1.5}}\n{ROWS}", (2, 21), "whole number", ""),
         (f"{HEAD}retry_rejected: 1 day\n{ROWS}", (2, 17), "ISO 8601 duration", "P1D"),
+        (f"{HEAD}details_max_age: a week\n{ROWS}", (2, 18), "ISO 8601 duration", "P7D"),
         (f"{HEAD}retry_rejected: 5\n{ROWS}", (2, 17), "ISO 8601 duration", "P1D"),
         (f"{HEAD}collection: my collection\n{ROWS}", (2, 13), "right form", "no spaces"),
         (f"{HEAD}language: english please\n{ROWS}", (2, 11), "right form", "`en`"),

@@ -41,6 +41,7 @@ def test_mapping_of_the_least_file_has_the_defaults_of_the_files_page():
         "departed": "remove_from_list",
         "consent": {"force_opt_out": False},
         "strategy": "full",
+        "details_max_age": "P7D",
         "retry_rejected": "P1D",
         "limits": {
             "max_rejected_share": 0.01,
@@ -117,6 +118,7 @@ def test_digest_tells_values_apart_that_are_equal_in_python():
         {"timezone": "Europe/London"},
         {"limits": {"min_count": 5}},
         {"retry_rejected": None},
+        {"details_max_age": "PT1H"},
         {"connections": {"antavo": "other"}},
     ],
     ids=repr,

@@ -14,9 +14,10 @@ def store(folder: Path, run: int = 1) -> RunStore:
 
 
 def test_chunk_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    table = source_table(["ä", "1234567890123456789"], [b"[1]", b"[1.5]"], [b"\0" * 16, b"\xff" * 16])
+    table = source_table(["ä", "1234567890123456789"], [b"[1]", b"[1.5]"], [b"\0" * 16, b"\xff" * 16], [True, False])
     store(tmp_path).slice(3).write_chunk("extract", 0, table)
     assert store(tmp_path).slice(3).read_chunk("extract", 0).equals(table)
+    assert table["whole"].to_pylist() == [True, False]
 
 
 def test_mapped_table_keeps_missing_records_apart_from_empty_ones() -> None:
@@ -55,3 +56,15 @@ def test_remove_older_leaves_the_runs_to_keep(tmp_path: Path) -> None:
 
 def test_remove_older_without_any_staging_removes_nothing(tmp_path: Path) -> None:
     assert store(tmp_path).remove_older(set()) == 0
+
+
+def test_parts_come_back_in_order_without_the_one_that_was_cut_short(tmp_path: Path) -> None:
+    files = store(tmp_path).slice(0)
+    assert list(files.parts("details")) == []
+    files.keep_part("details", 1, {"rows": [2]})
+    files.keep_part("details", 0, {"rows": [1]})
+    files.keep_part("other", 0, {"rows": [3]})
+    (damaged,) = (tmp_path / "customers").rglob("details-part-000001.json")
+    assert list(files.parts("details")) == [(0, {"rows": [1]}), (1, {"rows": [2]})]
+    damaged.write_text('{"rows": [')
+    assert list(files.parts("details")) == [(0, {"rows": [1]})]

@@ -1,0 +1,210 @@
+"""Details: what only a call for each customer tells (`extensions.*`), asked for only where it can matter."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from ometria_provider.delivery.digests import encode_source, with_details
+from ometria_provider.exceptions import Misconfigured
+from ometria_provider.ledger import contacts
+from ometria_provider.mapping.customers import EXPIRING
+from ometria_provider.text import duration
+
+if TYPE_CHECKING:
+    from ometria_provider.hooks.antavo import AntavoHook
+    from ometria_provider.mapping.customers import Projection
+    from ometria_provider.operators.base import Work
+
+log = logging.getLogger(__name__)
+
+#: Customers, and seconds, after which what was fetched is kept in staging.
+PART, PART_SECONDS = 1_000, 15.0
+
+#: How old details may be that an earlier attempt of this run fetched.
+TAKEN_UP = timedelta(days=1)
+
+#: Seconds between two lines of progress.
+PROGRESS = 5.0
+
+#: Without a single answer that has them, after so many the account does not know expiring points.
+ENOUGH = 20
+
+Answer = TypeVar("Answer")
+
+
+class Staged(NamedTuple):
+    """What is kept of a customer.
+
+    :param source: the values that the mapping reads, as JSON.
+    :param digest: their source digest.
+    :param customer: Antavo's id.
+    :param whole: whether `source` holds details too, if the mapping reads any.
+    """
+
+    contact_id: str
+    source: bytes
+    digest: bytes
+    customer: str
+    whole: bool = True
+
+
+class Detail(NamedTuple):
+    """The details of one customer: its source digest without them, their values as JSON, and when it was asked."""
+
+    base: bytes
+    values: str
+    at: datetime
+
+
+@dataclass
+class Details:
+    """Asks for the details of one slice's customers, chunk by chunk."""
+
+    work: Work
+    hook: AntavoHook
+    projection: Projection
+    facts: dict[str, Any]
+    _bare: int | None = 0
+    _told: float = field(default_factory=monotonic)
+
+    def __post_init__(self) -> None:
+        self.rules = self.work.rules
+        self.facts.update(details=0, vanished=0)
+        self._next_part = max((number for number, _ in self.work.files.parts("details")), default=-1) + 1
+
+    def complete(self, chunk: Sequence[Staged]) -> tuple[list[Staged], datetime | None]:
+        """Return the customers with their details, or marked as not whole where the ledger says that nothing changed.
+
+        Who vanished since it was listed is left out, like one who left before.
+
+        :returns: the customers, and since when the oldest details are known; None when nobody was asked.
+        """
+        work = self.work
+        known = contacts.known_contacts(
+            work.ledger, work.account, work.collection, [member.contact_id for member in chunk]
+        )
+        asked = {
+            member.customer: member.digest
+            for member in chunk
+            if self.rules.needs_details(known.get(member.contact_id), member.digest)
+        }
+        found = self._fetch(asked)
+        completed: list[Staged] = []
+        for member in chunk:
+            if member.customer not in asked:
+                before = known[member.contact_id].source_digest or member.digest
+                completed.append(member._replace(digest=before, whole=False))
+            elif (detail := found[member.customer]) is not None:
+                values = json.loads(detail.values)
+                source = encode_source(self.projection.complete(json.loads(member.source), values))
+                completed.append(member._replace(source=source, digest=with_details(member.digest, values)))
+        self.facts["vanished"] += len(chunk) - len(completed)
+        return completed, min((detail.at for detail in found.values() if detail), default=None)
+
+    def _fetch(self, asked: dict[str, bytes]) -> dict[str, Detail | None]:
+        """Return each customer's details, None for one that Antavo does not know any more."""
+        found: dict[str, Detail | None] = dict(self._taken_up(asked))
+        if found:
+            log.info("Took up the details of %s customers from an earlier attempt", f"{len(found):,}")
+        todo = [customer for customer in asked if customer not in found]
+        unsaved: dict[str, Detail] = {}
+        started = saved = monotonic()
+        try:
+            answers = side_by_side(self._ask, todo, self.hook.in_flight)
+            for count, (customer, (at, answer)) in enumerate(answers, start=1):
+                found[customer] = None
+                self.facts["details"] += 1
+                if answer is not None:
+                    self._check(answer)
+                    values = encode_source(self.projection.details(answer)).decode()
+                    found[customer] = unsaved[customer] = Detail(asked[customer], values, at)
+                if len(unsaved) >= PART or monotonic() - saved >= PART_SECONDS:
+                    self._keep(unsaved)
+                    saved = monotonic()
+                self._progress(count, len(todo), monotonic() - started)
+        finally:
+            self._keep(unsaved)
+        return found
+
+    def _check(self, answer: dict[str, Any]) -> None:
+        """Refuse an account that has no expiring points: for one customer a missing value only means that it is empty.
+
+        :raises Misconfigured: when none of the first answers has them.
+        """
+        if self._bare is not None:
+            self._bare = None if EXPIRING in answer else self._bare + 1
+        if self._bare == ENOUGH:
+            raise Misconfigured(
+                f"Antavo answered {ENOUGH} detail calls without `{EXPIRING}`: the account does not have them. Remove "
+                "the `extensions.*` rows from the mapping."
+            )
+
+    def _ask(self, customer: str) -> tuple[datetime, dict[str, Any] | None]:
+        at = datetime.now(UTC)
+        return at, self.hook.details(customer, self.projection.detail_fields)
+
+    def _keep(self, unsaved: dict[str, Detail]) -> None:
+        """Checkpoint what was fetched: an attempt that dies loses a quarter of a minute."""
+        if not unsaved:
+            return
+        rows = [(customer, detail.base.hex(), detail.values) for customer, detail in unsaved.items()]
+        at = min(detail.at for detail in unsaved.values())
+        self.work.files.keep_part("details", self._next_part, {"at": at.isoformat(), "rows": rows})
+        self._next_part += 1
+        unsaved.clear()
+
+    def _taken_up(self, asked: dict[str, bytes]) -> Iterator[tuple[str, Detail]]:
+        """Yield what an earlier attempt of this run fetched of customers who have not changed since."""
+        for _, part in self.work.files.parts("details"):
+            at = datetime.fromisoformat(part["at"])
+            if datetime.now(UTC) - at <= TAKEN_UP:
+                for customer, base, values in part["rows"]:
+                    if customer in asked and asked[customer].hex() == base:
+                        yield customer, Detail(asked[customer], values, at)
+
+    def _progress(self, count: int, total: int, seconds: float) -> None:
+        if monotonic() - self._told >= PROGRESS or count == total:
+            self._told = monotonic()
+            log.info("%s", progress(count, total, seconds))
+
+
+def progress(count: int, total: int, seconds: float) -> str:
+    """Return how far the detail calls are, and how long the rest takes at this speed."""
+    rate = count / seconds if seconds else 0.0
+    rest = f"; about {duration((total - count) / rate)} remain" if rate and count < total else ""
+    return f"Asked for the details of {count:,} of {total:,} customers, {rate:,.1f} a second{rest}"
+
+
+def side_by_side(ask: Callable[[str], Answer], ids: Iterable[str], threads: int) -> Iterator[tuple[str, Answer]]:
+    """Yield each id with its answer, as the answers come; several are asked for at once.
+
+    An error is raised where it happened; what was asked for besides is waited for, and the rest not begun.
+    """
+    answered: SimpleQueue[tuple[str, Future[Answer]]] = SimpleQueue()
+    waiting = 0
+
+    def take() -> tuple[str, Answer]:
+        id_, future = answered.get()
+        return id_, future.result()
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="details") as pool:
+        try:
+            for id_ in ids:
+                if waiting >= 2 * threads:
+                    yield take()
+                    waiting -= 1
+                future = pool.submit(ask, id_)
+                future.add_done_callback(lambda done, id_=id_: answered.put((id_, done)))  # type: ignore[misc]
+                waiting += 1
+            for _ in range(waiting):
+                yield take()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
