@@ -95,10 +95,16 @@ class Search:
             departures.note_missing(*self.of, [id_ for id_ in page if id_ not in missing], None)
 
     def _expected(self) -> Iterator[list[str]]:
-        """Yield the contacts whom the run would have met if nobody had left."""
+        """Yield the contacts whom the run would have met if nobody had left.
+
+        A run that is no complete scan tells nothing by not reading somebody; only who opted out is looked for then.
+        """
         run = self.work.run
         if run.strategy == runs.FULL:
             yield from departures.everybody(*self.of, run.id)
+        elif not run.is_chosen:
+            found = contacts.known_contacts(*self.of, sorted(self._opted_out))
+            yield [id_ for id_, known in found.items() if known.is_with_us or self._has_left(known)]
 
     def _reasons(self, missing: Sequence[str]) -> list[str | None]:
         """Return why each departs; None: missing for the first time."""
@@ -111,10 +117,14 @@ class Search:
         return reasons
 
     def _reason(self, known: contacts.Known) -> str | None:
-        if known.state == "departed":  # in this run, before it was cleared
+        if self._has_left(known):
             return known.reason
         run_id = self.work.run.id
         return why_missing(known.contact_id, known.absent_run_id, run_id=run_id, opted_out=self._opted_out)
+
+    def _has_left(self, known: contacts.Known) -> bool:
+        """Say whether somebody departed in this run already, before it was cleared."""
+        return known.state == "departed" and known.sync_run_id == self.work.run.id
 
     @cached_property
     def _snapshot_at(self) -> datetime:
@@ -189,7 +199,7 @@ def depart(work: Work, steps: list[StepRow], facts: dict[str, Any]) -> None:
         from ometria_provider.operators.farewell import Farewell
 
         Farewell(work).say(facts)
-    if work.run.strategy != runs.FULL:
+    if work.run.is_chosen:
         return
     # Whoever opts out from the run's start on may have been read before: the next run looks from there.
     cursors.move(work.ledger, work.account, work.collection, CURSOR, at=work.run.started_at, run_id=work.run.id)
