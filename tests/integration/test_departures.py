@@ -320,6 +320,18 @@ def test_run_for_some_customers_looks_for_nobody_else(sync: Sync) -> None:
     good(sync, sync.run(), departed=1, missing=1)
 
 
+def test_run_that_is_no_complete_scan_takes_leave_of_the_opted_out_alone(sync: Sync) -> None:
+    gone, silent, *_ = programme(sync)
+    sync.leave(gone)
+    sync.leave(silent, silently=True)
+    run = sync.run_until_push()
+    sync.execute("UPDATE contact_state SET absent_run_id=NULL")
+    sync.execute("UPDATE sync_run SET strategy='incremental' WHERE id=:id", id=run.row["id"])
+    for _ in range(2):
+        good(sync, sync.clear(run, "gate", "push", "reconcile"), departed=1)
+    assert sync.state(silent)["absent_run_id"] is None
+
+
 # Events
 
 

@@ -191,7 +191,7 @@ def _orphans(ledger: Ledger, settings: Settings, mappings: Sequence[Mapping]) ->
 
     owned = {(mapping.connections.ometria, mapping.collection) for mapping in mappings}
     names = set(mapping_names(settings.mappings_folder)) - {mapping.name for mapping in mappings}
-    for (account, collection), name in accounts_in_use(ledger).items():
+    for (account, collection), name in accounts_in_use(ledger, mapped=True).items():
         if (account, collection) in owned or name in names:
             continue
         if has_contacts(ledger, account, collection):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select, true
 
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger.engine import Ledger
@@ -268,11 +268,15 @@ def earlier_run_with_rejections(ledger: Ledger, run: RunRow) -> int | None:
         return connection.execute(query).scalar()
 
 
-def accounts_in_use(ledger: Ledger) -> Mapping[tuple[str, str], str]:
-    """Return the mapping that last wrote to each (account, collection)."""
+def accounts_in_use(ledger: Ledger, *, mapped: bool = False) -> Mapping[tuple[str, str], str]:
+    """Return the mapping that last wrote to each (account, collection).
+
+    :param mapped: leave out those to which only files of somebody's own were pushed.
+    """
+    synced = SyncRun.planned_mapping.is_not(None) if mapped else true()
     latest = (
         select(func.max(SyncRun.id))
-        .where(SyncRun.account.is_not(None), SyncRun.collection.is_not(None))
+        .where(SyncRun.account.is_not(None), SyncRun.collection.is_not(None), synced)
         .group_by(SyncRun.account, SyncRun.collection)
     )
     query = (

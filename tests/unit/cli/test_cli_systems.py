@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ledgers import PastRun, write_contact
+from ometria_provider.ledger import runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
@@ -213,16 +214,20 @@ def test_doctor_warns_of_two_connections_with_one_key(
 
 def test_doctor_warns_of_contacts_whose_mapping_file_is_gone(command, ledger: Ledger, folder: Path) -> None:
     run = PastRun(mapping="renamed", collection="old_collection").write(ledger)
+    runs.keep_plan(ledger, run, planned_mapping="{}")
+    pushed = PastRun(mapping="shop", collection="own_file").write(ledger)
+    write_contact(ledger, pushed, "ann", collection="own_file")
     write_contact(ledger, run, "ann", collection="old_collection")
     PastRun(mapping="dry", collection="never_sent", dry_run=True).write(ledger)
     broken = PastRun(mapping="broken", collection="kept").write(ledger)
+    runs.keep_plan(ledger, broken, planned_mapping="{}")
     write_contact(ledger, broken, "ann", collection="kept")
     (folder / "broken.yaml").write_text("list: 1\n")
     found = checks(command, exit_code=1)
     state, words = found["collection old_collection on ometria_default"]
     assert state == "warn"
     assert "it was renamed" in words
-    assert not any("never_sent" in subject or "kept" in subject for subject in found)
+    assert not [subject for subject in found for name in ("never_sent", "kept", "own_file") if name in subject]
 
 
 def test_doctor_warns_of_a_suite_that_no_mapping_reads(command, ledger: Ledger, folder: Path) -> None:
