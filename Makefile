@@ -1,7 +1,7 @@
 # Everything that a person or a machine does with this checkout. `make help` lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint format mypy unit bench docs lock install clean
+.PHONY: help run up test lint format mypy unit bench prove docs lock install clean
 
 MAPPING ?= customers
 PARAMS ?= {}
@@ -41,6 +41,9 @@ unit: install-dev ## Run the tests, JOBS=auto at a time: PYTEST='-k name' choose
 
 bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline: BENCH='--quick --only cpu'
 	$(VENV)/python -m tests.benchmarks $(BENCH)
+
+prove: install-dev ## Meet every fault and kill every task at every step, and write docs/reliability.md
+	$(VENV)/python scripts/prove.py -n $(JOBS)
 
 docs: install-dev ## Write the generated pages anew
 	$(VENV)/python scripts/docs.py

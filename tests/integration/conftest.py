@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from ometria_provider import factory
@@ -12,6 +15,32 @@ from sync import Sync
 
 #: No limits: these tests are about what is sent, not about when.
 UNLIMITED = {"antavo_requests_per_minute": 0, "ometria_push_per_second": 0, "ometria_data_per_second": 0}
+
+
+class Prove(Protocol):
+    """Takes down what was seen at the receiving side, for docs/reliability.md."""
+
+    def __call__(self, fault: str, side: str, seen: str) -> None: ...
+
+
+@pytest.fixture
+def proof(request: pytest.FixtureRequest) -> Prove:
+    """Take down what a test saw, when `make prove` asks for it (a file named by PROOFS)."""
+
+    def take_down(fault: str, side: str, seen: str) -> None:
+        if file := os.environ.get("PROOFS"):
+            line = json.dumps({"fault": fault, "side": side, "seen": seen, "test": request.node.nodeid})
+            with Path(file).open("a", encoding="utf-8") as proofs:
+                proofs.write(line + "\n")
+
+    return take_down
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is taken down, so that `make prove` finds it."""
+    for item in items:
+        if "proof" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.proof)
 
 
 @pytest.fixture(scope="session")

@@ -24,11 +24,14 @@ PUSH = "/v2/push"
 SCAN = "/v1/customers"
 
 
-def delivered(sync: Sync, run: Outcome) -> None:
-    """The run is green, its books balance, and all that it accepted is at the receiving side."""
+def delivered(sync: Sync, run: Outcome) -> str:
+    """The run is green, its books balance, and all that it accepted is at the receiving side; return what is there."""
     assert run.green, run.text
     run.assert_balanced()
-    assert run.row["accepted"] == sync.received()["stored"] > 0
+    received = sync.received()
+    assert run.row["accepted"] == received["stored"] > 0
+    twice = received["received"] - received["contacts"]
+    return f"{received['stored']} of {run.row['accepted']} members stored, {twice} records twice"
 
 
 @pytest.mark.parametrize(
@@ -294,7 +297,7 @@ def test_report_cleared_alone_says_the_same(sync: Sync) -> None:
 
 @pytest.mark.parametrize("step", ["extract", "map"])
 def test_disk_full_for_staging_says_where_and_is_cleared(
-    sync: Sync, monkeypatch: pytest.MonkeyPatch, step: str
+    sync: Sync, monkeypatch: pytest.MonkeyPatch, proof: Any, step: str
 ) -> None:
     sync.mapping()
     with monkeypatch.context() as patch:
@@ -309,7 +312,8 @@ def test_disk_full_for_staging_says_where_and_is_cleared(
         assert part in run.row["reason"]
     assert sync.received()["received"] == 0
     steps = ["extract", "map", "validate", "gate", "push", "reconcile"]
-    delivered(sync, sync.clear(run, *steps[steps.index(step) :]))
+    seen = delivered(sync, sync.clear(run, *steps[steps.index(step) :]))
+    proof(f"disk full: staging, in `{step}`", "ours", f"red, nothing sent; cleared: {seen}")
 
 
 def test_staging_folder_that_cannot_be_made_says_where(sync: Sync) -> None:
@@ -321,7 +325,7 @@ def test_staging_folder_that_cannot_be_made_says_where(sync: Sync) -> None:
     assert "staging_path" in run.row["reason"]
 
 
-def test_disk_full_for_ledger_says_so_and_is_cleared(sync: Sync) -> None:
+def test_disk_full_for_ledger_says_so_and_is_cleared(sync: Sync, proof: Any) -> None:
     sync.mapping()
     assert sync.run(dry_run=True).green
     run = _with_pages_to_spare(sync, 2)
@@ -332,18 +336,20 @@ def test_disk_full_for_ledger_says_so_and_is_cleared(sync: Sync) -> None:
     assert "ledger" in text
     assert all(isinstance(error, Retryable) for name, error in run.errors.items() if name != "report")
     sync.ledger.engine.dispose()
-    delivered(sync, sync.run(again=run))
+    proof("disk full: ledger", "ours", f"red; cleared: {delivered(sync, sync.run(again=run))}")
 
 
-def test_ledger_locked_for_a_moment_is_waited_for(sync: Sync) -> None:
+def test_ledger_locked_for_a_moment_is_waited_for(sync: Sync, proof: Any) -> None:
     sync.mapping()
     assert sync.run(dry_run=True).green
     with _locked(sync.ledger_file) as lock:
         threading.Timer(0.5, lock.rollback).start()
-        delivered(sync, sync.run())
+        proof("ledger locked for half a second", "ours", delivered(sync, sync.run()))
 
 
-def test_ledger_locked_for_long_says_so_and_sends_nothing(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ledger_locked_for_long_says_so_and_sends_nothing(
+    sync: Sync, monkeypatch: pytest.MonkeyPatch, proof: Any
+) -> None:
     sync.mapping()
     assert sync.run(dry_run=True).green
     with monkeypatch.context() as patch, _locked(sync.ledger_file):
@@ -358,10 +364,13 @@ def test_ledger_locked_for_long_says_so_and_sends_nothing(sync: Sync, monkeypatc
     assert str(sync.ledger_file) in str(error)
     assert "the task tries again" in str(error)
     assert sync.received()["received"] == 0
-    delivered(sync, sync.run(again=run))
+    seen = delivered(sync, sync.run(again=run))
+    proof("ledger locked for longer than anybody waits", "ours", f"red, nothing sent; cleared: {seen}")
 
 
-def test_ledger_locked_while_pushing_loses_no_acknowledged_record(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ledger_locked_while_pushing_loses_no_acknowledged_record(
+    sync: Sync, monkeypatch: pytest.MonkeyPatch, proof: Any
+) -> None:
     sync.mapping()
     sync.connect(ometria={"extra": {"concurrency": 1}})
     locks: list[sqlite3.Connection] = []
@@ -380,8 +389,9 @@ def test_ledger_locked_while_pushing_loses_no_acknowledged_record(sync: Sync, mo
 
     monkeypatch.setattr(engine, "BUSY_SECONDS", 30)
     sync.ledger.engine.dispose()
-    delivered(sync, sync.clear(run, "push", "reconcile"))
+    seen = delivered(sync, sync.clear(run, "push", "reconcile"))
     assert sync.received()["repeats"] <= 100, "one request was in flight"
+    proof("ledger locked while an answer is on its way", "ours", f"red; cleared: {seen}")
 
 
 @contextlib.contextmanager

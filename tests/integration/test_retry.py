@@ -86,13 +86,14 @@ def test_rejections_show_who_was_filtered_or_changed_back(sync: Sync) -> None:
     sync.nobody()
     leaver, back, _ = sync.member(), sync.member(), sync.member()
     assert sync.run().green
+    never = sync.member(birth_date="2999-01-01")
     sync.change(leaver, back, birth_date="2999-01-01")
     second = sync.run()
-    assert now(second) == {leaver: ("rejected", 2), back: ("rejected", 2)}
-    sync.change(leaver, status="banned")
+    assert now(second) == dict.fromkeys((leaver, back, never), ("rejected", 2))
+    sync.change(leaver, never, status="banned")
     sync.change(back, birth_date="1980-01-31")
     assert sync.run().green
-    assert now(second) == {leaver: ("filtered", 3), back: ("delivered", 1)}
+    assert now(second) == {leaver: ("departed", 3), back: ("delivered", 1), never: ("filtered", 3)}
     assert "as run 1 delivered it" in CliRunner().invoke(app, ["rejections", "2"]).output
     nothing = sync.run(retry_run=2)
     assert nothing.green, nothing.text

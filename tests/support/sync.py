@@ -279,8 +279,12 @@ class Sync:
 
     def run_until_push(self, name: str = "members", /) -> Outcome:
         """Do the steps of a new run up to the gate."""
+        return self.start(["plan", "extract", "map", "validate", "gate"], name)
+
+    def start(self, steps: list[str], name: str = "members", /) -> Outcome:
+        """Do the first steps of a new run."""
         run = Work(factory.PREFIX + name, f"manual__{uuid.uuid4()}", {})
-        run.steps(["plan", "extract", "map", "validate", "gate"])
+        run.steps(steps)
         return self._outcome(run)
 
     def start_push(self, outcome: Outcome) -> subprocess.Popen[bytes]:
