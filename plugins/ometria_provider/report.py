@@ -122,12 +122,26 @@ class Departures:
 
 
 @dataclass(frozen=True)
+class HeldBack:
+    """Members whose opt-in did not go, for one reason.
+
+    :param first_ids: a few of their contact ids.
+    """
+
+    reason: str
+    members: int
+    first_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RunReport:
     """Everything that the ledger knows of one run.
 
     :param limits: a sentence for each limit or table rule that stopped the run.
     :param remembered_from: the earlier run that shows why remembered members were rejected.
     :param ended: where those whom it rejected stand by now, once anything became of them.
+    :param held_back: opt-ins that opting out, or the member's status, held back.
+    :param opt_outs: rejected members whose opt-out went alone.
     :param unknown: chosen members whom Antavo does not have; `unknown_ids`: the first thousand.
     """
 
@@ -143,6 +157,8 @@ class RunReport:
     remembered_from: int | None
     departures: Departures
     ended: list[Ended] = field(default_factory=list)
+    held_back: list[HeldBack] = field(default_factory=list)
+    opt_outs: int = 0
     unknown: int = 0
     unknown_ids: list[str] = field(default_factory=list)
     next: list[str] = field(default_factory=list)
@@ -169,6 +185,8 @@ def run_report(ledger: Ledger, run_id: int) -> RunReport:
         departures=_departures(run, rows),
         remembered_from=history.earlier_run_with_rejections(ledger, run) if books.remembered else None,
         ended=_ended(ledger, run),
+        held_back=_held_back(rows),
+        opt_outs=total(rows, "push", "opt_outs"),
         unknown=total(rows, "gate", "unknown"),
         unknown_ids=[id_ for row in rows for id_ in row.facts.get("unknown_ids") or ()],
     )
@@ -231,6 +249,17 @@ def _departures(run: RunRow, rows: list[StepRow]) -> Departures:
         missing=found["gone"]["missing"],
         refused=(handled or {}).get("refused", 0),
     )
+
+
+def _held_back(rows: list[StepRow]) -> list[HeldBack]:
+    """Return whose opt-in was held back: by map, and by push when an opt-out came in between."""
+    members: Counter[str] = Counter()
+    ids: dict[str, list[str]] = {}
+    for row in rows:
+        for reason, found in (row.facts.get("held_back") or {}).items():
+            members[reason] += found["members"]
+            ids.setdefault(reason, []).extend(found["first_ids"])
+    return [HeldBack(reason, count, tuple(ids[reason][: history.EXAMPLES])) for reason, count in members.most_common()]
 
 
 def _farewells(rows: list[StepRow]) -> list[StepRow]:

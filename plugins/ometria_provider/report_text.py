@@ -16,6 +16,7 @@ def render(report: RunReport) -> str:
         _dry_run(report),
         _departures(report),
         _rejections(report),
+        _consent(report),
         _rules(report),
         _requests(report),
         _steps(report),
@@ -154,6 +155,16 @@ def _rejections(report: RunReport) -> str:
         ends = [(end.members, end.words) for end in report.ended]
         text += "\n  where they stand now\n" + table(("", ""), ends, indent="    ")
     return text
+
+
+def _consent(report: RunReport) -> str:
+    lines = []
+    if report.held_back:
+        rows = [(held.members, held.reason, ", ".join(held.first_ids)) for held in report.held_back]
+        lines.append(table(("members", "reason", "such as"), rows, indent="  "))
+    if report.opt_outs:
+        lines.append(f"  Of rejected members {report.opt_outs:,} opt-outs went all the same, alone")
+    return "\n".join(["Consent", *lines]) if lines else ""
 
 
 def _rules(report: RunReport) -> str:

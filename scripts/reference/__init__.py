@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reference import answers, cli, configuration, connections, dags, ledger, mapping, params, rules, sandbox
+from reference import answers, cli, configuration, connections, consent, dags, ledger, mapping, params, rules, sandbox
 
 #: File name in docs/reference/ → what writes its text.
 PAGES: dict[str, Callable[[], str]] = {
@@ -12,6 +12,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli.page,
     "configuration.md": configuration.page,
     "connections.md": connections.page,
+    "consent.md": consent.page,
     "dags.md": dags.page,
     "ledger.md": ledger.page,
     "mapping.md": mapping.page,

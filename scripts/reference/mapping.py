@@ -79,7 +79,7 @@ def page() -> str:
             ("remote field", "type", "meaning"),
             [(markdown.code(field.name), field.type, field.meaning) for field in REMOTE_FIELDS],
         ),
-        "Consent fields travel only when they changed. Directives (`@merge`, `@add_to_lists` …) are set for you.",
+        "When consent fields travel: [consent](consent.md). Directives (`@merge`, `@add_to_lists` …) are set for you.",
     )
 
 

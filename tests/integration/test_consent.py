@@ -7,9 +7,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from ometria_provider.delivery.consent import AFTER_UNSUBSCRIBE, UNSURE
+from ometria_provider.cli.previewing import preview_members
+from ometria_provider.cli.tracing import explain
+from ometria_provider.delivery.consent import AFTER_OPT_OUT, AFTER_UNSUBSCRIBE, UNSURE
 from ometria_provider.exceptions import Misconfigured
+from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.hooks.ometria import OmetriaHook
+from ometria_provider.ledger.trace import trace
+from ometria_provider.mapping.files import load_mapping
+from ometria_provider.report import run_report
+from ometria_provider.report_text import render
 from sync import FIELDS, Outcome, Sync
 
 IN, OUT = "EXPLICITLY_OPTEDIN", "EXPLICITLY_OPTEDOUT"
@@ -191,6 +198,10 @@ def test_opt_in_after_our_own_opt_out_waits_for_a_newer_consent_time(sync: Sync,
     assert not GROUP & wire[-1].keys()
     assert list(run.facts("map")["held_back"].values()) == [{"members": 1, "first_ids": [member]}]
     assert "held back" in state(sync, member)["held"]
+    assert AFTER_OPT_OUT in render(run_report(sync.ledger, run.row["id"]))
+    told = explain(trace(sync.ledger, member))
+    assert f"consent      {AFTER_OPT_OUT}" in told
+    assert "opted out    sent" in told
     again = green(sync)
     assert again.facts("map")["held_back"], "looked at again in each run"
     assert again.row["sent"] == 0
@@ -208,6 +219,13 @@ def test_opt_in_after_an_unsubscribe_in_ometria_is_held_back(sync: Sync, wire: l
     unsubscribe(sync, "ann@EXAMPLE.com")
     sync.change(member, **{"properties.newsletter": True, "properties.newsletter_at": now(hours=-1)})
     run = green(sync)
+    (previewed,) = preview_members(
+        load_mapping(sync.mappings / "members.yaml"), AntavoHook().sample(1), today=datetime.now(UTC).date(),
+        ledger=sync.ledger,
+    )  # fmt: skip
+    assert previewed.held == AFTER_UNSUBSCRIBE
+    assert previewed.record is not None
+    assert not GROUP & previewed.record.keys()
     assert not GROUP & wire[-1].keys()
     assert list(run.facts("map")["held_back"]) == [AFTER_UNSUBSCRIBE]
     assert state(sync, member)["held"] == AFTER_UNSUBSCRIBE

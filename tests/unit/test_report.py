@@ -42,6 +42,19 @@ def test_report_with_nothing_to_send_says_so_in_plain_words(sqlite_ledger: Ledge
     assert "Nothing to send: all 2,000 members are unchanged." in render(report_of(sqlite_ledger, unchanged_run()))
 
 
+def test_report_says_whose_opt_in_was_held_back_and_which_opt_outs_went_alone(sqlite_ledger: Ledger) -> None:
+    run = green_run()
+    held = {"opt-in held back: x": {"members": 2, "first_ids": ["m1", "m2"]}}
+    more = {"opt-in held back: x": {"members": 1, "first_ids": ["m9"]}}
+    facts = {step: dict(counted) for step, counted in run.facts.items()}
+    facts["map", 0]["held_back"], facts["push", 0]["held_back"] = held, more
+    facts["push", 0]["opt_outs"] = 4
+    text = render(report_of(sqlite_ledger, replace(run, facts=facts)))
+    assert "Consent\n  members  reason               such as\n        3  opt-in held back: x  m1, m2, m9" in text
+    assert "Of rejected members 4 opt-outs went all the same, alone" in text
+    assert "Consent" not in render(report_of(sqlite_ledger, replace(run, run_id="manual__2")))
+
+
 def departing(run: PastRun, *, missing: int = 0, **handled: object) -> PastRun:
     """Return the run with members who left, found at its gate and, unless it is a dry one, handled."""
     leaving = {"opted out in Antavo": 3, "left the mapping's `where`": 1}

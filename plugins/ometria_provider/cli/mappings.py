@@ -82,7 +82,7 @@ def preview(
 
     The values are members' data: they go to this terminal, and nowhere else.
     """
-    from ometria_provider.cli.connect import airflow, antavo
+    from ometria_provider.cli.connect import airflow, antavo, ready_ledger
     from ometria_provider.cli.folder import mapping_named
 
     mapping = mapping_named(name)
@@ -91,7 +91,7 @@ def preview(
         from ometria_provider.cli.previewing import ask_details, member_text, preview_members
 
         customers = ask_details(mapping, hook, hook.sample(limit))
-        members = preview_members(mapping, customers, today=datetime.now(UTC).date())
+        members = preview_members(mapping, customers, today=datetime.now(UTC).date(), ledger=ready_ledger())
     if output == "json":
         print_json(members)
     elif members:

@@ -51,6 +51,10 @@ def _standing(standing: Standing) -> Iterator[str]:
         yield f"  last sent    in batch {batch.id} of run {batch.run}, request id {request}: {batch.state}"
     if standing.snapshot_at:
         yield f"  as read at   {moment(standing.snapshot_at)}"
+    if standing.held:
+        yield f"  consent      {standing.held}"
+    if standing.opted_out_at:
+        yield f"  opted out    sent {moment(standing.opted_out_at)}"
     if standing.missed_by:
         yield f"  missing      run {standing.missed_by} missed it; it departs when the next complete scan misses it too"
     yield f"  {_last_scan(standing)}"

@@ -43,6 +43,8 @@ class Standing:
     :param run: the run that last wrote it down; later ones left it as it is.
     :param snapshot_at: when the record last sent was read from Antavo.
     :param missed_by: the complete scan that missed it first.
+    :param held: why its opt-in is held back.
+    :param opted_out_at: when an opt-out of it was sent last, of marketing or of SMS.
     """
 
     mapping: str
@@ -54,6 +56,8 @@ class Standing:
     run: int | None = None
     snapshot_at: datetime | None = None
     missed_by: int | None = None
+    held: str | None = None
+    opted_out_at: datetime | None = None
     batch: Batch | None = None
     last_scan: Scan | None = None
 
@@ -89,6 +93,8 @@ def _standing(ledger: Ledger, mapping: str, account: str, collection: str, conta
         ContactState.sync_run_id,
         ContactState.snapshot_at,
         ContactState.absent_run_id,
+        ContactState.held,
+        func.coalesce(ContactState.opted_out_at, ContactState.sms_opted_out_at),
         ContactState.push_batch_id,
     ).where(
         ContactState.account == account,
@@ -100,9 +106,8 @@ def _standing(ledger: Ledger, mapping: str, account: str, collection: str, conta
     scan = _last_scan(ledger, account, collection)
     if row is None:
         return Standing(mapping, account, collection, "unknown", last_scan=scan)
-    state, reason, since, run, snapshot_at, missed_by, batch_id = row
-    batch = None if batch_id is None else _batch(ledger, batch_id)
-    return Standing(mapping, account, collection, state, reason, since, run, snapshot_at, missed_by, batch, scan)
+    batch = None if row[-1] is None else _batch(ledger, row[-1])
+    return Standing(mapping, account, collection, *row[:-1], batch, scan)
 
 
 def _batch(ledger: Ledger, batch_id: int) -> Batch | None:

@@ -87,7 +87,7 @@ class ConsentMapper:
 
     @cached_property
     def _matcher(self) -> Matcher:
-        return Matcher(self.work)
+        return Matcher(self.work.ledger, self.work.account, self.work.collection)
 
     def decide(
         self, mapped: Mapped, ids: Sequence[str], statuses: Sequence[Any], before: Sequence[Known | None]

@@ -15,8 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.batches import Outgoing
-from ometria_provider.delivery.consent import may_opt_in
-from ometria_provider.delivery.digests import digest
+from ometria_provider.delivery.consent import Facts, decide, may_opt_in
 from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators import unsubscribes
@@ -155,7 +154,7 @@ class SlicePush(Push):
     def _matcher(self) -> Matcher:
         """Read once more who unsubscribed: between map and push lie minutes, or hours when the push was cleared."""
         unsubscribes.read(self.work, self.hook)
-        return Matcher(self.work)
+        return Matcher(self.work.ledger, self.work.account, self.work.collection)
 
     def unsubscribed(self, records: Sequence[Outgoing]) -> Mapping[str, datetime | None]:
         """Return when those of these members whose record may opt them in unsubscribed in Ometria."""
@@ -260,4 +259,5 @@ def _is_news(record: Outgoing, known: contacts.Known | None, snapshot_at: dateti
     if known is None:
         return True
     newer = known.snapshot_at is not None and known.snapshot_at > snapshot_at
-    return not newer and known.consent_digest != digest(record.consent or b"")
+    facts = Facts(last=known.consent_digest, rejected=True, overtaken=newer)
+    return decide(record.consent or b"{}", facts).group is not None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ometria_provider.delivery.consent import who
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger import cursors, unsubscribes
+from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators.base import Work
 
 if TYPE_CHECKING:
@@ -95,24 +96,25 @@ def _people_of(account: str, profile: dict[str, Any] | None) -> Iterator[bytes]:
 
 @dataclass
 class Matcher:
-    """Tells who of some members unsubscribed in Ometria."""
+    """Tells who of some members of a collection unsubscribed in Ometria."""
 
-    work: Work
+    ledger: Ledger
+    account: str
+    collection: str
 
     @cached_property
     def _is_needed(self) -> bool:
-        return unsubscribes.has_any(self.work.ledger, self.work.account)
+        return unsubscribes.has_any(self.ledger, self.account)
 
     def match(self, people: Iterable[Person]) -> list[datetime | None]:
         """Return when each of them unsubscribed last, by whichever thing they are known."""
         if not self._is_needed:
             return [None for _ in people]
         marks = [self._marks(person) for person in people]
-        found = unsubscribes.known(self.work.ledger, self.work.account, [mark for own in marks for mark in own])
+        found = unsubscribes.known(self.ledger, self.account, [mark for own in marks for mark in own])
         return [max((found[mark] for mark in own if mark in found), default=None) for own in marks]
 
     def _marks(self, person: Person) -> list[bytes]:
-        account = self.work.account
-        marks = [who(account, "contact", f"{self.work.collection}/{person.contact_id}")]
-        marks += [who(account, "email", person.email)] if person.email else []
-        return marks + ([who(account, "customer", person.customer_id)] if person.customer_id else [])
+        marks = [who(self.account, "contact", f"{self.collection}/{person.contact_id}")]
+        marks += [who(self.account, "email", person.email)] if person.email else []
+        return marks + ([who(self.account, "customer", person.customer_id)] if person.customer_id else [])
