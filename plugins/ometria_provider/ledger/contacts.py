@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, case, func, or_, select, update
+from sqlalchemy import Connection, Select, and_, case, func, or_, select, update
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, PushBatch, RemoteField
-from ometria_provider.ledger.statements import Prepared, insert, is_one_of
+from ometria_provider.ledger.statements import Prepared, PreparedRows, insert, is_one_of
 
 #: Ids asked for in one statement.
 CHUNK = 5_000
+
+#: Contacts written by one statement: as many as a push request holds.
+ROWS = 100
 
 
 class Known(NamedTuple):
@@ -77,26 +80,35 @@ def write_states(
     :param columns: what each has of its own, by column: `contact_id`, …
     :param changes: what a contact that is known gets anew; the rest stays as it is.
     """
-    if columns["contact_id"]:
-        # Of its own: a record without its consent group leaves the digest of the one before as it is.
-        kept = "consent_digest" in columns
-        _upsert(ledger, (*common, *columns), tuple(changes), kept).run_many(connection, common, columns)
+    ids = columns["contact_id"]
+    at_once = ROWS if len(set(ids)) == len(ids) else 1  # PostgreSQL: no contact twice in one statement
+    for start in range(0, len(ids), at_once):
+        rows = {name: values[start : start + at_once] for name, values in columns.items()}
+        statement = _upsert(ledger, tuple(common), tuple(columns), tuple(changes), len(rows["contact_id"]))
+        statement.run_rows(connection, common, rows)
 
 
-@cache
-def _upsert(ledger: Ledger, given: tuple[str, ...], columns: tuple[str, ...], kept: bool) -> Prepared:
-    statement = insert(ledger, ContactState)
-    new = statement.excluded
-    statement = statement.on_conflict_do_update(
-        index_elements=["account", "collection", "contact_id"],
-        set_={name: _new_value(name, new[name], kept) for name in columns},
-        where=or_(
-            ContactState.snapshot_at.is_(None),
-            new.snapshot_at.is_(None),
-            ContactState.snapshot_at <= new.snapshot_at,
-        ),
-    )
-    return Prepared(ledger, statement, given)
+@lru_cache(64)
+def _upsert(
+    ledger: Ledger, common: tuple[str, ...], own: tuple[str, ...], changes: tuple[str, ...], rows: int
+) -> PreparedRows:
+    # Of its own: a record without its consent group leaves the digest of the one before as it is.
+    kept = "consent_digest" in own
+
+    def fill(given: Select[Any]) -> Any:
+        statement = insert(ledger, ContactState).from_select([*common, *own], given)
+        new = statement.excluded
+        return statement.on_conflict_do_update(
+            index_elements=["account", "collection", "contact_id"],
+            set_={name: _new_value(name, new[name], kept) for name in changes},
+            where=or_(
+                ContactState.snapshot_at.is_(None),
+                new.snapshot_at.is_(None),
+                ContactState.snapshot_at <= new.snapshot_at,
+            ),
+        )
+
+    return PreparedRows(ledger, fill, ContactState, common, own, rows)
 
 
 def _new_value(name: str, new: Any, kept: bool) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -13,10 +14,15 @@ from sqlalchemy import (
     CursorResult,
     Dialect,
     LargeBinary,
+    Select,
     Text,
     bindparam,
+    cast,
+    column,
     func,
     select,
+    true,
+    values,
 )
 
 from ometria_provider.ledger.engine import Ledger
@@ -104,6 +110,71 @@ class Prepared:
         return value if process is None else process(value)
 
 
+class PreparedRows:
+    """An INSERT of so many rows, in the driver's own form.
+
+    What all rows share is bound once, and the database is asked once: an `executemany` binds every value of every row,
+    which takes SQLite as long as to store them.
+
+    :param fill: makes the INSERT from the SELECT that gives the rows.
+    :param model: whose columns they are.
+    :param common: columns that all rows share.
+    :param own: columns of which each row has its own value.
+    :param rows: how many.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        fill: Callable[[Select[Any]], Any],
+        model: type[Any],
+        common: Sequence[str],
+        own: Sequence[str],
+        rows: int,
+    ) -> None:
+        dialect = ledger.engine.dialect
+        types = {name: getattr(model, name).type for name in (*common, *own)}
+        data = [
+            tuple(bindparam(f"row{row}_{name}", type_=types[name], required=True) for name in own)
+            for row in range(rows)
+        ]
+        given = values(*(column(name, types[name]) for name in own), name="given").data(data).cte()
+        shared = (bindparam(f"all_{name}", type_=types[name], required=True) for name in common)
+        # PostgreSQL takes a column of nothing but NULL for text.
+        each = [cast(one, one.type) for one in given.c] if ledger.dialect == "postgresql" else list(given.c)
+        # SQLite takes ON CONFLICT behind a SELECT for a part of its FROM, unless there is a WHERE.
+        compiled = fill(select(*shared, *each).where(true())).compile(dialect=dialect)
+        self._sql: str = compiled.string
+        self._processors = {name: _column_processor(kind, dialect) for name, kind in types.items()}
+        self._fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+        shared_names = [f"all_{name}" for name in common]
+        flat = [*self._fixed, *shared_names, *(f"row{row}_{name}" for name in own for row in range(rows))]
+        self._names = flat if compiled.positiontup is None else None
+        self._in_order = itemgetter(*map(flat.index, compiled.positiontup or flat))
+
+    def run_rows(self, connection: Connection, common: Mapping[str, Any], own: Mapping[str, Sequence[Any]]) -> None:
+        """Run the statement.
+
+        :param common: values that all rows share, in the columns' order.
+        :param own: the others, by column, in the columns' order.
+        """
+        flat = list(self._fixed.values())
+        for name, value in common.items():
+            flat += self._processors[name]([value])
+        for name, column_ in own.items():
+            flat += self._processors[name](column_)
+        parameters: Any = self._in_order(flat) if self._names is None else dict(zip(self._names, flat, strict=True))
+        connection.exec_driver_sql(self._sql, parameters)
+
+
+def _column_processor(kind: Any, dialect: Dialect) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return what makes values of a type fit for the driver."""
+    if isinstance(kind, LargeBinary) and dialect.name == "sqlite":
+        return _writables
+    process = _processor(kind, dialect)
+    return list if process is None else lambda column_: [process(value) for value in column_]
+
+
 def _processor(kind: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
     """Return what makes a value of a type fit for the driver; None when it takes it as it is."""
     if isinstance(kind, LargeBinary):
@@ -112,6 +183,10 @@ def _processor(kind: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
         return _writable if dialect.name == "sqlite" else None
     processor: Callable[[Any], Any] | None = kind.dialect_impl(dialect).bind_processor(dialect)
     return processor
+
+
+def _writables(column_: Sequence[bytes | None]) -> list[bytearray | None]:
+    return [None if value is None else bytearray(value) for value in column_]
 
 
 def _writable(value: bytes | None) -> bytearray | None:
