@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from operator import attrgetter
 from typing import NamedTuple
 
 #: Records in one push request (contract/ometria.md, `POST /push`).
@@ -36,13 +37,15 @@ class Outgoing(NamedTuple):
 
 Batch = tuple[Outgoing, ...]
 
+_BODY = attrgetter("body")
+
 
 def batches(records: Sequence[Outgoing]) -> Iterator[Batch]:
     """Yield batches within Ometria's limits, in the records' order."""
     start = 0
     while start < len(records):
         batch = records[start : start + MAX_RECORDS]
-        if sum([len(record.body) + 1 for record in batch]) > MAX_BYTES:
+        if sum(map(len, map(_BODY, batch))) + len(batch) > MAX_BYTES:
             ends = accumulate(len(record.body) + 1 for record in batch)
             batch = batch[: max(1, sum(end <= MAX_BYTES for end in ends))]
         yield tuple(batch)
@@ -51,7 +54,7 @@ def batches(records: Sequence[Outgoing]) -> Iterator[Batch]:
 
 def body(batch: Batch) -> bytes:
     """Return the request body of a batch: the records' own bytes, not encoded a second time."""
-    return b"[" + b",".join([record.body for record in batch]) + b"]"
+    return b"[" + b",".join(map(_BODY, batch)) + b"]"
 
 
 def halves(batch: Batch) -> tuple[Batch, Batch]:

@@ -18,7 +18,7 @@ def depart(
 ) -> int:
     """Write that a request is about to go, and return its number.
 
-    :param size: bytes of its records.
+    :param size: bytes of its body.
     :param kind: `contacts`, or `opt_outs` for those that no book counts.
     """
     row = _departure(ledger).run(

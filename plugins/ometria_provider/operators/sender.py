@@ -5,11 +5,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -25,6 +22,7 @@ from ometria_provider.ledger import batches as push_batches
 from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import PushBatch
+from ometria_provider.operators.couriers import Couriers
 
 log = logging.getLogger(__name__)
 
@@ -98,23 +96,21 @@ class Sender:
         """
         self._snapshot_at, self._details_at = snapshot_at, details_at
         source = batches(records)
-        in_flight: dict[Future[PushAnswer], tuple[int, Batch]] = {}
-        done: SimpleQueue[Future[PushAnswer]] = SimpleQueue()
-        with ThreadPoolExecutor(self.hook.concurrency, thread_name_prefix="push") as pool:
+        in_flight: dict[int, Batch] = {}
+        with Couriers(self.hook.push, self.hook.concurrency) as couriers:
             try:
                 going = self._next(source, self.hook.concurrency)
-                ids = self._write([], going)
+                departed = self._write([], going)
                 while going or in_flight:
-                    for id_, batch in zip(ids, going, strict=True):
-                        future = pool.submit(self.hook.push, body(batch))
-                        in_flight[future] = (id_, batch)
-                        future.add_done_callback(done.put)
-                    answered = self._answers(in_flight, done)
+                    for (id_, payload), batch in zip(departed, going, strict=True):
+                        in_flight[id_] = batch
+                        couriers.send(id_, payload)
+                    answered = self._answers(in_flight, couriers)
                     going = self._next(source, self.hook.concurrency - len(in_flight))
-                    ids = self._write(answered, going)
+                    departed = self._write(answered, going)
                     self._progress()
             except BaseException:
-                self._drain(in_flight)
+                self._drain(in_flight, couriers)
                 raise
         self._reject(self._watch.verdicts())
 
@@ -125,15 +121,11 @@ class Sender:
             going.append(batch)
         return going
 
-    def _answers(
-        self, in_flight: dict[Future[PushAnswer], tuple[int, Batch]], done: SimpleQueue[Future[PushAnswer]]
-    ) -> list[tuple[int, Batch, Any]]:
+    def _answers(self, in_flight: dict[int, Batch], couriers: Couriers) -> list[tuple[int, Batch, Any]]:
         """Wait for an answer; return those that came, and split or convict what was refused."""
-        came = [done.get()]
-        with suppress(Empty):  # one transaction for several, while others are still on their way
-            while len(came) < len(in_flight) / 2:
-                came.append(done.get(timeout=LINGER))
-        answered = [(*in_flight.pop(future), _outcome(future)) for future in came]
+        # One transaction for several, while others are still on their way.
+        came = couriers.answers(at_most=(len(in_flight) + 1) // 2, linger=LINGER)
+        answered = [(id_, in_flight.pop(id_), outcome) for id_, outcome in came]
         fatal = next(
             (o for *_, o in answered if isinstance(o, BaseException) and not isinstance(o, RecordRejected)), None
         )
@@ -146,35 +138,38 @@ class Sender:
                 self._split.extendleft(reversed(halves(batch)))
         return answered
 
-    def _drain(self, in_flight: dict[Future[PushAnswer], tuple[int, Batch]]) -> None:
+    def _drain(self, in_flight: dict[int, Batch], couriers: Couriers) -> None:
         """Stopping: hear the answers to what is in flight, so that what they acknowledge is not sent again."""
-        wait(in_flight)
-        answered = [(id_, batch, _outcome(future)) for future, (id_, batch) in in_flight.items()]
+        answered: list[tuple[int, Batch, Any]] = []
+        while in_flight:
+            answered += [(id_, in_flight.pop(id_), outcome) for id_, outcome in couriers.answers(1, LINGER)]
         self._write([entry for entry in answered if not isinstance(entry[2], RecordRejected)], [])
 
-    def _write(self, answered: Sequence[tuple[int, Batch, Any]], going: Sequence[Batch]) -> list[int]:
-        """Write answers and departures in one transaction; return the ids of the departing batches."""
+    def _write(self, answered: Sequence[tuple[int, Batch, Any]], going: Sequence[Batch]) -> list[tuple[int, bytes]]:
+        """Write answers and departures in one transaction; return the departing batches' ids and request bodies."""
         refused: list[tuple[Outgoing, str]] = []
         with self.ledger.write() as connection:
             for id_, batch, outcome in answered:
                 refused += self._write_answer(connection, id_, batch, outcome)
             for batch in going:
                 self._mark_opt_outs(connection, batch)
-            ids = [self._write_departure(connection, batch) for batch in going]
+            departed = [self._write_departure(connection, batch) for batch in going]
         for record, reason in refused:
             self._reject(self._watch.refuse(record, reason))
-        return ids
+        return departed
 
-    def _write_departure(self, connection: Connection, batch: Batch) -> int:
-        return push_batches.depart(
+    def _write_departure(self, connection: Connection, batch: Batch) -> tuple[int, bytes]:
+        payload = body(batch)
+        id_ = push_batches.depart(
             self.ledger,
             connection,
             run_id=self.target.run_id,
             slice_=self.target.slice,
             records=len(batch),
-            size=sum(len(record.body) for record in batch),
+            size=len(payload),
             kind=self.kind,
         )
+        return id_, payload
 
     def _write_answer(
         self, connection: Connection, id_: int, batch: Batch, outcome: PushAnswer | BaseException
@@ -262,11 +257,6 @@ class Sender:
         if monotonic() - self._told >= PROGRESS:
             self._told = monotonic()
             log.info("Acknowledged %s records so far, rejected %s", f"{self.tally.acknowledged:,}", self.tally.rejected)
-
-
-def _outcome(future: Future[PushAnswer]) -> PushAnswer | BaseException:
-    error = future.exception()
-    return error if error is not None else future.result()
 
 
 def close_interrupted(ledger: Ledger, target: Target) -> None:
