@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ometria_provider.ledger import models
+from ometria_provider.ledger import models, runs
 from ometria_provider.ledger.engine import BUSY_SECONDS, HEAD
-from ometria_provider.operators.params import PARAMS
 
 from reference import markdown
 
@@ -32,7 +31,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "collection": "Ometria's `@collection`",
         "state": _RUN_STATES + "; nothing waits for approval yet",
         "reason": "why the run is red",
-        "strategy": f"how customers were read: {', '.join(map(markdown.code, PARAMS['strategy']['enum']))}",
+        "strategy": f"whom the run read: {', '.join(map(markdown.code, (runs.FULL, runs.INCREMENTAL, runs.CHOSEN)))}",
         "dry_run": "true: nothing was sent",
         "read": "members read from Antavo",
         "unchanged": "members whose record is the one last accepted",

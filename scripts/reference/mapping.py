@@ -24,7 +24,6 @@ _KEYS = {
     "connections": "ids of the Airflow connections",
     "identity": "the loyalty fields that say who a contact is; always sent. Merged key by key over the default",
     "fields": "the rows, each a loyalty field or a constant and its remote field",
-    "strategy": "how customers are read: `full` reads all of them at every run",
     "consent": "how consent is sent",
     "limits": "when a run stops before it sends. Shares are of the members read; null: no limit",
     "connections.antavo": "the connection to Antavo",
@@ -64,7 +63,7 @@ def page() -> str:
         "plugins/ometria_provider/mapping/",
         _INTRO,
         "## Keys\n\n" + markdown.table(("key", "default", "what it is"), _key_rows()),
-        f"Not built yet in this version, and refused: {later}; `strategy: incremental`.",
+        f"Not built yet in this version, and refused: {later}.",
         "## Operators of `where`\n\n" + markdown.table(("operator", "meaning"), _operator_rows()),
         "A missing value matches only `ne`, `not_in` and `exists: false`.",
         "## Transforms\n\nDone in their order. Empty stays empty through every one. A list is converted item by item "

@@ -26,7 +26,6 @@ def page() -> str:
         "Give them in Airflow's trigger form, as the run's `conf`, or as `make run PARAMS='{\"dry_run\": true}'`. The "
         "task `plan` refuses an unknown param or a wrong value, however the run was triggered.",
         markdown.table(("param", "type", "default", "what it does"), rows),
-        "Not built yet, and refused with these words: `strategy` other than `full`.",
     )
 
 
@@ -34,4 +33,4 @@ def _type(param: dict[str, Any]) -> str:
     """Return what a param's JSON Schema allows, in words."""
     kinds = [param["type"]] if isinstance(param["type"], str) else param["type"]
     words = " or ".join(kind for kind in kinds if kind != "null")
-    return words + (f": {', '.join(param['enum'])}" if "enum" in param else "")
+    return words + (f": {', '.join(filter(None, param['enum']))}" if "enum" in param else "")

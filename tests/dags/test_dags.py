@@ -143,7 +143,7 @@ def test_params_have_defaults_types_and_descriptions(dags: dict[str, DAG]) -> No
             param = dag.params.get_param(name)
             assert len(str(param.description)) > 30
             assert param.schema["type"]
-        assert dag.params.validate() == {"dry_run": False, "strategy": "full", "customer_ids": None, "retry_run": None}
+        assert dag.params.validate() == {"dry_run": False, "strategy": None, "customer_ids": None, "retry_run": None}
 
 
 def test_schedule_and_timezone_come_from_the_file(make: Callable[..., DAG]) -> None:

@@ -45,6 +45,7 @@ def chosen_sentence(
     members: int | None,
     slices: int,
     by_scan: bool,
+    who: str = "chosen",
     requests_per_minute: float,
     push_requests_per_second: float,
     fresh_details: int | None = None,
@@ -54,20 +55,21 @@ def chosen_sentence(
 
     :param chosen: how many customers the run is for.
     :param members: how many Antavo has; None when nobody can tell.
+    :param who: chosen by somebody, or changed.
     :param fresh_details: None: the mapping reads no details; else they are asked for each.
     :param by_scan: they are looked for in a complete scan; else each is asked for by its id.
     """
-    who = f"{chosen:,} chosen {'customer' if chosen == 1 else 'customers'}"
+    of = f"{chosen:,} {who} {'customer' if chosen == 1 else 'customers'}"
     sending = _sending(chosen, push_requests_per_second, dry_run=dry_run)
     details = "" if fresh_details is None else _details(chosen, requests_per_minute)
     if not by_scan:
-        return f"The run reads {who}, each by its id: {_reading(chosen, requests_per_minute)}{details}; {sending}."
+        return f"The run reads {of}, each by its id: {_reading(chosen, requests_per_minute)}{details}; {sending}."
     if members is None:
         scan = f"a complete scan {_in_slices(slices)} of a number of members that nobody knows yet"
     else:
         reading = _reading(scan_requests(members, slices), requests_per_minute)
         scan = f"a complete scan of about {members:,} members {_in_slices(slices)}, {reading}"
-    return f"The run reads {who} by {scan}{details}; {sending}."
+    return f"The run reads {of} by {scan}{details}; {sending}."
 
 
 def scan_requests(members: int, slices: int) -> int:

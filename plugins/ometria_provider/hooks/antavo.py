@@ -17,6 +17,7 @@ from requests.auth import AuthBase
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.hooks.answer import Action, Verdict
 from ometria_provider.hooks.base import JsonApiHook, Limiter
+from ometria_provider.hooks.changes import walk_changes
 from ometria_provider.hooks.connection import Extras, clean_key, root_url, versioned
 from ometria_provider.hooks.events import Event, walk_events
 from ometria_provider.hooks.request import Api, Call
@@ -28,6 +29,7 @@ EVENT_PAGE = (
     1000  # asked for; the largest is unknown, and what comes decides (contract/antavo.md, "Events and rewards")
 )
 IN_FLIGHT = 16  # requests for one customer each: enough for 25 a second when an answer takes half a second
+SEARCH_PAGE = 100  # the Loyalty API's default, so that a full page can be told; its largest is unknown
 NOT_FOUND = "160212"  # Antavo's code for an unknown customer
 
 # Antavo's Escher dialect, all five: the library's defaults are another vendor's.
@@ -211,6 +213,24 @@ class AntavoHook(JsonApiHook):
         call = Call(self._apis()[0], "/customers/{id}", BUCKET, parts={"id": id}, query=query, check=_check_details)
         return _one_customer(self.call(call, absent=_is_unknown), "id")
 
+    def changed(self, since: datetime, until: datetime) -> Iterator[list[str]]:
+        """Yield lists of the ids of customers who were updated in a window of whole seconds (Loyalty API).
+
+        :raises Misconfigured: the server ignores the window or the offset.
+        :raises Retryable: too many failures, or the customers of one second keep moving.
+        """
+
+        def fetch(low: Instant, high: Instant, offset: int) -> tuple[list[str], bool]:
+            query = {"updated_at.gte": instant_text(low), "updated_at.lt": instant_text(high), "fields": "updated_at"}
+            query |= {"limit": str(SEARCH_PAGE), "offset": str(offset)}
+            call = Call(self._apis()[0], "/customers", BUCKET, query=query, check=_check_found)
+            answer = self.call(call)
+            rows = _found(answer) or []
+            more = len(rows) >= SEARCH_PAGE or (isinstance(answer, dict) and bool(rows and answer.get("next")))
+            return [str(row["id"]) for row in rows], more
+
+        return walk_changes(fetch, since, until)
+
     def count_active(self) -> int:
         """Return the number of active customers (Loyalty API)."""
         call = Call(self._apis()[0], "/customers/-/count", BUCKET, check=_check_count)
@@ -307,6 +327,18 @@ def _check_count(data: Any) -> str | None:
 
 def _check_customer(data: Any) -> str | None:
     return None if _one_customer(data) else "no customer in the answer; is read_api_url the root of the Read API?"
+
+
+def _check_found(data: Any) -> str | None:
+    return None if _found(data) is not None else "no customers in the answer; is the host the root of the Loyalty API?"
+
+
+def _found(data: Any) -> list[Customer] | None:
+    """Find what a search found: a list, a list in `data`, or one object (contract/antavo.md, "Customers")."""
+    if isinstance(data, dict):
+        data = [data] if "id" in data else data.get("data")
+    is_list = isinstance(data, list) and all(isinstance(row, dict) and row.get("id") for row in data)
+    return data if is_list else None
 
 
 def _check_details(data: Any) -> str | None:

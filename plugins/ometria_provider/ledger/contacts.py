@@ -158,6 +158,18 @@ def _marking(ledger: Ledger, given: tuple[str, ...]) -> Prepared:
     return Prepared(ledger, statement, given)
 
 
+def rejected_before(ledger: Ledger, account: str, collection: str, time: datetime) -> list[str]:
+    """Return the contacts whose rejection is remembered since before a time."""
+    with ledger.read() as connection:
+        ids = select(ContactState.contact_id).where(
+            ContactState.account == account,
+            ContactState.collection == collection,
+            ContactState.state == "rejected",
+            ContactState.changed_at <= time,
+        )
+        return list(connection.execute(ids).scalars())
+
+
 def count_fresh_details(ledger: Ledger, account: str, collection: str, since: datetime) -> int:
     """Return of how many contacts the details were read at or after a time."""
     with ledger.read() as connection:

@@ -18,8 +18,8 @@ from ometria_provider.ledger.statements import insert
 #: The steps of a contact sync, in their order.
 STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "report")
 
-#: Strategies of a run (`sync_run.strategy`): a complete scan, or some customers that somebody chose.
-FULL, CHOSEN = "full", "chosen"
+#: Strategies of a run (`sync_run.strategy`): a complete scan, those who changed, or those whom somebody chose.
+FULL, INCREMENTAL, CHOSEN = "full", "incremental", "chosen"
 
 #: The slice number of a step that concerns the whole run.
 WHOLE_RUN = -1
@@ -49,6 +49,11 @@ class Run:
     started_at: datetime
     strategy: str = FULL
     retry_of: int | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Say whether the run reads some members only, so that it says nothing about the others."""
+        return self.strategy != FULL
 
     @property
     def is_chosen(self) -> bool:
@@ -298,13 +303,21 @@ def is_complete_scan() -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def last_scan_run(ledger: Ledger, run: Run, *, account: str, collection: str) -> Run | None:
-    """Return the last complete scan before this run, with what it was planned with."""
+def last_scan_run(ledger: Ledger, run: Run, *, account: str, collection: str, delivered: bool = False) -> Run | None:
+    """Return the last complete scan before this run, with what it was planned with.
+
+    :param delivered: only one that ended green.
+    """
+    green = [SyncRun.state == "succeeded"] if delivered else []
     with ledger.read() as connection:
         row = connection.execute(
             select(SyncRun)
             .where(
-                SyncRun.account == account, SyncRun.collection == collection, SyncRun.id < run.id, *is_complete_scan()
+                SyncRun.account == account,
+                SyncRun.collection == collection,
+                SyncRun.id < run.id,
+                *is_complete_scan(),
+                *green,
             )
             .order_by(SyncRun.id.desc())
             .limit(1)

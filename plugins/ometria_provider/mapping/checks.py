@@ -13,7 +13,6 @@ from typing import Any, get_args
 
 from ometria_provider.mapping.fields import (
     IDENTITY,
-    NOT_BUILT,
     FieldProblem,
     check_loyalty,
     check_remote,
@@ -27,7 +26,7 @@ from ometria_provider.mapping.source import Loc
 from ometria_provider.mapping.transforms import run_steps
 from ometria_provider.mapping.values import Unconvertible
 
-NOT_BUILT_KEYS = frozenset(("full_every", "verify"))
+NOT_BUILT_KEYS = frozenset(("verify",))
 MOST_CUSTOM_FIELDS = 100  # of one type, for an account (contract/ometria.md)
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 
@@ -35,6 +34,7 @@ _DURATION = re.compile(r"P(?=.)(\d+W|(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?)")
 _DURATIONS = {
     "retry_rejected": "P1D or PT12H; null: only when the record changes",
     "details_max_age": "P7D or PT12H",
+    "full_every": "P7D or PT12H",
 }
 _TRANSFORMS = get_args(TransformName)
 _OPTIONS = {"e164": "GB", "join": '"|"', "map": "{gold: G}", "round": "1"}
@@ -56,8 +56,6 @@ def find_issues(data: dict[str, Any]) -> Iterator[Issue]:
     yield from _schedule(data)
     yield from _identity(data, mode)
     yield from _where(data.get("where"), mode)
-    if data.get("strategy") == "incremental":
-        yield Issue(("strategy",), f"`incremental` {NOT_BUILT}", "write `strategy: full`, or remove the line")
     for key, hint in _DURATIONS.items():
         if data.get(key) is not None and not (isinstance(data[key], str) and _DURATION.fullmatch(data[key])):
             yield Issue((key,), f"`{key}` is not an ISO 8601 duration", f"write one such as {hint}")

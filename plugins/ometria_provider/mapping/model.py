@@ -239,7 +239,10 @@ class Mapping(Strict):
         description="what becomes of members who left: taken off the list, left alone, or opted out and taken off",
     )
     consent: Consent = Consent()  # type: ignore[call-arg] # as above
-    strategy: Literal["full"] = "full"
+    strategy: Literal["full", "incremental"] = Field("full", description="read everybody, or only those who changed")
+    full_every: timedelta = Field(
+        timedelta(days=7), description="incremental: how often everybody is read all the same"
+    )
     details_max_age: timedelta = Field(timedelta(days=7), description="how old a customer's expiring points may be")
     retry_rejected: timedelta | None = Field(
         timedelta(days=1), description="when to try a remembered rejection again; null: only when it changes"

@@ -16,7 +16,7 @@ from ometria_provider.delivery.plan import chosen_sentence, list_problem, plan_s
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import contacts, runs
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.operators import chosen, retry
+from ometria_provider.operators import changes, chosen, retry
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
 from ometria_provider.operators.base import SyncOperator, Window, Work
 from ometria_provider.operators.chosen import Choice
@@ -71,12 +71,15 @@ class PlanOperator(SyncOperator):
         if not work.run.dry_run:
             contacts.settle(work.ledger, work.account, work.collection)
 
+        antavo = antavo_hook(work.ledger, mapping.connections.antavo)
         retried = retry.planned(work, params)
         choice = retried.choice if retried else Choice(params.customer_ids) if params.customer_ids else None
-        work = self._with_strategy(work, choice, retried)
-        antavo = antavo_hook(work.ledger, mapping.connections.antavo)
+        reading = None if choice else changes.planned(work, antavo, params.strategy)
+        choice = reading.choice if reading else choice
+        work = self._with_strategy(work, choice, retried, is_incremental=reading is not None)
         expected = self._expected(antavo, work)
-        by_id = choice is not None and not choice.needs_scan(expected)
+        # Who changed is known by Antavo's id, and whoever asks for incremental runs gets them.
+        by_id = choice is not None and (reading is not None or not choice.needs_scan(expected))
         windows = choice.windows() if choice and by_id else self._scan_windows(antavo)
         runs.drop_slices_from(work.ledger, work.run, len(windows))
         costs: dict[str, Any] = {
@@ -88,10 +91,14 @@ class PlanOperator(SyncOperator):
             "dry_run": work.run.dry_run,
         }
         if choice:
-            sentence = chosen_sentence(chosen=len(choice.ids), by_scan=not by_id, **costs)
+            who = "changed" if reading else "chosen"
+            sentence = chosen_sentence(chosen=len(choice.ids), who=who, by_scan=not by_id, **costs)
             sentence = retried.sentence(sentence) if retried else sentence
         else:
             sentence = plan_sentence(**costs)
+        if reading:
+            sentence = reading.sentence(sentence)
+            facts["until"] = reading.until.isoformat()
         self.log.info("%s", sentence)
         runs.keep_plan(work.ledger, work.run, plan=sentence)
         facts.update(slices=len(windows), expected=expected, requests=antavo.usage.requests)
@@ -127,10 +134,11 @@ class PlanOperator(SyncOperator):
             collection=work.collection,
         )
 
-    def _with_strategy(self, work: Work, choice: Choice | None, retried: Retry | None) -> Work:
+    def _with_strategy(self, work: Work, choice: Choice | None, retried: Retry | None, *, is_incremental: bool) -> Work:
         """Keep what kind of run this is, and whom it is for."""
+        some = runs.INCREMENTAL if is_incremental else runs.CHOSEN
         kind: dict[str, Any] = {
-            "strategy": runs.CHOSEN if choice else runs.FULL,
+            "strategy": some if choice else runs.FULL,
             "retry_of": retried.run if retried else None,
         }
         runs.keep_plan(work.ledger, work.run, **kind)

@@ -66,7 +66,7 @@ class Choice:
 
 def planned(work: Work) -> Choice | None:
     """Return whom plan chose, or None when the run is for everybody."""
-    return staged(work) if work.run.is_chosen else None
+    return staged(work) if work.run.is_partial else None
 
 
 def staged(work: Work) -> Choice:
@@ -85,7 +85,7 @@ def read(hook: AntavoHook, ids: tuple[str, ...]) -> Iterator[list[dict[str, Any]
 
 def unknown(work: Work, slices: int) -> list[str]:
     """Return the chosen ids with which extract found nobody, in the order in which they were chosen."""
-    choice = planned(work)
+    choice = planned(work) if work.run.is_chosen else None
     if choice is None:
         return []
     manifests = (work.store.slice(index).read_manifest("extract") for index in range(slices))

@@ -83,7 +83,8 @@ class _ChunkMapper:
         known = contacts.known_contacts(self.work.ledger, self.work.account, self.work.collection, ids)
         glances = [self.rules.at_a_glance(known.get(id_), digest_) for id_, digest_ in zip(ids, digests, strict=True)]
         self.counts["read"] += len(ids)
-        if None not in glances and not asked:
+        # A run for some members has to note of each that it looked: see `SlicePush`.
+        if None not in glances and not asked and not self.work.run.is_partial:
             self._count_leavers(glances, map(known.get, ids))
             self.counts.update(glance for glance in glances if glance)
             return None
@@ -169,8 +170,7 @@ class _ChunkMapper:
                 created += not has_it
             actions.append(action)
             acknowledged.append(has_it)
-            # A run for some members says of each that it has seen them: see `SlicePush`.
-            seen = self.rules.asked_for and action == "unchanged"
+            seen = self.work.run.is_partial and action == "unchanged"
             touched.append(not done and (seen or _is_out_of_date(old, source, action, held, asked=asked)))
         self.counts.update("to_send" if action == "send" else action for action in actions)
         self.counts.update(created=created, changed=changed)

@@ -19,11 +19,12 @@ PARAMS: dict[str, dict[str, Any]] = {
         "rejected, and how many would lose a value.",
     },
     "strategy": {
-        "default": "full",
-        "type": "string",
-        "enum": ["full"],
+        "default": None,
+        "type": ["null", "string"],
+        "enum": [None, "full", "incremental"],
         "title": "Strategy",
-        "description": "`full` reads all customers from Antavo's Read API.",
+        "description": "`full` reads all customers from Antavo's Read API; `incremental` only those who changed since "
+        "the last run. Empty: as the mapping file says.",
     },
     "customer_ids": {
         "default": None,
@@ -49,11 +50,13 @@ class RunParams:
     """What a run was triggered with, checked.
 
     :param customer_ids: Antavo's ids of the customers that the run is for, each once; empty: everybody.
+    :param strategy: what is read; None: as the mapping says.
     :param retry_run: a RUN whose undelivered members are tried again; None: no retry.
     """
 
     customer_ids: tuple[str, ...] = ()
     retry_run: str | None = None
+    strategy: str | None = None
 
 
 def run_params(conf: Mapping[str, Any]) -> RunParams:
@@ -67,16 +70,16 @@ def run_params(conf: Mapping[str, Any]) -> RunParams:
             hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(f'`{known}`' for known in PARAMS)}."
             raise Misconfigured(f"There is no param `{name}`: {hint}")
         _check_value(name, value)
-    return RunParams(_customer_ids(conf.get("customer_ids")), _retry_run(conf.get("retry_run")))
+    return RunParams(
+        _customer_ids(conf.get("customer_ids")), _retry_run(conf.get("retry_run")), conf.get("strategy") or None
+    )
 
 
 def _check_value(name: str, value: Any) -> None:
     if name == "dry_run" and not isinstance(value, bool):
         raise Misconfigured("Param `dry_run` must be true or false.")
-    if name == "strategy" and value == "incremental":
-        raise Misconfigured("Strategy `incremental` is not built yet in this version; `full` reads everything.")
-    if name == "strategy" and value != "full":
-        raise Misconfigured("Param `strategy` must be `full`.")
+    if name == "strategy" and value not in (None, "", "full", "incremental"):
+        raise Misconfigured("Param `strategy` must be `full` or `incremental`; leave it out to go by the mapping file.")
 
 
 def _customer_ids(value: Any) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from ometria_provider.delivery.limits import Counts, breaches
 from ometria_provider.exceptions import Fatal, Halted
 from ometria_provider.ledger import findings, runs
 from ometria_provider.ledger.runs import StepRow, total
-from ometria_provider.operators import chosen
+from ometria_provider.operators import changes, chosen
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.operators.departures import Gone, Search, gone_of
 
@@ -37,12 +37,17 @@ def counts_so_far(work: Work, steps: list[StepRow], gone: Gone) -> Counts:
             cleared.update(step.facts.get("cleared", {}))
     new = runs.newly_rejected(work.ledger, work.run.id, steps)
     again = findings.rejected_again(work.ledger, work.run.id, account=work.account, collection=work.collection)
+    read = total(steps, "extract", "read")
+    last_read = runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection)
+    if work.run.strategy == runs.INCREMENTAL:
+        # Shares are of all members, as in a complete scan: of the few that changed they would mean nothing.
+        read, last_read = max(read, last_read or 0), None
     return Counts(
-        read=total(steps, "extract", "read"),
+        read=read,
         rejected=new - again,
         remembered=again + total(steps, "map", "remembered"),
         changed=total(steps, "map", "changed"),
-        last_read=runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection),
+        last_read=last_read,
         cleared=cleared,
         departed=gone.missing + sum(gone.leaving().values()),
         known=gone.known,
@@ -66,7 +71,8 @@ class GateOperator(SyncOperator):
         """Compare the run's counts with the mapping's limits and the last run."""
         steps = runs.steps(work.ledger, work.run.id)
         self._tell_unknown(work, total(steps, "plan", "slices"), facts)
-        if not total(steps, "extract", "read") and work.run.retry_of is None:
+        may_be_empty = work.run.retry_of is not None or work.run.strategy == runs.INCREMENTAL
+        if not total(steps, "extract", "read") and not may_be_empty:
             if work.run.is_chosen:
                 raise Halted(
                     "Antavo knows none of the chosen customers. `customer_ids` are Antavo's own ids; "
@@ -122,6 +128,7 @@ class ReportOperator(SyncOperator):
         self.log.info("%s", render(run_report(work.ledger, work.run.id)))
         if reason is not None:
             raise RunFailed(reason)
+        changes.delivered(work, steps)
 
 
 def balance(work: Work, steps: list[StepRow]) -> Books:

@@ -230,7 +230,7 @@ class SlicePush(Push):
                 own = dict(zip(names, zip(*members, strict=True), strict=True))
                 shared = {**common, "state": state}
                 changes: tuple[str, ...] = contacts.SEEN if state == "accepted" else contacts.JUDGED
-                if state == "accepted" and self.work.run.is_chosen:
+                if state == "accepted" and self.work.run.is_partial:
                     changes, shared["snapshot_at"] = contacts.STILL, snapshot_at
                 contacts.write_states(self.work.ledger, connection, shared, own, changes)
 

@@ -85,11 +85,10 @@ limits:
         *(
             (f"{HEAD}{key}: {value}\n{ROWS}", (2, 1), f"`{key}` is not built yet", "remove the line")
             for key, value in {
-                "full_every": "P7D",
                 "verify": "off",
             }.items()
         ),
-        (f"{HEAD}strategy: incremental\n{ROWS}", (2, 11), "`incremental` is not built yet", "strategy: full"),
+        (f"{HEAD}strategy: incrementel\n{ROWS}", (2, 11), "`strategy` is 'full' or 'incremental'", ""),
         # consent
         (row("{loyalty: score, remote: channels.sms.allow_all}"), (3, 30), "no field of a contact", "`channels.sms"),
         (f"{HEAD}consent: {{force_optout: true}}\n{ROWS}", (2, 11), "unknown key `force_optout`", "`force_opt_out`"),
@@ -161,6 +160,7 @@ limits:
         (f"{HEAD}limits: {{max_rejected_share: 5}}\n{ROWS}", (2, 30), "less than or equal to 1", "between 0 and 1"),
         (f"{HEAD}limits: {{min_count: 1.5}}\n{ROWS}", (2, 21), "whole number", ""),
         (f"{HEAD}retry_rejected: 1 day\n{ROWS}", (2, 17), "ISO 8601 duration", "P1D"),
+        (f"{HEAD}full_every: weekly\n{ROWS}", (2, 13), "ISO 8601 duration", "P7D"),
         (f"{HEAD}details_max_age: a week\n{ROWS}", (2, 18), "ISO 8601 duration", "P7D"),
         (f"{HEAD}retry_rejected: 5\n{ROWS}", (2, 17), "ISO 8601 duration", "P1D"),
         (f"{HEAD}collection: my collection\n{ROWS}", (2, 13), "right form", "no spaces"),

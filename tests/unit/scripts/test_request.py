@@ -34,7 +34,7 @@ def test_read_params_known_ones_pass():
         ("[1]", "JSON object"),
         ('{"dryrun": true}', "did you mean `dry_run`"),
         ('{"dry_run": "yes"}', "true or false"),
-        ('{"strategy": "incremental"}', "not built yet"),
+        ('{"strategy": "partial"}', "must be `full` or `incremental`"),
         ('{"customer_ids": "1"}', "must be a list"),
         ('{"retry_run": true}', "must be the number of a run"),
     ],

@@ -1,0 +1,102 @@
+"""Incremental runs: which customers changed, and up to when changes are read and delivered."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ometria_provider.delivery.strategy import LastScan, why_full
+from ometria_provider.ledger import contacts, cursors, runs
+from ometria_provider.ledger.runs import StepRow
+from ometria_provider.operators.base import Work
+from ometria_provider.operators.chosen import Choice
+from ometria_provider.operators.retry import choice_of
+
+if TYPE_CHECKING:
+    from ometria_provider.hooks.antavo import AntavoHook
+
+log = logging.getLogger(__name__)
+
+#: Name of the ledger's cursor: up to when changed customers were read and delivered.
+CURSOR = "customers"
+
+SECOND = timedelta(seconds=1)
+
+#: Each search begins so far before the cursor: clocks differ, and the Read API may show a change later than the search.
+OVERLAP = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a run reads.
+
+    :param until: the second after it began: who changes later is the next run's.
+    :param choice: the customers who changed; None: everybody.
+    :param why: why everybody is read though the strategy is incremental.
+    :param since: from when on changes were searched for.
+    """
+
+    until: datetime
+    choice: Choice | None = None
+    why: str | None = None
+    since: datetime | None = None
+
+    def sentence(self, cost: str) -> str:
+        """Return what the run is about to do.
+
+        :param cost: what reading them costs, in a sentence.
+        """
+        if self.why:
+            return f"Everybody is read, because {self.why}. {cost}"
+        if self.since and self.choice:
+            return f"An incremental run: who changed from {self.since:%Y-%m-%d %H:%M:%SZ} on. {cost}"
+        return cost
+
+
+def planned(work: Work, hook: AntavoHook, strategy: str | None) -> Reading:
+    """Return what a run reads that nobody chose members for.
+
+    :param strategy: the run's param; None: as the mapping says.
+    """
+    # The second that has just begun belongs to it; who changes later in it is found again, by the overlap.
+    until = datetime.now(UTC).replace(microsecond=0) + SECOND
+    if (strategy or work.mapping.strategy) != runs.INCREMENTAL:
+        return Reading(until)
+    cursor = cursors.get(work.ledger, work.account, work.collection, CURSOR)
+    why = why_full(_last_scan(work), cursor, now=work.run.started_at, full_every=work.mapping.full_every)
+    if why or cursor is None:
+        return Reading(until, why=why)
+    since = (cursor - OVERLAP).replace(microsecond=0)
+    changed = [id_ for page in hook.changed(since, until) for id_ in page]
+    return Reading(until, Choice(tuple(dict.fromkeys([*changed, *_due(work)]))), since=since)
+
+
+def _last_scan(work: Work) -> LastScan | None:
+    last = runs.last_scan_run(work.ledger, work.run, account=work.account, collection=work.collection, delivered=True)
+    if last is None:
+        return None
+    then = replace(work, run=last)
+    is_same = then.digest_key == work.digest_key and then.mapping.connections == work.mapping.connections
+    return LastScan(last.started_at, is_same)
+
+
+def _due(work: Work) -> tuple[str, ...]:
+    """Return the customers whose remembered rejection is to be tried again, where their contact id is Antavo's."""
+    again = work.mapping.retry_rejected
+    if again is None:
+        return ()
+    ids = contacts.rejected_before(work.ledger, work.account, work.collection, work.run.started_at - again)
+    choice = choice_of(work.mapping, ids)
+    if choice.kind == "contact" and ids:
+        log.info("%s rejected members wait for the next complete scan: their contact ids are not Antavo's", len(ids))
+    return choice.ids if choice.kind == "customer" else ()
+
+
+def delivered(work: Work, steps: list[StepRow]) -> None:
+    """Let the next search begin where this run's ended: everything that it read was delivered."""
+    until = next((step.facts["until"] for step in steps if step.step == "plan" and "until" in step.facts), None)
+    if until is not None and not work.run.dry_run:
+        at = datetime.fromisoformat(until)
+        cursors.move(work.ledger, work.account, work.collection, CURSOR, at=at, run_id=work.run.id)
