@@ -92,7 +92,8 @@ def _tasks(mapping: str) -> None:
     prepared = prepare.expand(window=plan.output)
     gate = GateOperator(task_id="gate", mapping=mapping)
     push = OmetriaPushOperator.partial(task_id="push", mapping=mapping).expand(window=plan.output)
-    reconcile = ReconcileOperator(task_id="reconcile", mapping=mapping)
+    # After a push that failed too: what it got through is acknowledged, and may turn out rejected.
+    reconcile = ReconcileOperator(task_id="reconcile", mapping=mapping, trigger_rule="all_done")
     prepared >> gate >> push >> reconcile >> _report(mapping)
 
 

@@ -111,7 +111,13 @@ def _ometria_connection() -> dict[str, Any]:
             "settle_seconds": _field(
                 "Settle (seconds)",
                 "number",
-                "How long after the last push Ometria's queue counts as drained. Left empty: 10.",
+                "How long after the last push, and after the last new error in its log, Ometria's queue counts as "
+                "drained. Left empty: 10.",
+            ),
+            "verify_seconds": _field(
+                "Verify (seconds)",
+                "number",
+                "How long a run may read records back; the next run goes on with the rest. Left empty: 300.",
             ),
         },
     }

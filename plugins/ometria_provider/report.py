@@ -20,7 +20,7 @@ from ometria_provider.ledger.runs import WHOLE_RUN, StepRow, total
 STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "report")
 
 #: Which API a step talks to. Plan asks both, and its few requests are counted with Antavo's.
-APIS = {"Antavo": ("plan", "extract", "gate"), "Ometria": ("push",)}
+APIS = {"Antavo": ("plan", "extract", "gate"), "Ometria": ("push",), "Ometria, reading": ("reconcile",)}
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,42 @@ class HeldBack:
 
 
 @dataclass(frozen=True)
+class LateErrors:
+    """One kind of error that Ometria's log gained while records of this run were on their way.
+
+    :param count: how often it came.
+    :param unexplained: how many of them no record of this run explains: another sender's, or not found yet.
+    """
+
+    message: str
+    path: str
+    count: int
+    unexplained: int
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What reading back found.
+
+    :param read_back: contacts that were read.
+    :param convicted: records that did not arrive.
+    :param unverified: accepted records under suspicion that nobody had the time to read back.
+    :param sampled: delivered records that were read field by field, after the mapping changed.
+    :param missing: fields that arrived in none of those, each with how many carried it.
+    :param overflow: more errors came than the log holds.
+    """
+
+    read_back: int
+    convicted: int
+    unverified: int
+    sampled: int
+    missing: dict[str, int]
+    errors: list[LateErrors]
+    unexplained: int
+    overflow: bool
+
+
+@dataclass(frozen=True)
 class RunReport:
     """Everything that the ledger knows of one run.
 
@@ -161,6 +197,7 @@ class RunReport:
     opt_outs: int = 0
     unknown: int = 0
     unknown_ids: list[str] = field(default_factory=list)
+    verification: Verification | None = None
     next: list[str] = field(default_factory=list)
 
 
@@ -189,6 +226,7 @@ def run_report(ledger: Ledger, run_id: int) -> RunReport:
         opt_outs=total(rows, "push", "opt_outs"),
         unknown=total(rows, "gate", "unknown"),
         unknown_ids=[id_ for row in rows for id_ in row.facts.get("unknown_ids") or ()],
+        verification=_verification(rows),
     )
     report.next.extend(next_steps(report))
     return report
@@ -208,7 +246,7 @@ def _books(run: RunRow, rows: list[StepRow], new: int) -> BookCounts:
         # A file of contacts is pushed without a map step: what was sent was to be sent.
         to_send=max(total(rows, "map", "to_send") - total(rows, "validate", "rejected"), run.sent),
         sent=run.sent,
-        accepted=total(rows, "push", "accepted") if is_open else run.accepted,
+        accepted=_accepted(rows) if is_open else run.accepted,
         already=total(rows, "push", "already"),
         pending=run.pending,
     )
@@ -221,6 +259,23 @@ def _ended(ledger: Ledger, run: RunRow) -> list[Ended]:
         return []
     counted = sorted(found.items(), key=lambda item: -item[1])
     return [Ended(members, end.state, end.run, end.words(run.id)) for end, members in counted]
+
+
+def _accepted(rows: list[StepRow]) -> int:
+    settled = total(rows, "reconcile", "settled") - total(rows, "reconcile", "convicted_sent")
+    return total(rows, "push", "accepted") + settled
+
+
+def _verification(rows: list[StepRow]) -> Verification | None:
+    """Return what reconcile found out, or None when it had nothing to look into."""
+    facts = next((row.facts for row in rows if row.step == "reconcile"), {})
+    if "read_back" not in facts:
+        return None
+    counts = {name: facts.get(name, 0) for name in ("read_back", "convicted", "unverified", "sampled", "unexplained")}
+    errors = [LateErrors(*error) for error in facts.get("errors", ())]
+    return Verification(
+        **counts, missing=facts.get("missing", {}), errors=errors, overflow=facts.get("overflow", False)
+    )
 
 
 def _dry_run(books: BookCounts, rows: list[StepRow]) -> DryRun:
@@ -284,10 +339,16 @@ def step_times(rows: Sequence[StepRow]) -> list[StepTime]:
 
 def api_use(api: str, steps: Sequence[str], rows: Sequence[StepRow]) -> ApiUse | None:
     """Return what one API was asked for by these steps, or None when none of them began."""
-    own = [row for row in rows if row.step in steps]
+    # A reconcile that asked nothing is no news.
+    own = [row for row in rows if row.step in steps and (row.step != "reconcile" or row.facts.get("requests"))]
+    # Looks at the error log, made beside the push.
+    beside = [row for row in rows if row.step == "push"] if "reconcile" in steps else []
     if not own:
         return None
-    counts = {name: sum(row.facts.get(name, 0) for row in own) for name in ("requests", "throttled", "retried")}
+    counts = {
+        name: sum(row.facts.get(name, 0) for row in own) + sum(row.facts.get(f"data_{name}", 0) for row in beside)
+        for name in ("requests", "throttled", "retried")
+    }
     timed = [row for row in own if row.facts.get("rate") and row.facts.get("seconds")]
     rate = next((float(row.facts["rate"]) for row in own if row.facts.get("rate")), None)
     seconds = _covered(timed)
@@ -326,7 +387,7 @@ def next_steps(report: RunReport) -> list[str]:
             f"When it is mended, clear `{failed[0].step}` (and what follows it), or start a new run: nothing that was "
             "acknowledged is sent again"
         )
-    if run.state == "halted":
+    if run.state == "halted" and not run.sent:
         lines.append(
             "Nothing was sent. When that is meant to go out, change the limit as said above and start a new run"
         )
@@ -343,6 +404,11 @@ def next_steps(report: RunReport) -> list[str]:
     if books.pending and report.doubtful:
         ids = ", ".join(str(batch.request_id) for batch in report.doubtful if batch.request_id)
         lines.append(f"Ometria's error log, and its support with the request ids {ids or '(none given)'}")
+    if (seen := report.verification) and seen.missing:
+        lines.append(
+            "Ometria, Settings, Custom fields: are these declared, with these IDs? "
+            f"{', '.join(seen.missing)} (see the runbook, “Fields did not arrive”)"
+        )
     if report.dry_run is not None and run.state == "succeeded":
         lines.append("Start a run without `dry_run` to send this")
     if not lines:

@@ -18,6 +18,7 @@ def render(report: RunReport) -> str:
         _rejections(report),
         _consent(report),
         _rules(report),
+        _verification(report),
         _requests(report),
         _steps(report),
         _next(report),
@@ -176,6 +177,31 @@ def _rules(report: RunReport) -> str:
     return "Validation rules that found something\n" + table(
         ("found", "severity", "rule", "detail", "such as"), rows, indent="  "
     )
+
+
+def _verification(report: RunReport) -> str:
+    """Say what reading back found, if there was anything to look into."""
+    seen = report.verification
+    if seen is None or not (seen.read_back or seen.unverified or seen.errors or seen.overflow):
+        return ""
+    unexplained = "another sender's, or of records not read back yet" if seen.unverified else "another sender's"
+    rows = [
+        ("read back", seen.read_back, f"{seen.sampled} of them field by field, at random" if seen.sampled else ""),
+        ("did not arrive", seen.convicted, "rejected at stage ometria" if seen.convicted else ""),
+        ("unverified", seen.unverified, "the time was up; the next run looks again" if seen.unverified else ""),
+        ("errors of nobody's here", seen.unexplained, unexplained if seen.unexplained else ""),
+    ]
+    text = "Read back from Ometria\n" + table(("", "", ""), rows, indent="  ")
+    for name, carried in seen.missing.items():
+        text += f"\n  {name} did not arrive in any of the {carried} contacts that were sent with it"
+    if seen.errors:
+        listed = [(error.count, error.path or "-", error.message, error.unexplained) for error in seen.errors]
+        text += "\n  new in Ometria's error log\n" + table(
+            ("count", "path", "message", "nobody's"), listed, indent="    "
+        )
+    if seen.overflow:
+        text += "\n  more errors came than the log holds: every record was under suspicion"
+    return text
 
 
 def _requests(report: RunReport) -> str:

@@ -94,7 +94,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "details_at": "when the customer's details (`extensions.*`) were read",
         "absent_run_id": "the complete scan that first missed the customer; empty while Antavo has it",
         "list_id": "the Ometria list that the contact was put on",
-        "suspect": "the path of a late error that may be this record's, until it is read back",
+        "suspect": "the path of a late error that may be this record's, until it is read back; `*`: its run ended "
+        "before it looked at the log",
     },
     "remote_field": {
         "account": "the Ometria connection's id",
@@ -107,7 +108,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "sync_run_id": "the run",
         "slice": _SLICE,
         "contact_id": "the contact's id; `antavo:<id>` when the mapping finds none",
-        "stage": "`mapping`, `validation`, `push`, `ometria` (the last one not built yet)",
+        "stage": "`mapping`, `validation`, `push`, `ometria`",
         "field": "the remote field at fault, where one is known",
         "reason": "why, without the value",
         "created_at": "when it was found",
@@ -138,7 +139,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     "error_look": {
         "account": "the Ometria connection's id",
         "looked_at": "when the error log was read last",
-        "entries": "what it held then: message, path and count, JSON",
+        "entries": "what it held then, in its order: message and path of each, JSON",
     },
     "late_error": {
         "id": "number of the error",
@@ -146,9 +147,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "since": "the look before, which did not show it",
         "until": "the look that showed it",
         "message": "Ometria's words",
-        "path": "where in the record, such as `root > lastname`",
-        "count": "how many such errors came",
-        "overflow": "true: the log was full, so that more may have come",
+        "path": "where in the record, such as `root > lastname`; empty: anywhere",
+        "count": "how many such errors came; 0: more may have come than the log shows",
+        "overflow": "true: the log was full, so that more of this path may have come",
     },
     "unsubscribe": {
         "account": "the Ometria connection's id",

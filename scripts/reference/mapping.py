@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any, get_args
 
 from ometria_provider.mapping import model, transforms
-from ometria_provider.mapping.checks import NOT_BUILT_KEYS
 from ometria_provider.mapping.fields import LOYALTY_FIELDS, REMOTE_FIELDS
 from pydantic import BaseModel, TypeAdapter
 
@@ -57,13 +56,11 @@ _NAMED = {
 
 def page() -> str:
     """Return the page."""
-    later = ", ".join(map(markdown.code, sorted(NOT_BUILT_KEYS)))
     return markdown.page(
         "Mapping files",
         "plugins/ometria_provider/mapping/",
         _INTRO,
         "## Keys\n\n" + markdown.table(("key", "default", "what it is"), _key_rows()),
-        f"Not built yet in this version, and refused: {later}.",
         "## Operators of `where`\n\n" + markdown.table(("operator", "meaning"), _operator_rows()),
         "A missing value matches only `ne`, `not_in` and `exists: false`.",
         "## Transforms\n\nDone in their order. Empty stays empty through every one. A list is converted item by item "

@@ -113,8 +113,10 @@ def test_dag_is_wired_as_the_design_draws_it(dags: dict[str, DAG]) -> None:
     assert followers["gate"] == {"push"}
     assert followers["push"] == {"reconcile"}
     assert followers["reconcile"] == {"report"}
-    assert {str(task.trigger_rule.value) for task in dag.tasks if task.task_id != "report"} == {"all_success"}
-    assert dag.task_dict["report"].trigger_rule.value == "all_done"
+    rules = {task.task_id: task.trigger_rule.value for task in dag.tasks}
+    # What a push that failed got through is settled all the same.
+    assert {name for name, rule in rules.items() if rule == "all_done"} == {"reconcile", "report"}
+    assert set(rules.values()) == {"all_done", "all_success"}
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -107,3 +108,22 @@ def strict_lists(make_sync: Callable[[RunningSandbox], Sync]) -> Iterator[Sync]:
     """A sandbox that has list 4821 and no other."""
     with running(SandboxSettings(port=0, members=20, lists=(4821,), **UNLIMITED)) as sandbox:
         yield make_sync(sandbox)
+
+
+@pytest.fixture
+def strict_fields(make_sync: Callable[[RunningSandbox], Sync]) -> Iterator[Callable[..., Sync]]:
+    """Make a sandbox with these custom fields and no others; it drops unknown ones, or rejects their records."""
+    with contextlib.ExitStack() as stack:
+
+        def make(unknown: str, *declared: str) -> Sync:
+            settings = SandboxSettings(
+                port=0,
+                members=60,
+                validation_delay_ms=0,
+                unknown_fields=unknown,  # type: ignore[arg-type]
+                declared_fields=declared or ("nothing",),
+                **UNLIMITED,
+            )
+            return make_sync(stack.enter_context(running(settings)))
+
+        yield make

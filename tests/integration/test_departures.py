@@ -254,7 +254,7 @@ def kill_at_write(monkeypatch: pytest.MonkeyPatch, number: int, *, committed: bo
 
 
 @pytest.mark.parametrize("committed", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("number", range(1, 13))
+@pytest.mark.parametrize("number", range(1, 12))
 def test_reconcile_killed_at_any_write_goes_on_and_sends_no_farewell_again(
     sync: Sync, monkeypatch: pytest.MonkeyPatch, number: int, committed: bool
 ) -> None:

@@ -176,17 +176,17 @@ def test_poison_among_two_thousand_is_isolated(crowd: Sync) -> None:
     run = crowd.run()
     assert run.green, run.text
     run.assert_balanced()
-    assert run.row["rejected"] == 1
-    (rejection,) = run.rejections
-    assert (rejection["contact_id"], rejection["stage"]) == (poison, "push")
+    (rejection,) = [row for row in run.rejections if row["stage"] == "push"]
+    assert rejection["contact_id"] == poison
     assert "a record is not acceptable" in rejection["reason"]
-    assert run.row["accepted"] == crowd.received()["received"]
+    assert run.row["accepted"] == crowd.received()["stored"]
+    assert run.row["sent"] == crowd.received()["received"]
     assert crowd.received()["most_for_one"] == 1
     assert run.facts("push")["requests"] < 20 + 2 * 8, "a halving costs two requests a step"
 
     second = crowd.run()
     assert second.green, second.text
-    assert (second.row["sent"], second.row["rejected"]) == (0, 1)
+    assert (second.row["sent"], second.row["rejected"]) == (0, run.row["rejected"])
     assert crowd.received()["most_for_one"] == 1
 
 
@@ -257,8 +257,10 @@ def test_airflow_tries_again_what_can_pass_and_nothing_else(
     run.assert_balanced()
 
 
-def test_answer_that_counts_rejected_leaves_its_records_pending_and_the_run_red(sync: Sync) -> None:
-    sync.mapping()
+def test_answer_that_counts_rejected_and_is_not_read_back_leaves_its_records_pending_and_the_run_red(
+    sync: Sync,
+) -> None:
+    sync.mapping(verify="off")
     victim = sync.members_to_send()[42]
     sync.fault("rejected", contacts=[victim])
     run = sync.run()
@@ -286,7 +288,7 @@ def test_answer_that_counts_rejected_leaves_its_records_pending_and_the_run_red(
 
 
 def test_report_cleared_alone_says_the_same(sync: Sync) -> None:
-    sync.mapping()
+    sync.mapping(verify="off")
     sync.fault("rejected", contacts=[sync.members_to_send()[0]])
     run = sync.run()
     again = sync.clear(run, "report")

@@ -36,6 +36,8 @@ class Known(Protocol):
     def held(self) -> str | None: ...
     @property
     def details_at(self) -> datetime | None: ...
+    @property
+    def suspect(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,15 @@ class Comparison:
         return self.at_a_glance(known, known.source_digest) is None
 
     def at_a_glance(self, known: Known | None, source: bytes) -> Action | None:
-        """Return what becomes of a member by the source digest alone, or None when it must be mapped."""
+        """Return what becomes of a member by the source digest alone, or None when it must be mapped.
+
+        Whoever is to be read back is mapped: what was sent is compared with what Ometria holds.
+        """
         if self.asked_for or known is None or not self._is_same(known, source) or _is_open(known):
             return None
         match known.state:
-            case "accepted":
+            case "accepted" if not known.suspect:
                 return "unchanged"
-            case "pending":
-                return "held"
             case "filtered" | "departed":  # of those who departed only the filtered keep the digest
                 return "filtered"
             case "rejected" if not self._due(known):

@@ -86,3 +86,21 @@ def _breach(name: str, limit: float | None, members: int, what: str, of: int, mi
 def _above(share: float) -> float:
     """Return the next whole percent above a share, as it would be written in the file."""
     return min(1.0, (int(share * 100) + 1) / 100)
+
+
+def flood(errors: Mapping[tuple[str, str], int], sent: int, limits: Limits) -> str | None:
+    """Return why a push must stop: late errors, measured against the records sent so far, are over the limit.
+
+    :param errors: how often each error (message, path) came since the push began, for fields that the mapping sends.
+    """
+    count, limit = sum(errors.values()), limits.max_rejected_share
+    if limit is None or not sent or count < max(limits.min_count, 1) or count / sent <= limit:
+        return None
+    most = sorted(errors.items(), key=lambda item: (-item[1], item[0]))[:3]
+    said = "; ".join(f"{message} ({path or 'no path'}), {number:,} ×" for (message, path), number in most)
+    return (
+        f"Ometria's error log gained {count:,} errors for fields that this mapping sends, after {sent:,} records: "
+        f"{count / sent:.1%}, and limits.max_rejected_share is {limit:.1%}. They are: {said}. Nothing more is sent; "
+        "what was acknowledged is read back. Errors of other senders to this account may be among them: the log does "
+        "not say whose they are. Look at the mapping and at Ometria's fields, then clear the task or start a new run."
+    )

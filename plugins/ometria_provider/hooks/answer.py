@@ -200,6 +200,11 @@ def scrub(text: str, values: Iterable[str] = ()) -> str:
     return text if len(text) <= REASON_LENGTH else text[: REASON_LENGTH - 1] + "…"
 
 
+def without_addresses(text: str) -> str:
+    """Take e-mail addresses out of a text that is otherwise about structure: some systems name fields by them."""
+    return _E_MAIL.sub("<e-mail>", text)
+
+
 def leaf_texts(data: Any) -> Iterator[str]:
     """Give every scalar of a JSON value as text, directives (``@type``…) left out."""
     if isinstance(data, dict):

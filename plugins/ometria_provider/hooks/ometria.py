@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import requests
 from requests.auth import AuthBase
 
 from ometria_provider.exceptions import SyncError
-from ometria_provider.hooks.answer import Action, Verdict
+from ometria_provider.hooks.answer import Action, Verdict, scrub, without_addresses
 from ometria_provider.hooks.base import JsonApiHook, Limiter
 from ometria_provider.hooks.connection import Extras, clean_key, root_url, versioned
 from ometria_provider.hooks.request import Api, Call
@@ -42,6 +42,21 @@ class PushAnswer:
     accepted: int
     rejected: int
     request_id: str | None
+
+
+class LogEntry(NamedTuple):
+    """One error of Ometria's log, about some record of somebody's (contract/ometria.md, `GET /push/_errors`).
+
+    :param message: its words, without anything that looks like a value.
+    :param path: where in the record, as in ``root > lastname``.
+    """
+
+    message: str
+    path: str
+
+
+#: Contacts in one page (contract/ometria.md: at most 250 for list data).
+PAGE = 250
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ class OmetriaHook(JsonApiHook):
 
     Connection (type ``ometria``): host = root (``https://api.ometria.com`` when empty), password = API key; extras
     ``push_requests_per_second`` (8), ``data_requests_per_second`` (4), ``concurrency`` (8), ``timeout`` (seconds),
-    ``settle_seconds`` (10).
+    ``settle_seconds`` (10), ``verify_seconds`` (300).
 
     :param ometria_conn_id: the Airflow connection.
     :param limiter: the account's rate budget; buckets ``push`` and ``data``.
@@ -97,6 +112,7 @@ class OmetriaHook(JsonApiHook):
         "concurrency",
         "timeout",
         "settle_seconds",
+        "verify_seconds",
     )
     denied_advice: ClassVar[str] = "Check the API key (password); a new key can take 10 minutes to work."
 
@@ -105,12 +121,15 @@ class OmetriaHook(JsonApiHook):
     ) -> None:
         super().__init__(ometria_conn_id, limiter=limiter, **options)
         self.ometria_conn_id = ometria_conn_id
+        #: Records that wait for Ometria's validation, by the last answer that said so; None: none did.
+        self.queued: int | None = None
 
     def _configure(self, connection: Any, extras: Extras) -> Api:
         self._push_rate = extras.number("push_requests_per_second", 8.0)
         self._data_rate = extras.number("data_requests_per_second", 4.0)
         self._concurrency = extras.integer("concurrency", 8)
         self._settle_seconds = extras.number("settle_seconds", 10.0, zero=True)
+        self._verify_seconds = extras.number("verify_seconds", 300.0)
         key = clean_key(self.conn_id, "API key (password)", connection.password)
         host = connection.host or self.default_host
         root = root_url(self.conn_id, host, connection.schema, connection.port)
@@ -143,6 +162,22 @@ class OmetriaHook(JsonApiHook):
         """How long after the last push, and after the last new error, Ometria's queue counts as drained."""
         self._load()
         return self._settle_seconds
+
+    @property
+    def verify_seconds(self) -> float:
+        """How long a run may read records back."""
+        self._load()
+        return self._verify_seconds
+
+    def run_and_check(
+        self, session: requests.Session, prepped_request: requests.PreparedRequest, extra_options: dict[Any, Any]
+    ) -> requests.Response:
+        """Send one prepared request, and note what the answer says of the queue (optional headers)."""
+        response = super().run_and_check(session, prepped_request, extra_options)
+        limit, remaining = (response.headers.get(f"X-QueueSize-{name}", "") for name in ("Limit", "Remaining"))
+        if limit.isdecimal() and remaining.isdecimal():
+            self.queued = int(limit) - int(remaining)
+        return response
 
     def push(self, body: bytes) -> PushAnswer:
         """Push one batch. Thread-safe; safe to repeat, records are keyed upserts.
@@ -195,6 +230,24 @@ class OmetriaHook(JsonApiHook):
         # An array, as client code has it (contract/ometria.md); the object itself would do as well.
         first = found[0] if isinstance(found, list) and found else found
         return first if isinstance(first, dict) else None
+
+    def contact_page(self, collection: str, offset: int) -> list[dict[str, Any]] | None:
+        """Return up to 250 contacts of a collection from an offset on, None when Ometria lists none (an assumption)."""
+        query = {"limit": str(PAGE), "offset": str(offset)}
+        parts = {"collection": collection}
+        call = Call(self._ometria(), "/contacts/{collection}", DATA, parts=parts, query=query, check=_check_page)
+        contacts: list[dict[str, Any]] | None = self.call(call, absent=_is_absent)
+        return contacts
+
+    def push_errors(self) -> list[LogEntry]:
+        """Return the latest errors of the account's log, whoever sent the records, in the log's order."""
+        call = Call(self._ometria(), "/push/_errors", DATA, check=_check_errors)
+        return [
+            LogEntry(
+                scrub(str(row.get("error_message") or "")), without_addresses(str(row.get("error_path") or ""))[:250]
+            )
+            for row in self.call(call)
+        ]
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the lists once and say in plain words what is wrong."""
@@ -282,3 +335,13 @@ def _check_list(data: Any) -> str | None:
 
 def _check_object(data: Any) -> str | None:
     return None if isinstance(data, dict) else "no object in the answer; is the host Ometria's?"
+
+
+def _check_page(data: Any) -> str | None:
+    right = isinstance(data, list) and all(isinstance(row, dict) for row in data)
+    return None if right else "no array of contacts in the answer"
+
+
+def _check_errors(data: Any) -> str | None:
+    right = isinstance(data, list) and all(isinstance(row, dict) for row in data)
+    return None if right else "no array of errors in the answer"

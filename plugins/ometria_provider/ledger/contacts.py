@@ -39,6 +39,7 @@ class Known(NamedTuple):
     opted_out_at: datetime | None
     sms_opted_out_at: datetime | None
     held: str | None
+    suspect: str | None
 
     @property
     def is_with_us(self) -> bool:
@@ -127,7 +128,7 @@ def _new_value(name: str, new: Any, kept: bool) -> Any:
 JUDGED = ("state", "reason", "source_digest", "details_at", "sync_run_id", "changed_at", "held")
 
 #: What an acknowledged record changes.
-SENT = (*JUDGED, "fingerprint", "filled", "snapshot_at", "push_batch_id")
+SENT = (*JUDGED, "fingerprint", "filled", "snapshot_at", "push_batch_id", "suspect")
 
 #: What a contact that needs nothing sent gets anew: who delivered it, and when, stays.
 SEEN = ("state", "reason", "source_digest", "details_at", "held")
@@ -189,10 +190,12 @@ def count_fresh_details(ledger: Ledger, account: str, collection: str, since: da
 STILL = (*SEEN, "snapshot_at")
 
 
-def settle(ledger: Ledger, account: str, collection: str) -> None:
+def settle(ledger: Ledger, account: str, collection: str, *, suspect: str | None = None) -> None:
     """Accept every contact whose request Ometria acknowledged without a word about rejected records.
 
     Contacts of a doubtful batch (its answer counted rejected records) stay pending.
+
+    :param suspect: a mark for those that nobody has put under suspicion yet (`ledger/late.py`).
     """
     acknowledged = select(PushBatch.id).where(PushBatch.state == "acknowledged")
     with ledger.write() as connection:
@@ -204,7 +207,11 @@ def settle(ledger: Ledger, account: str, collection: str) -> None:
                 ContactState.state == "pending",
                 ContactState.push_batch_id.in_(acknowledged),
             )
-            .values(state="accepted", changed_at=datetime.now(UTC))
+            .values(
+                state="accepted",
+                changed_at=datetime.now(UTC),
+                suspect=func.coalesce(ContactState.suspect, suspect) if suspect else ContactState.suspect,
+            )
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -10,9 +10,11 @@ from sqlalchemy import Connection, and_, delete, func, select
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.orm import aliased
 
+from ometria_provider.ledger.contacts import CHUNK
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, Rejection, RuleResult, SyncRun, SyncStep
 from ometria_provider.ledger.runs import DEPARTURES, Run
+from ometria_provider.ledger.statements import is_one_of
 
 #: Ids kept of the members that failed one rule in one slice; the count is complete.
 MAX_IDS = 1_000
@@ -49,6 +51,33 @@ def write(connection: Connection, run_id: int, slice_: int, stage: str, refused:
     common = {"sync_run_id": run_id, "slice": slice_, "stage": stage, "created_at": datetime.now(UTC)}
     rows = [{**common, "contact_id": id_, "field": field, "reason": reason} for id_, field, reason in refused]
     connection.execute(plain_insert(Rejection), rows)
+
+
+def rejected_by(ledger: Ledger, run_id: int, stage: str, ids: Sequence[str]) -> set[str]:
+    """Return which of these contacts a stage of a run rejected."""
+    query = select(Rejection.contact_id).where(Rejection.sync_run_id == run_id, Rejection.stage == stage)
+    found: set[str] = set()
+    with ledger.read() as connection:
+        # Mostly there are none at all: one look at the index, not one for each thousand ids.
+        if connection.execute(query.limit(1)).first() is None:
+            return found
+        for start in range(0, len(ids), CHUNK):
+            part = query.where(is_one_of(ledger, Rejection.contact_id, ids[start : start + CHUNK]))
+            found.update(connection.execute(part).scalars())
+    return found
+
+
+def forget(ledger: Ledger, run_id: int, stage: str, ids: Iterable[str]) -> None:
+    """Forget that a stage of a run rejected these contacts: it has another record of them now."""
+    if chosen := list(ids):
+        with ledger.write() as connection:
+            connection.execute(
+                delete(Rejection).where(
+                    Rejection.sync_run_id == run_id,
+                    Rejection.stage == stage,
+                    is_one_of(ledger, Rejection.contact_id, chosen),
+                )
+            )
 
 
 def keep_rule_result(ledger: Ledger, run: Run, slice_: int, result: Result, ids: Sequence[str]) -> None:
@@ -98,6 +127,8 @@ def rejected_again(ledger: Ledger, run_id: int, *, account: str, collection: str
         ContactState.collection == collection,
         ContactState.contact_id == before.contact_id,
         ContactState.snapshot_at >= before.created_at,
+        # Without one it was acknowledged, and turned out rejected.
+        ContactState.fingerprint.is_not(None),
     )
     members = (
         select(func.count(Rejection.contact_id.distinct()))

@@ -218,12 +218,14 @@ def in_force(rows: list[StepRow]) -> list[StepRow]:
     """Return the steps that still count: none before them was begun anew without coming to an end.
 
     A cleared run keeps its rows. When it fails half-way, what came after that point in the attempt before is void.
+    What came after in the same attempt counts: reconcile settles what a push that failed got through.
     """
     open_ends = [row for row in rows if row.state != "done"]
 
     def is_void(row: StepRow) -> bool:
         return any(
             STEPS.index(before.step) < STEPS.index(row.step)
+            and before.started_at > row.started_at
             and (before.slice == row.slice or WHOLE_RUN in (before.slice, row.slice))
             for before in open_ends
         )
@@ -253,9 +255,8 @@ def count_rejections(ledger: Ledger, run_id: int, stage: str) -> int:
 
 def newly_rejected(ledger: Ledger, run_id: int, rows: list[StepRow]) -> int:
     """Return how many members a run rejected so far, remembered ones apart."""
-    return (
-        total(rows, "map", "rejected") + total(rows, "validate", "rejected") + count_rejections(ledger, run_id, "push")
-    )
+    found = total(rows, "map", "rejected") + total(rows, "validate", "rejected") + total(rows, "reconcile", "convicted")
+    return found + count_rejections(ledger, run_id, "push")
 
 
 def drop_rejections(ledger: Ledger, run_id: int, slice_: int, stage: str) -> None:

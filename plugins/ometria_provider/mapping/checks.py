@@ -26,7 +26,6 @@ from ometria_provider.mapping.source import Loc
 from ometria_provider.mapping.transforms import run_steps
 from ometria_provider.mapping.values import Unconvertible
 
-NOT_BUILT_KEYS = frozenset(("verify",))
 MOST_CUSTOM_FIELDS = 100  # of one type, for an account (contract/ometria.md)
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 

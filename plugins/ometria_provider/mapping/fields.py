@@ -15,7 +15,6 @@ BOTH: tuple[Mode, ...] = ("legacy", "v2")
 V2_ONLY: tuple[Mode, ...] = ("v2",)
 
 IDENTITY = ("id", "email", "customer_id")
-NOT_BUILT = "is not built yet in this version"
 
 
 class FieldProblem(ValueError):

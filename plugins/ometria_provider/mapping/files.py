@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.mapping.checks import NOT_BUILT_KEYS, find_issues
-from ometria_provider.mapping.fields import NOT_BUILT, closest
+from ometria_provider.mapping.checks import find_issues
+from ometria_provider.mapping.fields import closest
 from ometria_provider.mapping.model import Connections, Consent, Identity, Limits, Mapping
 from ometria_provider.mapping.source import Loc, Problem, Source, read_source
 
@@ -197,8 +197,6 @@ def _allowed(loc: Loc) -> tuple[str, ...]:
 
 
 def _unknown_key(key: str, known: tuple[str, ...]) -> tuple[str, str]:
-    if key in NOT_BUILT_KEYS:
-        return f"`{key}` {NOT_BUILT}", "remove the line"
     return f"unknown key `{key}`", closest(key, known) or (f"one of {', '.join(known)}" if known else "remove it")
 
 

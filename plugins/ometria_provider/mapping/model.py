@@ -247,6 +247,11 @@ class Mapping(Strict):
     retry_rejected: timedelta | None = Field(
         timedelta(days=1), description="when to try a remembered rejection again; null: only when it changes"
     )
+    verify: Literal["suspects", "sample", "full", "off"] = Field(
+        "suspects",
+        description="what is read back after a push: records that a late error may be about; 20 at random as well; "
+        "all that was sent; nothing",
+    )
     limits: Limits = Limits()  # type: ignore[call-arg] # as above
 
     @classmethod

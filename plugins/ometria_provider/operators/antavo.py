@@ -14,7 +14,7 @@ import msgspec
 from ometria_provider.delivery.digests import encode_source, source_digest
 from ometria_provider.delivery.plan import chosen_sentence, list_problem, plan_sentence
 from ometria_provider.exceptions import Misconfigured, SyncError
-from ometria_provider.ledger import contacts, runs
+from ometria_provider.ledger import contacts, late, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators import changes, chosen, retry
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
@@ -69,7 +69,9 @@ class PlanOperator(SyncOperator):
             # Only now: a mapping that was refused can be mended, and the task cleared.
             self._keep_files(work)
         if not work.run.dry_run:
-            contacts.settle(work.ledger, work.account, work.collection)
+            # Of a run that was killed before it reconciled: this run's reconcile looks into it.
+            mark = None if mapping.verify == "off" else late.UNRECONCILED
+            contacts.settle(work.ledger, work.account, work.collection, suspect=mark)
 
         antavo = antavo_hook(work.ledger, mapping.connections.antavo)
         retried = retry.planned(work, params)

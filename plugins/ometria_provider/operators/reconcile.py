@@ -1,11 +1,12 @@
-"""Reconcile: settle what Ometria acknowledged."""
+"""Reconcile: settle what Ometria acknowledged, and find out what it rejected later."""
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ometria_provider.ledger import contacts, runs
-from ometria_provider.ledger.runs import total
+from ometria_provider.ledger import contacts, late, runs
+from ometria_provider.ledger.runs import StepRow
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.operators.departures import depart
 
@@ -14,15 +15,47 @@ if TYPE_CHECKING:
 
 
 class ReconcileOperator(SyncOperator):
-    """Settle what was acknowledged: accepted, unless Ometria's answer counted rejected records."""
+    """Settle what was acknowledged: accepted, unless it turns out that it did not arrive.
+
+    It comes after a push that failed or halted as well: what that got through is acknowledged all the same.
+    """
 
     step = "reconcile"
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
-        """Do what follows the pushes, one thing after the other; a dry run pushed nothing."""
-        steps = runs.steps(work.ledger, work.run.id)
-        facts["doubtful"] = total(steps, "push", "doubtful")
-        if work.run.dry_run:
+        """Do what follows the pushes, one thing after the other; a dry run pushed nothing, nor did a shut gate."""
+        steps = runs.in_force(runs.steps(work.ledger, work.run.id))
+        if work.run.dry_run or not _gate_opened(steps):
+            self.log.info("Nothing was sent: there is nothing to settle")
             return
-        contacts.settle(work.ledger, work.account, work.collection)
-        depart(work, steps, facts)
+        self._verify(work, facts)
+        if _all_pushed(steps):
+            depart(work, steps, facts)
+
+    def _verify(self, work: Work, facts: dict[str, Any]) -> None:
+        """Settle, and read back what is in doubt. A run that has nothing to look into makes no request."""
+        sent = runs.count_records(work.ledger, work.run.id, "acknowledged", "doubtful")
+        if not sent and not late.has_open(work.ledger, work.account, work.collection):
+            return
+        if work.mapping.verify == "off":
+            contacts.settle(work.ledger, work.account, work.collection)
+            return
+        # The HTTP client comes with it: only a run that has something to look into pays for that.
+        from ometria_provider.operators.verification import Verification
+
+        verification, started = Verification(work, facts), monotonic()
+        try:
+            verification.settle()
+            verification.read_back()
+            verification.count()
+        finally:
+            facts.update(verification.usage(started))
+
+
+def _gate_opened(steps: list[StepRow]) -> bool:
+    return any(step.step == "gate" and step.state == "done" for step in steps)
+
+
+def _all_pushed(steps: list[StepRow]) -> bool:
+    """Say whether every push came to its end: nobody takes leave while members wait to be sent."""
+    return all(step.state == "done" for step in steps if step.step == "push")

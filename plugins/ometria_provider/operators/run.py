@@ -69,7 +69,7 @@ class GateOperator(SyncOperator):
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Compare the run's counts with the mapping's limits and the last run."""
-        steps = runs.steps(work.ledger, work.run.id)
+        steps = runs.in_force(runs.steps(work.ledger, work.run.id))
         self._tell_unknown(work, total(steps, "plan", "slices"), facts)
         may_be_empty = work.run.retry_of is not None or work.run.strategy == runs.INCREMENTAL
         if not total(steps, "extract", "read") and not may_be_empty:
@@ -120,7 +120,8 @@ class ReportOperator(SyncOperator):
         reason = verdict(books, dry_run=work.run.dry_run, failures=failures, breaches=limits)
         halted = any(step.state == "halted" for step in steps)
         state = "succeeded" if reason is None else "halted" if halted else "failed"
-        runs.close_run(work.ledger, work.run.id, state=state, reason=reason, counts=books.columns())
+        counts = {**books.columns(), "unverified": total(runs.in_force(steps), "reconcile", "unverified")}
+        runs.close_run(work.ledger, work.run.id, state=state, reason=reason, counts=counts)
 
         from ometria_provider.report import run_report
         from ometria_provider.report_text import render
@@ -139,11 +140,14 @@ def balance(work: Work, steps: list[StepRow]) -> Books:
     steps = runs.in_force(steps)
     read = total(steps, "extract", "read")
     new = runs.newly_rejected(work.ledger, work.run.id, steps)
-    unchanged = total(steps, "map", "unchanged") + total(steps, "push", "superseded")
+    # What reconcile found out moves members from one account to another.
+    settled, unsettled = total(steps, "reconcile", "settled_held"), total(steps, "reconcile", "convicted_before")
+    unchanged = total(steps, "map", "unchanged") + total(steps, "push", "superseded") + settled - unsettled
     filtered = total(steps, "map", "filtered")
     rejected = new + total(steps, "map", "remembered")
     sent = runs.count_records(work.ledger, work.run.id, "acknowledged", "doubtful")
     accepted = sum(_accepted(work, step) for step in steps if step.step == "push")
+    accepted += total(steps, "reconcile", "settled") - total(steps, "reconcile", "convicted_sent")
     return Books(
         read=read,
         unchanged=unchanged,

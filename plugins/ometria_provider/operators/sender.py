@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -63,11 +63,14 @@ class Sender:
     Before a batch goes, and when its answer came, it is written to the ledger: the answers that arrived and the
     batches that go next share one transaction. A sender that is killed has lost no acknowledged record's
     fingerprint, so whoever goes on sends at most the requests that were in flight again.
+
+    :param go_on: asked before more is sent; raises when nothing more is to go.
     """
 
     ledger: Ledger
     hook: OmetriaHook
     target: Target
+    go_on: Callable[[], None] = lambda: None
     tally: Tally = field(default_factory=Tally)
     #: Records that Ometria refused alone, and that opt their members out.
     opt_outs: list[Outgoing] = field(default_factory=list)
@@ -106,6 +109,7 @@ class Sender:
                         in_flight[id_] = batch
                         couriers.send(id_, payload)
                     answered = self._answers(in_flight, couriers)
+                    self._stop_if_told(answered)
                     going = self._next(source, self.hook.concurrency - len(in_flight))
                     departed = self._write(answered, going)
                     self._progress()
@@ -113,6 +117,14 @@ class Sender:
                 self._drain(in_flight, couriers)
                 raise
         self._reject(self._watch.verdicts())
+
+    def _stop_if_told(self, answered: Sequence[tuple[int, Batch, Any]]) -> None:
+        """Ask whether more may go; what was answered is written all the same."""
+        try:
+            self.go_on()
+        except BaseException:
+            self._write(answered, [])
+            raise
 
     def _next(self, source: Iterator[Batch], room: int) -> list[Batch]:
         """Return the batches to go now, halves of refused ones first."""
@@ -214,6 +226,7 @@ class Sender:
             "details_at": self._details_at,
             "push_batch_id": batch_id,
             "list_id": self.target.list_id,
+            "suspect": None,
         }
         columns: dict[str, Sequence[Any]] = {
             "contact_id": ids,

@@ -22,6 +22,7 @@ from ometria_provider.operators import unsubscribes
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.base import Work
 from ometria_provider.operators.consent import HeldBack, opt_out_of, person, with_consent
+from ometria_provider.operators.error_log import Watch
 from ometria_provider.operators.opt_outs import OptOutSender
 from ometria_provider.operators.sender import Sender, Target, close_interrupted
 from ometria_provider.operators.unsubscribes import Matcher
@@ -39,13 +40,16 @@ class Push:
     """A push to one collection, measured and with its counts kept.
 
     :param facts: the step's facts in the ledger; the counts go there.
+    :param watch: looks at the error log meanwhile; None: nobody does.
     """
 
-    def __init__(self, ledger: Ledger, target: Target, facts: dict[str, Any]) -> None:
-        self.ledger, self.target, self.facts = ledger, target, facts
+    def __init__(self, ledger: Ledger, target: Target, facts: dict[str, Any], watch: Watch | None = None) -> None:
+        self.ledger, self.target, self.facts, self.watch = ledger, target, facts, watch
         self.hook = ometria_hook(ledger, target.account)
         self.sender = Sender(ledger, self.hook, target)
         self.alone = OptOutSender(ledger, self.hook, target)
+        if watch:
+            self.sender.go_on = watch.check
         self.counts: Counter[str] = Counter()
         self.held_back = HeldBack()
 
@@ -69,7 +73,9 @@ class Push:
                 held_back=self.held_back.facts(),
                 rate=self.hook.push_requests_per_second,
                 seconds=round(monotonic() - started, 3),
+                queued=self.hook.queued,
                 **asdict(self.hook.usage),
+                **(self.watch.end() if self.watch else {}),
             )
 
     def send(
@@ -91,6 +97,7 @@ class Push:
         refused: list[findings.Refused] = []
         opt_outs: list[Outgoing] = []
         unsubscribed = {} if stale else self.unsubscribed(records)
+        convicted = findings.rejected_by(self.ledger, self.target.run_id, "ometria", ids)
         for record in records:
             before = known.get(record.contact_id)
             if record.consent is not None:
@@ -98,7 +105,10 @@ class Push:
                 record = with_consent(mapped, before, unsubscribed.get(id_))  # noqa: PLW2901 (the record as it may go)
                 self.held_back.note(id_, None if mapped.held else record.held)
             done = None if before is None else _done(before, record, snapshot_at, self.target.run_id)
-            if done == "refused":
+            if done == "refused" and record.contact_id in convicted:
+                # Acknowledged by an earlier attempt, whatever came out later.
+                self.counts["already"] += 1
+            elif done == "refused":
                 refused.append((record.contact_id, None, (before and before.reason) or "refused by Ometria"))
                 opt_outs += [] if stale else [record]
             elif done or stale:
@@ -106,6 +116,9 @@ class Push:
             else:
                 going.append(record)
         findings.reject(self.ledger, self.target.run_id, self.target.slice, "push", refused)
+        if going and self.watch:
+            self.watch.start()
+        findings.forget(self.ledger, self.target.run_id, "ometria", convicted.intersection(r.contact_id for r in going))
         # Neighbours in the ledger go together: a batch then changes a few of its pages instead of a hundred.
         going.sort(key=attrgetter("contact_id"))
         self.sender.send(going, snapshot_at, details_at)
@@ -125,9 +138,8 @@ class SlicePush(Push):
     """The push of one slice, chunk by chunk."""
 
     def __init__(self, work: Work, facts: dict[str, Any]) -> None:
-        super().__init__(
-            work.ledger, Target(work.account, work.collection, work.run.id, work.slice, work.mapping.list), facts
-        )
+        target = Target(work.account, work.collection, work.run.id, work.slice, work.mapping.list)
+        super().__init__(work.ledger, target, facts, Watch(work))
         self.work = work
         refused = work.files.read_manifest("validate")["refused"]
         self.refused: dict[int, dict[int, str]] = {}

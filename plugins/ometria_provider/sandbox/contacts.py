@@ -109,6 +109,10 @@ class Contacts:
         row = (email, kind, timestamp, reason, profile_id)
         self._database.execute("insert into unsubscribe values (?,?,?,?,?)", row)
 
+    def forget(self, collection: str, contact_id: str) -> None:
+        """Lose one contact, though not how often it came."""
+        self._database.execute("update contact set body=null where collection=? and id=?", (collection, contact_id))
+
     def clear(self) -> None:
         """Forget everything."""
         for table in ("contact", "list_member", "list", "custom_event", "unsubscribe"):

@@ -8,6 +8,8 @@
 ``GET /_sandbox/contacts``
     For each collection the counts, and ``lists`` {id: size}. ``/_sandbox/contacts/COLLECTION/ID`` adds to one contact
     how often it came. ``/_sandbox/lists/ID`` names its members.
+``POST /_sandbox/contacts``
+    {"forget": ["COLLECTION/ID", …]}: contacts get lost without a word.
 ``GET /_sandbox/members?limit=20&offset=0``
     How many there are, and ids by ``created_at``.
 ``POST /_sandbox/members``
@@ -107,6 +109,10 @@ def _steer(sandbox: Sandbox, call: Call, content: Any) -> Any:  # noqa: PLR0911 
         case "POST", ["events"]:
             event = dict(content)
             return {"id": str(sandbox.antavo.record_event(event.pop("action"), event.pop("customer_id"), event))}
+        case "POST", ["contacts"]:
+            for name in content["forget"]:
+                sandbox.ometria.contacts.forget(*name.split("/", 1))
+            return content
         case "POST", ["unsubscribes"]:
             now = datetime.datetime.now(datetime.UTC).isoformat()
             values = {"type": "email", "timestamp": now, "reason": "user"} | content

@@ -23,6 +23,7 @@ class Row:
     sms_opted_out_at: datetime | None = None
     held: str | None = None
     details_at: datetime | None = NOW - timedelta(days=3)
+    suspect: str | None = None
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,8 @@ class Row:
         (Row(), "unchanged"),
         (Row(source_digest=OTHER), None),
         (Row(state="filtered"), "filtered"),
-        (Row(state="pending"), "held"),
+        (Row(state="pending"), None),
+        (Row(suspect="root > lastname"), None),
         (Row(state="rejected"), "remembered"),
         (Row(state="rejected", changed_at=NOW - timedelta(days=2)), None),
         (Row(state="departed"), "filtered"),
@@ -44,7 +46,7 @@ class Row:
         (Row(state="rejected", opted_out_at=NOW, consent_digest=b"out"), "remembered"),
     ],
     ids=[
-        *("new", "same", "changed", "filtered", "doubtful", "rejected", "rejection due"),
+        *("new", "same", "changed", "filtered", "doubtful", "suspect", "rejected", "rejection due"),
         *("departed by the filter", "departed", "this run's own"),
         *("opt-in held back", "opt-out not acknowledged", "opt-out of SMS not acknowledged", "opt-out acknowledged"),
     ],

@@ -193,15 +193,15 @@ def step_row(step: str, slice_: int, state: str = "done") -> runs.StepRow:
 
 def test_in_force_leaves_out_what_came_after_a_step_that_was_begun_anew_and_failed() -> None:
     slices = [step_row(step, slice_) for slice_ in (0, 1) for step in ("map", "validate", "push")]
-    rows = [
-        step_row("plan", -1),
-        step_row("extract", 0, "failed"),
-        step_row("extract", 1),
-        *slices,
-        step_row("gate", -1),
-    ]
+    rows = [step_row("plan", -1), step_row("extract", 1), *slices, step_row("gate", -1)]
+    rows.append(step_row("extract", 0, "failed"))
     kept = {(row.step, row.slice) for row in runs.in_force(rows)}
     assert kept == {("plan", -1), ("extract", 0), ("extract", 1), ("map", 1), ("validate", 1), ("push", 1)}
+
+
+def test_in_force_keeps_a_reconcile_that_came_after_a_push_that_failed() -> None:
+    rows = [step_row("push", 0, "halted"), step_row("push", 1), step_row("reconcile", -1)]
+    assert runs.in_force(rows) == rows
 
 
 def test_in_force_of_a_run_without_an_open_end_is_everything() -> None:

@@ -81,13 +81,6 @@ limits:
         (row("{loyalty: score, remote: x, tranform: [strip]}"), (3, 33), "unknown key `tranform`", "`transform`"),
         (row("{loyalti: score, remote: x}"), (3, 6), "unknown key `loyalti`", "did you mean `loyalty`?"),
         (f"{HEAD}where: {{score: {{gtt: 1}}}}\n{ROWS}", (2, 17), "unknown operator `gtt`", "`gt`"),
-        # not built yet
-        *(
-            (f"{HEAD}{key}: {value}\n{ROWS}", (2, 1), f"`{key}` is not built yet", "remove the line")
-            for key, value in {
-                "verify": "off",
-            }.items()
-        ),
         (f"{HEAD}strategy: incrementel\n{ROWS}", (2, 11), "`strategy` is 'full' or 'incremental'", ""),
         # consent
         (row("{loyalty: score, remote: channels.sms.allow_all}"), (3, 30), "no field of a contact", "`channels.sms"),
@@ -197,7 +190,7 @@ def test_load_mapping_of_a_wrong_file_says_where_and_what_to_write(tmp_path, tex
 
 
 def test_load_mapping_reports_every_problem_of_a_file_by_line(tmp_path):
-    text = "mode: v3\nverify: full\nlist: x\nfields:\n  - {loyalty: frist_name, remote: a b}\n  - {loyalty: email}\n"
+    text = "mode: v3\nverifi: full\nlist: x\nfields:\n  - {loyalty: frist_name, remote: a b}\n  - {loyalty: email}\n"
     problems = problems_of(tmp_path, text)
     assert [(problem.line, problem.column) for problem in problems] == [
         (1, 7),
@@ -207,6 +200,13 @@ def test_load_mapping_reports_every_problem_of_a_file_by_line(tmp_path):
         (5, 35),
         (6, 5),
     ]
+
+
+@pytest.mark.parametrize("verify", ["suspects", "sample", "full", "off"])
+def test_load_mapping_takes_each_word_for_verify_bare(tmp_path, verify):
+    path = tmp_path / "customers.yaml"
+    path.write_text(f"verify: {verify}\n{HEAD}{ROWS}")
+    assert load_mapping(path).verify == verify
 
 
 @pytest.mark.parametrize("schedule", ["@hourly", "*/15 4-6 * * mon-fri", "0 0 1 1 *", "@quarterly"])

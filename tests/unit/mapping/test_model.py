@@ -44,6 +44,7 @@ def test_mapping_of_the_least_file_has_the_defaults_of_the_files_page():
         "full_every": "P7D",
         "details_max_age": "P7D",
         "retry_rejected": "P1D",
+        "verify": "suspects",
         "limits": {
             "max_rejected_share": 0.01,
             "max_outstanding_share": 0.1,

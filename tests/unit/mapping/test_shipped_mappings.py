@@ -50,7 +50,7 @@ def test_shipped_mapping_fits_the_schema_that_its_first_line_names(path):
         {"fields": [{"loyalty": "a", "remote": "b", "x": 1}]},
         {"fields": [{"remote": "b"}]},
         {"fields": [{"loyalty": "a", "remote": "b", "transform": ["stripp"]}]},
-        {"verify": "off"},
+        {"verify": "on"},
         {"limits": {"max_rejected_share": 2}},
     ],
     ids=repr,
