@@ -45,6 +45,7 @@ def test_member_who_opted_out_is_taken_off_the_list_at_the_next_run(sync: Sync) 
     sync.leave(gone)
     run = sync.run()
     good(sync, run, departed=1)
+    assert (run.row["sent"], run.row["accepted"]) == (0, 0), "no member's record"
     assert sync.on_list() == set(stay)
     state = sync.state(gone)
     assert (state["state"], state["reason"]) == ("departed", "opted out in Antavo")
@@ -258,7 +259,7 @@ def kill_at_write(monkeypatch: pytest.MonkeyPatch, number: int, *, committed: bo
 def test_reconcile_killed_at_any_write_goes_on_and_sends_no_farewell_again(
     sync: Sync, monkeypatch: pytest.MonkeyPatch, number: int, committed: bool
 ) -> None:
-    ids = programme(sync, limits={"max_departed_share": None})
+    ids = programme(sync, departed="opt_out", limits={"max_departed_share": None})
     sync.connect(ometria={"extra": {"concurrency": 1}})
     sync.leave(*ids[:5])
     sync.change(*ids[5:7], status="banned")
@@ -279,22 +280,23 @@ def test_reconcile_killed_at_any_write_goes_on_and_sends_no_farewell_again(
 
 
 def test_old_run_cleared_after_a_newer_one_takes_nobody_off_the_list(sync: Sync) -> None:
-    gone, *stay = programme(sync)
+    gone, silent, *stay = programme(sync)
     sync.leave(gone)
+    sync.leave(silent, silently=True)
     sync.fault("500", path="/v2/push")
     old = sync.run()
     assert old.state == "failed"
     assert sync.state(gone)["state"] == "accepted"
     sync.mend()
-    sync.sandbox.control("members", {"add": [VALID | {"_id": gone}]})
+    sync.sandbox.control("members", {"add": [VALID | {"_id": id_} for id_ in (gone, silent)]})
     good(sync, sync.run())
     received = sync.received()
     for steps in (["reconcile"], ["gate", "push", "reconcile"]):
         again = sync.clear(old, *steps)
         assert again.green, again.text
         assert sync.received() == received
-        assert sync.on_list() == {gone, *stay}
-    assert sync.state(gone)["absent_run_id"] is None
+        assert sync.on_list() == {gone, silent, *stay}
+    assert sync.state(silent)["absent_run_id"] is None, "the old scan tells nothing of today"
 
 
 def test_departures_that_never_arrive_leave_the_cursor_and_the_next_run_sends_them(sync: Sync) -> None:
