@@ -35,7 +35,7 @@ _NOT_DONE = {
 
 
 def headline(report: RunReport) -> str:
-    """Say in one sentence what became of the run."""
+    """Say in a sentence or two what became of the run."""
     run, books = report.run, report.books
     if run.reason:
         return run.reason
@@ -43,10 +43,11 @@ def headline(report: RunReport) -> str:
         return _NOT_DONE[run.state]
     if report.dry_run is not None:
         return f"A dry run: nothing was sent. {_would(report)}"
+    left = f" {members(report.departures.done)} left." if report.departures.done else ""
     if not books.to_send:
-        return f"Nothing to send: {_why_nothing(report)}."
+        return f"Nothing to send: {_why_nothing(report)}.{left}"
     sent = f"{books.accepted:,} of {members(books.read)} delivered to Ometria"
-    return f"{sent}, {books.rejected:,} rejected." if books.rejected else f"{sent}, none rejected."
+    return f"{sent}, {books.rejected:,} rejected.{left}" if books.rejected else f"{sent}, none rejected.{left}"
 
 
 def _why_nothing(report: RunReport) -> str:

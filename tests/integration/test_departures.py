@@ -12,8 +12,10 @@ from ometria_provider.cli.tracing import explain
 from ometria_provider.delivery import batches
 from ometria_provider.hooks import antavo
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.history import run_row
 from ometria_provider.ledger.runs import DEPARTURES
 from ometria_provider.ledger.trace import trace
+from ometria_provider.ledger.undelivered import endings
 from ometria_provider.report import run_report
 from sync import VALID, Outcome, Sync
 
@@ -322,6 +324,15 @@ def test_run_for_some_customers_looks_for_nobody_else(sync: Sync) -> None:
     good(sync, sync.run(), departed=1, missing=1)
 
 
+def test_chosen_customer_who_left_the_where_is_taken_off_the_list(sync: Sync) -> None:
+    gone, other, *stay = programme(sync)
+    sync.change(gone, other, status="banned")
+    good(sync, sync.run(customer_ids=[gone]), departed=1)
+    assert sync.on_list() == {other, *stay}
+    good(sync, sync.run(), departed=1)
+    assert sync.on_list() == set(stay)
+
+
 def test_run_that_is_no_complete_scan_takes_leave_of_the_opted_out_alone(sync: Sync) -> None:
     gone, silent, *_ = programme(sync)
     sync.leave(gone)
@@ -448,6 +459,8 @@ def test_farewell_that_ometria_refuses_is_a_rejection_outside_the_books_and_is_t
     assert run.row["rejected"] == 0
     assert [(row["contact_id"], row["stage"]) for row in run.rejections] == [(refused, "push")]
     assert "not taken off the list" in run.rejections[0]["reason"]
+    (ending,) = endings(sync.ledger, run_row(sync.ledger, run.row["id"])).values()
+    assert not ending.is_open, "a retry is for members to be delivered"
     sync.mend()
     good(sync, sync.run(), departed=1)
     assert sync.on_list() == set(stay)

@@ -67,6 +67,7 @@ def test_report_says_who_left_why_and_who_is_missing_for_the_first_time(sqlite_l
     run = departing(green_run(), missing=3, departed=4, refused=0)
     text = render(report_of(sqlite_ledger, replace(run, counts={**run.counts, "departed": 4})))
     assert "Members who left\n  opted out in Antavo         3\n  left the mapping's `where`  1\n" in text
+    assert "1,973 of 2,000 members delivered to Ometria, 12 rejected. 4 members left." in text
     assert "Missing for the first time: 3; they leave when the next complete scan misses them too" in text
 
 

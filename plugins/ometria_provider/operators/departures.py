@@ -173,7 +173,7 @@ def staged(work: Work) -> Iterator[tuple[list[str], list[str | None]]]:
     files = work.store.own
     for index in range(files.read_manifest(FILES)["chunks"]):
         table = files.read_chunk(FILES, index)
-        yield table["contact_id"].to_pylist(), table["reason"].to_pylist()
+        yield table["contact_id"].to_pylist(), [reason or None for reason in table["reason"].to_pylist()]
 
 
 def is_stale(work: Work, snapshot_at: datetime) -> bool:

@@ -30,12 +30,13 @@ def source_table(
 def missing_table(contact_ids: Sequence[str], reasons: Sequence[str | None]) -> pa.Table:
     """Return who was not read: one row a contact.
 
-    :param reasons: why it departs; None: missing for the first time.
+    :param reasons: why it departs; None, "" in the table: missing for the first time.
     """
     import pyarrow as pa
 
-    schema = pa.schema([("contact_id", pa.string()), ("reason", pa.string())])
-    return pa.table([contact_ids, reasons], schema=schema)
+    texts = (contact_ids, [reason or "" for reason in reasons])
+    columns = [_binary([text.encode() for text in each]).cast(pa.string()) for each in texts]
+    return pa.Table.from_arrays(columns, names=["contact_id", "reason"])
 
 
 def _binary(values: Sequence[bytes]) -> pa.Array:
