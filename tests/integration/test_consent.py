@@ -244,6 +244,34 @@ def test_unsubscribe_of_an_earlier_email_holds_back_the_opt_in(sync: Sync, wire:
     assert not GROUP & wire[-1].keys()
 
 
+def test_unsubscribe_of_a_contact_without_customer_id_is_found_by_its_profile(
+    sync: Sync, wire: list[dict[str, Any]]
+) -> None:
+    sync.mapping(fields=ROWS, identity={"customer_id": None})
+    member = join(sync, None)
+    green(sync)
+    unsubscribe(sync, "ann@example.com")
+    sync.change(member, email="ann@example.org", **{"properties.newsletter": True})
+    green(sync)
+    assert not GROUP & wire[-1].keys()
+
+
+def test_opt_out_that_ometria_refuses_alone_too_is_a_rejection_and_counts_once(
+    sync: Sync, wire: list[dict[str, Any]]
+) -> None:
+    join(sync, True, email="bob@example.com")
+    member = join(sync, False, birth_date="0000-00-00")
+    sync.fault("poison", contacts=[member], status=400)
+    run = green(sync)
+    assert run.books == {"read": 2, "rejected": 1, "accepted": 1, "sent": 1}
+    assert [(row["stage"], row["field"]) for row in run.rejections] == [
+        ("mapping", "date_of_birth"), ("push", "marketing_optin"),
+    ]  # fmt: skip
+    sync.mend()
+    green(sync)
+    assert sync.contact(member)["marketing_optin"] == OUT, "looked at again, though the member is not due"
+
+
 def test_unsubscribe_of_the_same_person_elsewhere_holds_back_the_opt_in(sync: Sync, wire: list[dict[str, Any]]) -> None:
     sync.mapping("shop", fields=ROWS[1:], identity={"email": "properties.mail"})
     member = join(sync, None, **{"properties.mail": "shop@example.com"})
@@ -337,7 +365,7 @@ def test_cleared_push_sends_no_opt_in_that_a_later_opt_out_has_overtaken(
 
 
 def test_opt_out_whose_answer_got_lost_is_known_all_the_same(sync: Sync) -> None:
-    member = join(sync, True)
+    member = join(sync, None)
     green(sync)
     sync.change(member, **{"properties.newsletter": False})
     sync.fault("reset_after", api="ometria", path="/v2/push")

@@ -121,6 +121,6 @@ class Comparison:
 
 def _is_open(known: Known) -> bool:
     """Say whether a member's consent wants another look: an opt-in is held back, or an opt-out was not acknowledged."""
-    return known.held is not None or (
-        known.consent_digest is None and (known.opted_out_at is not None or known.sms_opted_out_at is not None)
-    )
+    if known.held is not None or known.consent_digest is not None or known.state not in {"accepted", "rejected"}:
+        return known.held is not None
+    return known.opted_out_at is not None or known.sms_opted_out_at is not None

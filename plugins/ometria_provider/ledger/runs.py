@@ -27,6 +27,9 @@ WHOLE_RUN = -1
 #: The slice number of the records that take those who left off the list: they are in no account of the books.
 DEPARTURES = -2
 
+#: Field of a member's second rejection: the opt-out of the rejected record did not go alone. It counts nobody anew.
+OPT_OUT = "marketing_optin"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -249,6 +252,7 @@ def count_rejections(ledger: Ledger, run_id: int, stage: str) -> int:
     """Return how many distinct members a stage of this run rejected; refused departures are no members' records."""
     members = select(func.count(Rejection.contact_id.distinct()))
     members = members.where(Rejection.sync_run_id == run_id, Rejection.stage == stage, Rejection.slice != DEPARTURES)
+    members = members.where(Rejection.field.is_distinct_from(OPT_OUT))
     with ledger.read() as connection:
         return connection.execute(members).scalar() or 0
 

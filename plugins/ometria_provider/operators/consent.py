@@ -124,7 +124,7 @@ class ConsentMapper:
             if part is not None and identity is not None:
                 made.alone[row] = alone(identity, part)
             elif part is not None and actions[row] == "rejected":
-                stuck.append(Rejected(row, "marketing_optin", NOT_SENT))
+                stuck.append(Rejected(row, runs.OPT_OUT, NOT_SENT))
         return stuck
 
 

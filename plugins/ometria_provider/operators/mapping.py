@@ -340,7 +340,7 @@ class ValidateOperator(SyncOperator):
             "validation",
             [(ids[row], column, f"fails the rule {rule}") for row, (column, rule) in refused.items()]
             + [
-                (ids[row], "marketing_optin", NOT_SENT)
+                (ids[row], runs.OPT_OUT, NOT_SENT)
                 for row in refused
                 if "id" in at_fault[row] and groups[row] and any(opts_out(groups[row]))
             ],

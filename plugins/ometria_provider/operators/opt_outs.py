@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from ometria_provider.delivery.batches import Batch, Outgoing
 from ometria_provider.delivery.digests import digest
 from ometria_provider.ledger import contacts, findings
+from ometria_provider.ledger.runs import OPT_OUT
 from ometria_provider.operators.sender import Sender
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ class OptOutSender(Sender):
     """Sends the opt-outs of members whose records are rejected: they count in no book, and settle nothing else."""
 
     kind = "opt_outs"
-    stage = "push"
 
     def _write_contacts(self, connection: Connection, batch_id: int, batch: Batch, answer: PushAnswer) -> None:  # noqa: ARG002 (Sender's signature)
         if answer.rejected:
@@ -34,6 +34,6 @@ class OptOutSender(Sender):
 
     def _reject(self, refused: Sequence[tuple[Outgoing, str]]) -> None:
         if refused:
-            reasons = [(record.contact_id, None, f"its opt-out was refused too: {why}") for record, why in refused]
-            findings.reject(self.ledger, self.target.run_id, self.target.slice, self.stage, reasons)
+            rows = [(record.contact_id, OPT_OUT, f"the opt-out did not go either: {why}") for record, why in refused]
+            findings.reject(self.ledger, self.target.run_id, self.target.slice, "push", rows)
         self.tally.rejected += len(refused)

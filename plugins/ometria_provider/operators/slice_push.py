@@ -178,15 +178,17 @@ class SlicePush(Push):
 
     def _send_opt_outs(self, table: pa.Table, at_fault: dict[int, list[str]], snapshot_at: datetime) -> None:
         """Send the opt-outs of members whom mapping or validation rejects: nothing holds them back."""
-        if table["consent"].null_count == table.num_rows:
+        bodies = table["alone"].to_pylist() if table["alone"].null_count < table.num_rows else [None] * table.num_rows
+        rows = sorted({row for row, body in enumerate(bodies) if body is not None}.union(at_fault))
+        if not rows:
             return
-        alone = table["alone"].to_pylist()
         found: list[Outgoing] = []
-        for row, record in enumerate(map(Outgoing._make, zip(*self._columns(table), strict=True))):
-            if alone[row] is not None:
-                found.append(record._replace(body=alone[row]))
-            elif row in at_fault and (opt_out := opt_out_of(record, at_fault[row])):
-                found.append(opt_out)
+        for row, record in zip(
+            rows, map(Outgoing._make, zip(*self._columns(table.take(rows)), strict=True)), strict=True
+        ):
+            body = bodies[row]
+            opt_out = opt_out_of(record, at_fault[row]) if body is None else record._replace(body=body)
+            found += [opt_out] if opt_out else []
         known = contacts.known_contacts(
             self.ledger, self.target.account, self.target.collection, [record.contact_id for record in found]
         )

@@ -44,11 +44,13 @@ class Row:
         (Row(state="rejected", opted_out_at=NOW), None),
         (Row(state="rejected", sms_opted_out_at=NOW), None),
         (Row(state="rejected", opted_out_at=NOW, consent_digest=b"out"), "remembered"),
+        (Row(state="filtered", opted_out_at=NOW), "filtered"),
     ],
     ids=[
         *("new", "same", "changed", "filtered", "doubtful", "suspect", "rejected", "rejection due"),
         *("departed by the filter", "departed", "this run's own"),
         *("opt-in held back", "opt-out not acknowledged", "opt-out of SMS not acknowledged", "opt-out acknowledged"),
+        "opt-out of somebody left out",
     ],
 )
 def test_at_a_glance_tells_who_needs_no_mapping(row: Row | None, action: str | None) -> None:
