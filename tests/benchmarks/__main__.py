@@ -13,12 +13,22 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from tests.benchmarks import bench_changes, bench_cpu, bench_idle, bench_mapping, bench_memory, bench_rate, bench_start
+from tests.benchmarks import (
+    bench_changes,
+    bench_cpu,
+    bench_idle,
+    bench_mapping,
+    bench_memory,
+    bench_rate,
+    bench_read,
+    bench_start,
+)
 from tests.benchmarks.figures import Row, markdown, rewrite
 from tests.benchmarks.world import CHECKOUT
 
 BENCHMARKS = {
     "rate": bench_rate,
+    "read": bench_read,
     "cpu": bench_cpu,
     "mapping": bench_mapping,
     "memory": bench_memory,

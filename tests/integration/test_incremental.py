@@ -232,3 +232,39 @@ def test_search_that_stays_out_of_reach_can_be_tried_again(sync: Sync) -> None:
     assert isinstance(run.errors["plan"], Retryable)
     sync.mend()
     green(sync.run(again=run), "incremental")
+
+
+def test_mapping_that_changed_while_nothing_could_be_sent_is_delivered_to_everybody(sync: Sync) -> None:
+    """The scan after the change opened its gate and sent nothing: those whom it owes did not change since."""
+    sync.mapping(strategy="incremental", fields=FIELDS[:2])
+    first = green(sync.run(), "full")
+    sync.mapping(strategy="incremental")
+    sync.fault("500", api="ometria", path="/v2/push")
+    assert not sync.run().green
+    sync.mend()
+    run = green(sync.run(), "full")
+    assert run.row["accepted"] == first.row["accepted"]
+
+
+def test_old_runs_push_cleared_after_the_member_changed_back_sends_nothing(sync: Sync) -> None:
+    sync.mapping(strategy="incremental")
+    green(sync.run(), "full")
+    member = sync.members_to_send()[0]
+    points = sync.contact(member)["properties"]["points"]
+    sync.change(member, score=points + 1)
+    old = sync.run_until_push()
+    sync.change(member, score=points)
+    sync.execute("UPDATE sync_run SET state = 'failed' WHERE id = :id", id=old.row["id"])
+    assert green(sync.run(), "incremental").books == {"read": 1, "unchanged": 1}
+    sync.clear(old, "push", "reconcile")
+    assert sync.contact(member)["properties"]["points"] == points
+
+
+def test_member_who_opted_out_is_taken_off_the_list(sync: Sync) -> None:
+    sync.mapping(strategy="incremental")
+    green(sync.run(), "full")
+    gone = sync.members_to_send()[0]
+    sync.sandbox.control("members", {"remove": [gone]})
+    run = green(sync.run(), "incremental")
+    assert run.row["departed"] == 1
+    assert gone not in sync.sandbox.control("lists/4821")

@@ -338,3 +338,46 @@ def test_details_of_another_api_say_so(api: Any, hook: AntavoHook, answer: Any) 
     api.answers(answer(body={"hello": "world"}))
     with pytest.raises(Retryable, match="is the host the root of the Loyalty API"):
         hook.details("a", ("expiring_points",))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{"id": "a"}, {"id": 7}],
+        {"data": [{"id": "a"}, {"id": "7"}], "next": None, "previous": None},
+    ],
+    ids=["a list", "data"],
+)
+def test_changed_accepts_every_shape_of_an_answer(api: Any, hook: AntavoHook, answer: Any, body: Any) -> None:
+    api.answers(answer(body=body))
+    assert list(hook.changed(START, START + datetime.timedelta(hours=1))) == [["a", "7"]]
+    assert api.received[0].query == {
+        "updated_at.gte": "2024-01-01T00:00:00Z",
+        "updated_at.lt": "2024-01-01T01:00:00Z",
+        "fields": "updated_at",
+        "limit": "100",
+        "offset": "0",
+    }
+    assert _verify(api.received[0]) == KEY
+
+
+def test_changed_of_one_object_is_that_customer(api: Any, hook: AntavoHook, answer: Any) -> None:
+    api.answers(answer(body={"id": "a", "updated_at": 1704067200}))
+    assert list(hook.changed(START, START + datetime.timedelta(hours=1))) == [["a"]]
+
+
+def test_changed_page_that_has_a_next_one_is_halved(api: Any, hook: AntavoHook, answer: Any) -> None:
+    def respond(request: Any) -> Any:
+        low, high = (datetime.datetime.fromisoformat(request.query[f"updated_at.{name}"]) for name in ("gte", "lt"))
+        is_wide = high - low > datetime.timedelta(minutes=40)
+        return answer(body={"data": [{"id": f"{low:%M}"}], "next": "customers" if is_wide else None})
+
+    api.respond = respond
+    assert list(hook.changed(START, START + datetime.timedelta(hours=1))) == [["00"], ["30"]]
+    assert len(api.received) == 3
+
+
+def test_changed_of_another_api_says_so(api: Any, hook: AntavoHook, answer: Any) -> None:
+    api.answers(answer(body={"hello": "world"}))
+    with pytest.raises(Retryable, match="is the host the root of the Loyalty API"):
+        list(hook.changed(START, START + datetime.timedelta(hours=1)))
