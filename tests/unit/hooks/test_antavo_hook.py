@@ -8,7 +8,8 @@ import pytest
 import requests
 from escherauth import Escher, EscherException, EscherRequestsAuth
 from ometria_provider.exceptions import Misconfigured, Retryable
-from ometria_provider.hooks.antavo import ESCHER_OPTIONS, AntavoHook, derive_hosts
+from ometria_provider.hooks.antavo import AntavoHook
+from ometria_provider.hooks.antavo_hosts import ESCHER_OPTIONS, derive_hosts
 from ometria_provider.hooks.connection import Extras
 
 KEY, SECRET = "TESTKEY", "TESTSECRET"
