@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import accumulate
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 #: Records in one push request (contract/ometria.md, `POST /push`).
 MAX_RECORDS = 100
@@ -34,6 +35,9 @@ class Outgoing(NamedTuple):
     consent: bytes | None = None
     held: str | None = None
 
+
+#: Makes a record of a row, as `Outgoing._make` does, without a call in Python for each of tens of thousands.
+outgoing: Callable[[Iterable[Any]], Outgoing] = partial(tuple.__new__, Outgoing)
 
 Batch = tuple[Outgoing, ...]
 

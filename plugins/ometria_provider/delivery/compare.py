@@ -90,7 +90,9 @@ class Comparison:
 
         :param consent: its consent group is to be sent.
         """
-        if known is None or known.fingerprint != fingerprint or consent:
+        if known is None:
+            return "send"
+        if known.fingerprint != fingerprint or consent:
             return "remembered" if self._remembered(known, source) else "send"
         if known.sync_run_id == self.run_id and known.state in {"accepted", "pending"}:
             # This run's own delivery, before its map was cleared: push sees that it is done, and counts it.

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -269,6 +270,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         todo += [link for link in links if isinstance(link, BaseException)]
 
 
+@lru_cache(16)  # the answers of a second name the same one, and reading it takes longer than reading their JSON
 def _http_date(text: str) -> datetime.datetime | None:
     try:
         moment = email.utils.parsedate_to_datetime(text)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ometria_provider.mapping.values import Unconvertible, are_canonical_times
+from ometria_provider.mapping.values import Unconvertible, are_canonical_dates, are_canonical_times
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,8 @@ class Column:
             return None
         values = self.values
         for step in steps:
-            values = [value if value is None else step(value) for value in values]
+            gaps = None in values  # without any, not even the loop is Python's
+            values = [value if value is None else step(value) for value in values] if gaps else list(map(step, values))
         values = [value or None for value in values]
         try:
             "".join(filter(None, values)).encode()
@@ -73,6 +74,13 @@ class Column:
     def as_times(self) -> Converted | None:
         """Return a column of nothing but canonical times as it is, or None when it is anything else."""
         if self._types <= {str} and are_canonical_times([value for value in self.values if value is not None]):
+            return Converted(self.values, {})
+        return None
+
+    def as_dates(self, latest: str) -> Converted | None:
+        """Return a column of nothing but canonical dates, none after the latest, as it is, or None."""
+        dates = [value for value in self.values if value is not None]
+        if self._types <= {str} and are_canonical_dates(dates) and max(dates, default="") <= latest:
             return Converted(self.values, {})
         return None
 

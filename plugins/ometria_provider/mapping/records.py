@@ -144,10 +144,10 @@ def _convert(row: SentRow, columns: dict[str, Column], size: int, today: datetim
         value = run_steps(_steps(row, today), row.value)
         return Converted([value] * size, {})
     column = columns[row.loyalty]
-    return _at_once(row, column) or column.convert(partial(run_steps, _steps(row, today)))
+    return _at_once(row, column, today) or column.convert(partial(run_steps, _steps(row, today)))
 
 
-def _at_once(row: SentRow, column: Column) -> Converted | None:
+def _at_once(row: SentRow, column: Column, today: datetime.date) -> Converted | None:
     """Convert a column in which all values are as they should be, as in most columns, without a call for each.
 
     Whatever is unusual in it gives None, and the column goes value by value.
@@ -163,6 +163,8 @@ def _at_once(row: SentRow, column: Column) -> Converted | None:
             return column.as_numbers()
         case "time":
             return column.as_times()
+        case "birthday":
+            return column.as_dates(latest=today.isoformat())
     return None
 
 
@@ -250,7 +252,9 @@ def _identities(
 def _too_large(
     sent: dict[str, Converted], bodies: list[bytes | None], consents: list[bytes | None] | None
 ) -> list[Rejected]:
-    found = []
+    found: list[Rejected] = []
+    if sum(max(map(len, filter(None, part)), default=0) for part in (bodies, consents or [])) <= RECORD_LIMIT:
+        return found  # not even the longest of each together
     for row, body in enumerate(bodies):
         if body is None:
             continue

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,7 @@ _CANONICAL_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _CANONICAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00", re.ASCII)
 _DIGITS = str.maketrans("123456789", "0" * 9)
 _TIME_SHAPES = ("0000-00-00T00:00:00+00:00\n", "0000-00-00T00:00:00.000000+00:00\n")
+_DATE_SHAPES = ("0000-00-00\n",)
 _NO_TIME = "is not an ISO 8601 date or time, nor unix seconds"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -105,13 +107,22 @@ def time_text(value: object) -> str:
 
 def are_canonical_times(texts: list[str]) -> bool:
     """Say whether :func:`time_text` would leave each of these texts as it is; one call instead of one for each."""
-    shapes = "".join([f"{text}\n" for text in texts]).translate(_DIGITS)
-    for shape in _TIME_SHAPES:
-        shapes = shapes.replace(shape, "")
-    if shapes:
+    return _are_shaped(texts, _TIME_SHAPES, datetime.fromisoformat)
+
+
+def are_canonical_dates(texts: list[str]) -> bool:
+    """Say whether :func:`date_text` would leave each of these texts as it is; one call instead of one for each."""
+    return _are_shaped(texts, _DATE_SHAPES, date.fromisoformat)
+
+
+def _are_shaped(texts: list[str], shapes: tuple[str, ...], parse: Callable[[str], Any]) -> bool:
+    rest = "".join([f"{text}\n" for text in texts]).translate(_DIGITS)
+    for shape in shapes:
+        rest = rest.replace(shape, "")
+    if rest:
         return False
     try:
-        deque(map(datetime.fromisoformat, texts), maxlen=0)
+        deque(map(parse, texts), maxlen=0)
     except ValueError:
         return False
     return True

@@ -14,7 +14,7 @@ from operator import attrgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ometria_provider.delivery.batches import Outgoing
+from ometria_provider.delivery.batches import Outgoing, outgoing
 from ometria_provider.delivery.consent import Facts, decide, may_opt_in
 from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.ledger.engine import Ledger
@@ -159,7 +159,7 @@ class SlicePush(Push):
             self._keep_states(table, refused, snapshot_at, details_at)
         actions = enumerate(table["action"].to_pylist())
         wanted = [action == "send" and row not in refused for row, action in actions]
-        records = [Outgoing._make(row) for row in compress(zip(*self._columns(table), strict=True), wanted)]
+        records = list(map(outgoing, compress(zip(*self._columns(table), strict=True), wanted)))
         self.send(records, snapshot_at, details_at=details_at, stale=stale)
 
     @cached_property
@@ -183,9 +183,7 @@ class SlicePush(Push):
         if not rows:
             return
         found: list[Outgoing] = []
-        for row, record in zip(
-            rows, map(Outgoing._make, zip(*self._columns(table.take(rows)), strict=True)), strict=True
-        ):
+        for row, record in zip(rows, map(outgoing, zip(*self._columns(table.take(rows)), strict=True)), strict=True):
             body = bodies[row]
             opt_out = opt_out_of(record, at_fault[row]) if body is None else record._replace(body=body)
             found += [opt_out] if opt_out else []

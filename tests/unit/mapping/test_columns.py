@@ -71,3 +71,12 @@ def test_column_of_text_passes_unconverted():
 @pytest.mark.parametrize("values", [[], [None, None]])
 def test_column_without_values_converts(values):
     assert Column(values).convert(tell).values == values
+
+
+@pytest.mark.parametrize(
+    "odd", ["2026-11-25", "1990-02-30", "1990-1-1", "19900101", "1990-01-01T00:00:00+00:00", "", "1990-01-01\n", 7]
+)
+def test_dates_all_canonical_and_past_pass_at_once_and_anything_else_does_not(odd):
+    fine = ["1990-02-28", None, "2026-11-24"]
+    assert Column(fine).as_dates(latest="2026-11-24").values == fine
+    assert Column([*fine, odd]).as_dates(latest="2026-11-24") is None
