@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from tests.benchmarks import (
     bench_changes,
     bench_cpu,
+    bench_history,
     bench_idle,
     bench_mapping,
     bench_memory,
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "mapping": bench_mapping,
     "memory": bench_memory,
     "changes": bench_changes,
+    "history": bench_history,
     "idle": bench_idle,
     "start": bench_start,
 }

@@ -16,14 +16,18 @@ RATE, LATENCY_MS, SECONDS, BATCH = 8, 500, 60, 100
 def measure(*, quick: bool = False) -> list[Row]:
     """Return the share for one process and for two that share the ledger."""
     seconds = 20 if quick else SECONDS
-    return [_row(processes, seconds) for processes in (1, 2)]
+    return [_row(processes, seconds) for processes in (1, 2)] + [_row(2, seconds, mappings=True)]
 
 
-def _row(processes: int, seconds: int) -> Row:
+def _row(processes: int, seconds: int, *, mappings: bool = False) -> Row:
+    """Measure one constellation.
+
+    :param mappings: each process pushes for a mapping of its own, all to the one account.
+    """
     records = RATE * seconds * BATCH
     with world(ometria_push_per_second=RATE, latency_ms=LATENCY_MS, members=1) as here:
-        here.task("bench_rate", "prepare")
-        share = [str(records // processes)]
+        here.task("bench_rate", "prepare", str(processes))
+        share = [str(records // processes), "own" if mappings else "shared"]
         with ThreadPoolExecutor(processes) as pool:
             done = list(pool.map(lambda index: here.task("bench_rate", "send", str(index), *share), range(processes)))
         stats = here.sandbox.control("stats")
@@ -33,6 +37,7 @@ def _row(processes: int, seconds: int) -> Row:
     refused = limit["refused"] + sum(usage["throttled"] for usage in done)
     whole = stats["pushed"]["records"] == records
     who = "one process" if processes == 1 else f"{processes} processes, one ledger"
+    who = f"{processes} mappings, one account" if mappings else who
     return Row(
         f"Push at {RATE}/s, {LATENCY_MS} ms latency, {seconds} s, {who}",
         f"{rate / RATE:.1%} of the limit, {refused} × 429",
@@ -42,17 +47,19 @@ def _row(processes: int, seconds: int) -> Row:
     )
 
 
-def _prepare() -> dict[str, int]:
+def _prepare(count: int) -> dict[str, int]:
+    """Open a run for each of so many mappings."""
     from ometria_provider.ledger import runs
     from ometria_provider.ledger.engine import open_ledger
     from ometria_provider.settings import read_settings
 
     ledger = open_ledger(read_settings().ledger_url)
     ledger.ready()
-    return {"run": runs.open_run(ledger, dag_id="bench", run_id="1", mapping="bench", dry_run=False).id}
+    names = [f"bench{index}" for index in range(count)]
+    return {name: runs.open_run(ledger, dag_id=name, run_id="1", mapping=name, dry_run=False).id for name in names}
 
 
-def _send(index: int, count: int) -> dict[str, int]:
+def _send(index: int, count: int, whose: str) -> dict[str, int]:
     """Send made-up records as one slice, with the product's own hook, budget, sender and ledger."""
     from dataclasses import asdict
 
@@ -65,15 +72,20 @@ def _send(index: int, count: int) -> dict[str, int]:
 
     ledger = open_ledger(read_settings().ledger_url)
     hook = ometria_hook(ledger, "ometria_default")
-    sender = Sender(ledger, hook, Target("ometria_default", "bench", 1, index))
+    name, run, slice_ = (f"bench{index}", index + 1, 0) if whose == "own" else ("bench", 1, index)
+    sender = Sender(ledger, hook, Target("ometria_default", name, run, slice_))
 
     def record(id_: str) -> Outgoing:
-        body = encode({"@type": "contact", "@collection": "bench", "id": id_, "email": f"{id_}@example.org"})
+        body = encode({"@type": "contact", "@collection": name, "id": id_, "email": f"{id_}@example.org"})
         return Outgoing(id_, body, digest(body), None, None)
 
-    sender.send((record(f"{index}-{number}") for number in range(count)), datetime.now(UTC))
+    sender.send([record(f"{index}-{number}") for number in range(count)], datetime.now(UTC))
     return asdict(hook.usage)
 
 
 if __name__ == "__main__":
-    print(json.dumps(_prepare() if sys.argv[1] == "prepare" else _send(int(sys.argv[2]), int(sys.argv[3]))))
+    command, *numbers = sys.argv[1:]
+    if command == "prepare":
+        print(json.dumps(_prepare(int(numbers[0]))))
+    else:
+        print(json.dumps(_send(int(numbers[0]), int(numbers[1]), numbers[2])))

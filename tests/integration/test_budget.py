@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 
 import pytest
 from ometria_provider.operators import antavo as antavo_operators
@@ -30,6 +36,60 @@ def test_two_pushes_in_two_processes_share_one_budget(crowd: Sync) -> None:
     pushed = stats["requests"]["ometria POST /v2/push"]
     assert pushed == {"200": 40}
     assert crowd.received("one")["stored"] == crowd.received("two")["stored"] > 1_900
+
+
+def test_two_pushes_yield_to_somebody_else_on_the_account_and_recover(crowd: Sync) -> None:
+    """Another system takes half of the limit for a while: 429s appear, all of ours step back, and all arrives."""
+    rate = 20
+    crowd.mapping("one")
+    crowd.mapping("two")
+    crowd.connect(ometria={"extra": {"push_requests_per_second": rate, "concurrency": 4}})
+    runs = [crowd.run_until_push("one"), crowd.run_until_push("two")]
+    crowd.sandbox.control("settings", {"ometria_push_per_second": rate})
+    crowd.sandbox.control("reset", {"what": ["stats"]})
+    with stranger(crowd, per_second=rate / 2, requests=20):
+        processes = [crowd.start_push(run) for run in runs]
+        assert [process.wait(timeout=120) for process in processes] == [0, 0]
+
+    pushed = crowd.stats()["requests"]["ometria POST /v2/push"]
+    ours = crowd.query("SELECT facts FROM sync_step WHERE step='push'")
+    throttled = sum(json.loads(step["facts"])["throttled"] for step in ours)
+    assert throttled > 0, "there was not room for all"
+    assert throttled < 20, "a pause is everybody's: nobody tries again meanwhile, and then they go one by one"
+    assert pushed["200"] >= 40
+    for run, name in zip(runs, ("one", "two"), strict=True):
+        again = crowd.clear(run, "reconcile")
+        assert again.green, again.text
+        again.assert_balanced()
+        received = crowd.received(name)
+        assert received["contacts"] == again.row["accepted"] > 1_900
+        assert received["most_for_one"] == 1, "a 429 stores nothing"
+
+
+@contextlib.contextmanager
+def stranger(sync: Sync, *, per_second: float, requests: int) -> Iterator[None]:
+    """Let another system push to the account, which does not know of our ledger."""
+    made = json.loads(sync.sandbox.ometria_connection())
+    record = [{"@type": "contact", "@collection": "strangers", "id": "1", "@merge": True}]
+    content = json.dumps(record).encode()
+    headers = {"X-Ometria-Auth": made["password"], "Content-Type": "application/json"}
+
+    def push() -> None:
+        for _ in range(requests):
+            with contextlib.suppress(urllib.error.HTTPError):
+                request = urllib.request.Request(f"{made['host']}/v2/push", content, headers)
+                urllib.request.urlopen(request).close()
+            time.sleep(1 / per_second)
+
+    def until_ours_began() -> None:
+        while not sync.query("SELECT id FROM push_batch"):
+            time.sleep(0.01)
+        push()
+
+    thread = threading.Thread(target=until_ours_began)
+    thread.start()
+    yield
+    thread.join()
 
 
 def test_normal_run_is_never_throttled_and_reads_whole_pages(crowd: Sync) -> None:

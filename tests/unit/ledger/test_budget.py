@@ -112,6 +112,25 @@ def test_yield_for_holds_everybody_back(ledger: Ledger) -> None:
     assert second.waited > 0
 
 
+def test_leases_after_yielding_are_spaced_and_no_herd(ledger: Ledger) -> None:
+    """Everybody waits for the same moment, in several processes; then they go one by one."""
+    rate = 50.0
+    shared, others = budget(ledger, rate), budget(ledger, rate)
+    shared.acquire("push")
+    shared.yield_for("push", 0.3)
+    log_leases(ledger)
+    threads = [threading.Thread(target=each.acquire, args=("push",)) for each in (shared, others) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    times = leases(ledger)
+    assert len(times) == 12
+    for apart in range(1, 12):
+        closest = min(later - earlier for earlier, later in zip(times, times[apart:], strict=False))
+        assert closest >= apart / rate - CATCH_UP - 0.002
+
+
 def test_yield_for_less_than_somebody_asked_for_already_changes_nothing(ledger: Ledger) -> None:
     shared = budget(ledger, 1_000.0)
     shared.acquire("push")
