@@ -62,7 +62,7 @@ def test_two_pushes_yield_to_somebody_else_on_the_account_and_recover(crowd: Syn
         assert again.green, again.text
         again.assert_balanced()
         received = crowd.received(name)
-        assert received["contacts"] == again.row["accepted"] > 1_900
+        assert received["stored"] == again.row["accepted"] > 1_900
         assert received["most_for_one"] == 1, "a 429 stores nothing"
 
 
