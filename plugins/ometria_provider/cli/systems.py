@@ -52,6 +52,7 @@ def plan(
 
     mapping = mapping_named(name)
     with airflow():
+        from ometria_provider.mapping.customers import Projection
         from ometria_provider.staging.store import CHUNK
 
         target = ometria(mapping.connections.ometria)
@@ -68,7 +69,11 @@ def plan(
             slices=max(1, ceil((members or 0) / CHUNK)),
             requests_per_minute=source.requests_per_minute,
             push_requests_per_second=target.push_requests_per_second,
+            # As if nobody had been asked yet: how many are fresh is for the run to find out.
+            fresh_details=0 if Projection(mapping).detail_fields else None,
         )
+        if mapping.strategy == "incremental":
+            sentence += " This mapping is incremental: other runs read only who changed, one request each."
     if output == "json":
         print_json({"mapping": name, "members": members, "plan": sentence, "list": mapping.list, "problem": problem})
     else:

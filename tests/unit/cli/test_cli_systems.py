@@ -128,6 +128,14 @@ def test_plan_of_a_broken_file_shows_the_place(command, ledger: Ledger, folder: 
     assert "^" in result.stderr
 
 
+def test_plan_says_what_details_cost_and_what_incremental_runs_read(command, ledger: Ledger, folder: Path) -> None:
+    row = "{loyalty: extensions.expiring_points.total, remote: points_expiring}"
+    (folder / "customers.yaml").write_text(f"list: 4821\nmode: v2\nstrategy: incremental\nfields:\n  - {row}\n")
+    result = command("plan", "customers")
+    assert "requests for details (" in result.stdout
+    assert "other runs read only who changed" in result.stdout
+
+
 def test_preview_shows_each_values_way(command, ledger: Ledger) -> None:
     result = command("mappings", "preview", "customers", "--limit", 2)
     assert result.exit_code == 0
