@@ -256,6 +256,27 @@ def test_unsubscribe_of_a_contact_without_customer_id_is_found_by_its_profile(
     assert not GROUP & wire[-1].keys()
 
 
+def test_opt_out_lost_with_a_record_that_ometria_rejects_later_goes_alone_in_the_next_run(
+    sync: Sync, wire: list[dict[str, Any]]
+) -> None:
+    join(sync, True, email="bob@example.com")
+    member = join(sync, True)
+    green(sync)
+    sync.change(member, **{"properties.newsletter": False})
+    sync.fault("late_error", contacts=[member], field="lastname")
+    run = sync.run()
+    run.assert_balanced()
+    assert [(row["contact_id"], row["stage"]) for row in run.rejections] == [(member, "ometria")]
+    assert sync.contact(member)["marketing_optin"] == IN, "it was lost with the rest"
+    sync.mend()
+    green(sync)
+    assert "lastname" not in wire[-1]
+    assert sync.contact(member)["marketing_optin"] == OUT
+    sync.change(member, score=5, **{"properties.newsletter": True})
+    green(sync)
+    assert sync.contact(member)["marketing_optin"] == OUT
+
+
 def test_opt_out_that_ometria_refuses_alone_too_is_a_rejection_and_counts_once(
     sync: Sync, wire: list[dict[str, Any]]
 ) -> None:

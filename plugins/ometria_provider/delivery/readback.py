@@ -21,7 +21,7 @@ Record = Mapping[str, Any]
 IDENTITY = frozenset(("id", "email", "customer_id"))
 
 
-#: Consent, which people and other sources change in Ometria: one that differs proves nothing by itself.
+#: Consent, which people and other sources change in Ometria.
 CONSENT = frozenset(
     (
         "marketing_optin",
@@ -31,6 +31,21 @@ CONSENT = frozenset(
         "channels.sms.allow_transactional",
     )
 )
+
+
+def unproven(record: Record, contact: Record) -> frozenset[str]:
+    """Return the consent fields that prove nothing by themselves when they differ: timestamps, and opt-ins.
+
+    Somebody may have opted out since. An opt-out that is not there, or an opt-in of which there is nothing at all, did
+    not arrive: nobody else takes consent away without a trace.
+    """
+    named = {remote: tuple(remote.split(".")) for remote in CONSENT if not remote.startswith("timestamp_")}
+    proven = {
+        remote
+        for remote, keys in named.items()
+        if _value(record, keys) in ("EXPLICITLY_OPTEDOUT", False) or _value(contact, keys) is None
+    }
+    return CONSENT - proven
 
 
 class Mismatch(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from ometria_provider.delivery.readback import CONSENT, Arrivals, Mismatch, Record, faults, mismatches
+from ometria_provider.delivery.readback import Arrivals, Mismatch, Record, faults, mismatches, unproven
 from ometria_provider.delivery.suspects import Fields, concerned, field_of, split
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.hooks.answer import leaf_texts, scrub
@@ -168,16 +168,18 @@ class Reader:
         wrong = (
             [Mismatch("", "the contact is not in Ometria")]
             if contact is None
-            else faults(mismatches(record, contact, self.fields), {*self.silent, *self._unproven(item)})
+            else faults(
+                mismatches(record, contact, self.fields), {*self.silent, *self._unproven(item, record, contact)}
+            )
         )
         if not wrong:
             return None
         return late.Guilty(item.contact_id, item.slice, item.batch, *self._words(item, record, wrong[0]))
 
-    def _unproven(self, item: Item) -> frozenset[str]:
-        """Return the fields of consent that no error about this record names."""
+    def _unproven(self, item: Item, record: Record, contact: Record) -> frozenset[str]:
+        """Return the fields of consent that prove nothing, and that no error about this record names."""
         named = [concerned(path, self.fields) for path in split(item.suspect or "")]
-        return CONSENT - frozenset().union(*(remotes or () for remotes in named))
+        return unproven(record, contact) - frozenset().union(*(remotes or () for remotes in named))
 
     def _words(self, item: Item, record: dict[str, Any], wrong: Mismatch) -> tuple[str | None, str]:
         """Return the field at fault, if one is known, and the reason: Ometria's own words where there are any."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from ometria_provider.delivery.readback import Arrivals, Mismatch, faults, mismatches
+from ometria_provider.delivery.readback import Arrivals, Mismatch, faults, mismatches, unproven
 from ometria_provider.delivery.suspects import Field
 
 FIELDS = {
@@ -110,3 +110,13 @@ def test_arrivals_of_nobody_are_a_complaint() -> None:
     arrivals.add({"id": "1"}, None, FIELDS)
     assert "None of the 1 contacts" in (arrivals.complaint or "")
     assert Arrivals().complaint is None
+
+
+def test_unproven_are_consent_fields_that_somebody_may_have_changed_in_ometria() -> None:
+    told_out = {"marketing_optin": "EXPLICITLY_OPTEDOUT", "channels": {"sms": {"allow_marketing": False}}}
+    told_in = {"marketing_optin": "EXPLICITLY_OPTEDIN", "channels": {"sms": {"allow_marketing": True}}}
+    proven = {"marketing_optin", "channels.sms.allow_marketing"}
+    assert not proven & unproven(told_out, told_in), "an opt-out that is not there"
+    assert proven <= unproven(told_in, told_out), "opted out since"
+    assert not proven & unproven(told_in, {}), "nothing came at all"
+    assert "timestamp_subscribed" in unproven(told_out, {})
