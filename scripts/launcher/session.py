@@ -68,7 +68,9 @@ def start(command: str, pairs: Iterable[Pair], home: Home, checkout: Path, servi
     if made_up:
         sandbox = services.start_sandbox(environment)
         made = {
-            each: sandbox.antavo_connection() if antavo else sandbox.ometria_connection() for each, antavo in made_up
+            # It validates within a fifth of a second, and nobody else sends to it.
+            each: sandbox.antavo_connection() if antavo else sandbox.ometria_connection(settle_seconds=1)
+            for each, antavo in made_up
         }
         environment |= {variable(each): text for each, text in made.items()}
         os.environ.update({variable(each): text for each, text in made.items()})

@@ -24,7 +24,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "hooks/antavo_hosts.py": "unit/hooks/test_antavo_hook.py",
     "hooks/request.py": "unit/hooks/test_base.py",
     "ledger/batches.py": "integration/test_clearing.py",
-    "ledger/late.py": "integration/test_late_errors.py",
     "ledger/findings.py": "integration/test_rules.py",
     "ledger/migrations/env.py": "unit/ledger/test_engine.py",
     "ledger/migrations/versions/0001_initial_tables.py": "unit/ledger/test_engine.py",

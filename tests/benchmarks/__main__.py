@@ -23,6 +23,7 @@ from tests.benchmarks import (
     bench_rate,
     bench_read,
     bench_start,
+    bench_verify,
 )
 from tests.benchmarks.figures import Row, markdown, rewrite
 from tests.benchmarks.world import CHECKOUT
@@ -37,6 +38,7 @@ BENCHMARKS = {
     "history": bench_history,
     "idle": bench_idle,
     "start": bench_start,
+    "verify": bench_verify,
 }
 
 

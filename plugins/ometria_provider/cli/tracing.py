@@ -49,6 +49,8 @@ def _standing(standing: Standing) -> Iterator[str]:
         batch = standing.batch
         request = batch.request_id or "(Ometria gave none)"
         yield f"  last sent    in batch {batch.id} of run {batch.run}, request id {request}: {batch.state}"
+    if standing.suspect:
+        yield f"  in doubt     {_doubt(standing.suspect)}; the next run reads it back"
     if standing.snapshot_at:
         yield f"  as read at   {moment(standing.snapshot_at)}"
     if standing.held:
@@ -58,6 +60,12 @@ def _standing(standing: Standing) -> Iterator[str]:
     if standing.missed_by:
         yield f"  missing      run {standing.missed_by} missed it; it departs when the next complete scan misses it too"
     yield f"  {_last_scan(standing)}"
+
+
+def _doubt(suspect: str) -> str:
+    if suspect == "*":
+        return "its run ended before it looked at Ometria's error log"
+    return f"an error in Ometria's log may be its own ({suspect})"
 
 
 def _last_scan(standing: Standing) -> str:

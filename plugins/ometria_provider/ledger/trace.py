@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -45,6 +46,7 @@ class Standing:
     :param missed_by: the complete scan that missed it first.
     :param held: why its opt-in is held back.
     :param opted_out_at: when an opt-out of it was sent last, of marketing or of SMS.
+    :param suspect: path of an error in Ometria's log that may be its own, until it is read back.
     """
 
     mapping: str
@@ -58,6 +60,7 @@ class Standing:
     missed_by: int | None = None
     held: str | None = None
     opted_out_at: datetime | None = None
+    suspect: str | None = None
     batch: Batch | None = None
     last_scan: Scan | None = None
 
@@ -95,6 +98,7 @@ def _standing(ledger: Ledger, mapping: str, account: str, collection: str, conta
         ContactState.absent_run_id,
         ContactState.held,
         func.coalesce(ContactState.opted_out_at, ContactState.sms_opted_out_at),
+        ContactState.suspect,
         ContactState.push_batch_id,
     ).where(
         ContactState.account == account,
@@ -102,12 +106,14 @@ def _standing(ledger: Ledger, mapping: str, account: str, collection: str, conta
         ContactState.contact_id == contact_id,
     )
     with ledger.read() as connection:
-        row = connection.execute(query).one_or_none()
+        row: Any = connection.execute(query).one_or_none()
     scan = _last_scan(ledger, account, collection)
     if row is None:
         return Standing(mapping, account, collection, "unknown", last_scan=scan)
     batch = None if row[-1] is None else _batch(ledger, row[-1])
-    return Standing(mapping, account, collection, *row[:-1], batch, scan)
+    names = ("state", "reason", "since", "run", "snapshot_at", "missed_by", "held", "opted_out_at", "suspect")
+    stands: dict[str, Any] = dict(zip(names, row[:-1], strict=True))
+    return Standing(mapping, account, collection, **stands, batch=batch, last_scan=scan)
 
 
 def _batch(ledger: Ledger, batch_id: int) -> Batch | None:

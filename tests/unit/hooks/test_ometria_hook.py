@@ -74,6 +74,41 @@ def test_contact_page_of_another_server_is_no_absence(api: Any, hook: OmetriaHoo
         hook.contact("customers", "x")
 
 
+def test_push_errors_come_in_order_without_anything_personal(api: Any, hook: OmetriaHook, answer: Any) -> None:
+    log = [
+        {"error_message": "'Smith' is not a valid value, ann@example.com", "error_path": "root > lastname"},
+        {"error_message": "too long", "error_path": "root > properties > ann@example.com"},
+        {},
+    ]
+    api.answers(answer(body=log), answer(body={"errors": []}))
+    assert hook.push_errors() == [
+        ("'…' is not a valid value, <e-mail>", "root > lastname"),
+        ("too long", "root > properties > <e-mail>"),
+        ("", ""),
+    ]
+    assert api.received[0].path == "/v2/push/_errors"
+    with pytest.raises(Retryable, match="no array of errors"):
+        hook.push_errors()
+
+
+def test_contact_page_asks_for_as_many_as_there_may_be(api: Any, hook: OmetriaHook, answer: Any) -> None:
+    api.answers(answer(body=[{"id": "a"}]), answer(status=404))
+    assert hook.contact_page("customers", 500) == [{"id": "a"}]
+    assert hook.contact_page("customers", 0) is None
+    assert api.received[0].path.startswith("/v2/contacts/customers")
+
+
+def test_queue_is_known_when_an_answer_says_so(api: Any, hook: OmetriaHook, answer: Any) -> None:
+    headers = {"X-QueueSize-Limit": "50000", "X-QueueSize-Remaining": "49900"}
+    api.answers(answer(body=[LIST]), answer(body=[LIST], headers=headers), answer(body=[LIST]))
+    hook.lists()
+    assert hook.queued is None
+    hook.lists()
+    assert hook.queued == 100
+    hook.lists()
+    assert hook.queued == 100
+
+
 def test_lists_of_another_api_are_refused(api: Any, hook: OmetriaHook, answer: Any) -> None:
     api.answers(answer(body={"hello": "world"}))
     with pytest.raises(Retryable, match="is the host Ometria's"):

@@ -1,4 +1,5 @@
 from ledgers import PastRun, green_run, unchanged_run, write_batch, write_contact
+from ometria_provider.cli.tracing import explain
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.trace import trace
 
@@ -33,6 +34,13 @@ def test_trace_stands_in_each_mapping_by_itself(ledger: Ledger) -> None:
     PastRun(mapping="other", collection="other").write(ledger)
     states = {standing.mapping: standing.state for standing in trace(ledger, "ann").standings}
     assert states == {"customers": "accepted", "other": "unknown"}
+
+
+def test_trace_says_which_error_may_be_its_own(ledger: Ledger) -> None:
+    write_contact(ledger, green_run().write(ledger), "ann", suspect="root > lastname")
+    (standing,) = trace(ledger, "ann").standings
+    assert standing.suspect == "root > lastname"
+    assert "may be its own (root > lastname); the next run reads it back" in explain(trace(ledger, "ann"))
 
 
 def test_trace_of_an_unknown_contact_still_says_what_was_scanned(ledger: Ledger) -> None:

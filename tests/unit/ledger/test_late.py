@@ -1,0 +1,86 @@
+"""Looks at the error log, shared by all tasks, and what is known of records in doubt."""
+
+from datetime import UTC, datetime, timedelta
+
+from ledgers import green_run, write_batch, write_contact
+from ometria_provider.ledger import late
+from ometria_provider.ledger.contacts import known_contacts, settle
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.late import Guilty
+
+ERROR = ("not a valid value", "root > lastname")
+OF = ("ometria_default", "customers")
+
+
+def test_first_look_is_a_baseline_for_all(ledger: Ledger) -> None:
+    assert late.last_look(ledger, OF[0]) is None
+    assert late.keep_look(ledger, OF[0], None, [ERROR], [])
+    look = late.last_look(ledger, OF[0])
+    assert look is not None
+    assert look.entries == [ERROR]
+    assert not late.keep_look(ledger, OF[0], None, [], []), "somebody was first already"
+
+
+def test_look_that_another_overtook_does_not_count(ledger: Ledger) -> None:
+    late.keep_look(ledger, OF[0], None, [], [])
+    seen = late.last_look(ledger, OF[0])
+    assert late.keep_look(ledger, OF[0], seen, [ERROR], [(*ERROR, 1)])
+    assert not late.keep_look(ledger, OF[0], seen, [ERROR], [(*ERROR, 1)])
+    found = late.errors_since(ledger, OF[0], datetime.now(UTC) - timedelta(hours=1))
+    assert [(error.path, error.count) for error in found] == [(ERROR[1], 1)], "counted once"
+    assert late.errors_since(ledger, OF[0], datetime.now(UTC)) == []
+
+
+def test_accounts_have_looks_of_their_own(ledger: Ledger) -> None:
+    late.keep_look(ledger, "one", None, [ERROR], [])
+    assert late.last_look(ledger, "two") is None
+
+
+def test_words_are_the_latest_for_a_path(ledger: Ledger) -> None:
+    late.keep_look(ledger, OF[0], None, [], [])
+    for message in ("old", "new"):
+        late.keep_look(ledger, OF[0], late.last_look(ledger, OF[0]), [], [(message, ERROR[1], 1), ("", ERROR[1], 0)])
+    assert late.words(ledger, OF[0], [ERROR[1], "other"]) == {ERROR[1]: "new"}
+
+
+def test_conviction_withdraws_the_record_and_keeps_the_customer(ledger: Ledger) -> None:
+    run = green_run().write(ledger)
+    batch = write_batch(ledger, run)
+    write_contact(ledger, run, "ann", push_batch_id=batch, fingerprint=b"f", source_digest=b"s", suspect="root")
+    write_contact(ledger, run, "bob", push_batch_id=batch + 1, fingerprint=b"f", suspect="root")
+    guilty = [Guilty(id_, 0, batch, "lastname", "not a valid value") for id_ in ("ann", "bob")]
+    late.convict(ledger, run, *OF, guilty)
+    found = known_contacts(ledger, *OF, ["ann", "bob"])
+    ann = found["ann"]
+    assert (ann.state, ann.fingerprint, ann.source_digest, ann.suspect) == ("rejected", None, b"s", None)
+    assert ann.reason == "lastname: not a valid value"
+    assert found["bob"].state == "accepted", "its record was sent again since"
+
+
+def test_acquittal_accepts_who_is_pending_and_leaves_who_was_sent_again(ledger: Ledger) -> None:
+    run = green_run().write(ledger)
+    batch = write_batch(ledger, run, state="doubtful")
+    write_contact(ledger, run, "ann", push_batch_id=batch, state="pending")
+    write_contact(ledger, run, "bob", push_batch_id=batch + 1, state="pending")
+    assert late.has_open(ledger, *OF)
+    late.acquit(ledger, *OF, ["ann", "bob"], batch)
+    assert {id_: one.state for id_, one in known_contacts(ledger, *OF, ["ann", "bob"]).items()} == {
+        "ann": "accepted",
+        "bob": "pending",
+    }
+
+
+def test_settle_marks_those_whom_nobody_looked_into(ledger: Ledger) -> None:
+    run = green_run().write(ledger)
+    batch = write_batch(ledger, run)
+    write_contact(ledger, run, "ann", push_batch_id=batch, state="pending")
+    write_contact(ledger, run, "bob", push_batch_id=batch, state="pending", suspect="root > lastname")
+    settle(ledger, *OF, suspect=late.UNRECONCILED)
+    found = known_contacts(ledger, *OF, ["ann", "bob"])
+    assert {id_: (one.state, one.suspect) for id_, one in found.items()} == {
+        "ann": ("accepted", "*"),
+        "bob": ("accepted", "root > lastname"),
+    }
+    assert late.count_suspects(ledger, *OF) == 2
+    late.clear(ledger, *OF, late.UNRECONCILED)
+    assert late.count_suspects(ledger, *OF) == 1
