@@ -16,6 +16,7 @@ from ometria_provider.ledger.history import run_row
 from ometria_provider.ledger.runs import DEPARTURES
 from ometria_provider.ledger.trace import trace
 from ometria_provider.ledger.undelivered import endings
+from ometria_provider.operators.reconcile import ReconcileOperator
 from ometria_provider.report import run_report
 from sync import VALID, Outcome, Sync
 
@@ -474,6 +475,22 @@ def test_farewells_that_are_all_refused_make_the_run_red(sync: Sync) -> None:
     assert run.state == "failed"
     assert "Nobody who left was taken off the list: Ometria refused all 1 records." in run.row["reason"]
     run.assert_balanced()
+
+
+def test_complaints_about_farewells_stand_beside_those_about_records(
+    sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, *_ = programme(sync)
+    sync.leave(gone)
+    sync.fault("poison", contacts=[gone])
+
+    def complain(operator: ReconcileOperator, work: object, facts: dict[str, Any]) -> None:
+        facts["complaints"] = ["A field did not arrive."]
+
+    monkeypatch.setattr(ReconcileOperator, "_verify", complain)
+    reason = sync.run().row["reason"]
+    assert "A field did not arrive." in reason
+    assert "Nobody who left was taken off the list" in reason
 
 
 def test_farewells_in_a_doubtful_request_make_the_run_red_and_are_not_sent_again(sync: Sync) -> None:

@@ -51,7 +51,7 @@ class Farewell:
             for reasons in self._everybody():
                 self._take_leave(sender, reasons, snapshot_at)
         finally:
-            facts.update(self._counts(sender.tally.rejected))
+            self._count(facts, refused=sender.tally.rejected)
             seconds = round(monotonic() - started, 3)
             facts["farewells"] = {"rate": hook.push_requests_per_second, "seconds": seconds, **asdict(hook.usage)}
 
@@ -89,18 +89,14 @@ class Farewell:
             with self.work.ledger.write() as connection:
                 sender.write_departed(connection, silent, snapshot_at=snapshot_at)
 
-    def _counts(self, refused: int) -> dict[str, Any]:
-        """Return who departed in this run, whichever attempt handled them."""
+    def _count(self, facts: dict[str, Any], *, refused: int) -> None:
+        """Keep who departed in this run, whichever attempt handled them."""
         found: Counter[str] = Counter()
         for reason, count in departures.departed_in(*self.of, self.work.run.id).items():
             found[plain_reason(reason)] += count
         doubtful = runs.count_records(self.work.ledger, self.work.run.id, "doubtful", slice_=DEPARTURES)
-        return {
-            "departed": found.total(),
-            "departures": dict(found),
-            "refused": refused,
-            "complaints": complaints(found.total(), refused, doubtful),
-        }
+        facts.update(departed=found.total(), departures=dict(found), refused=refused)
+        facts["complaints"] = [*facts.get("complaints", ()), *complaints(found.total(), refused, doubtful)]
 
 
 @dataclass
