@@ -346,6 +346,17 @@ def test_run_that_is_no_complete_scan_takes_leave_of_the_opted_out_alone(sync: S
     assert sync.state(silent)["absent_run_id"] is None
 
 
+def test_member_who_joined_again_before_an_incremental_run_is_not_departed_by_the_next(sync: Sync) -> None:
+    gone, *stay = programme(sync, strategy="incremental")
+    sync.leave(gone)
+    sync.sandbox.control("members", {"add": [VALID | {"_id": gone}]})
+    for _ in range(2):
+        run = sync.run()
+        assert run.row["strategy"] == "incremental"
+        good(sync, run)
+    assert sync.on_list() == {gone, *stay}
+
+
 # Events
 
 

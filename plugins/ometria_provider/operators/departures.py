@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.departures import ABSENT, FILTERED, OPTED_OUT, why_missing
@@ -104,7 +105,7 @@ class Search:
             yield from departures.everybody(*self.of, run.id)
         elif not run.is_chosen:
             found = contacts.known_contacts(*self.of, sorted(self._opted_out))
-            yield [id_ for id_, known in found.items() if known.is_with_us or self._has_left(known)]
+            yield [id_ for id_, known in found.items() if self._opted_out_since(known) or self._has_left(known)]
 
     def _reasons(self, missing: Sequence[str]) -> list[str | None]:
         """Return why each departs; None: missing for the first time."""
@@ -121,6 +122,11 @@ class Search:
             return known.reason
         run_id = self.work.run.id
         return why_missing(known.contact_id, known.absent_run_id, run_id=run_id, opted_out=self._opted_out)
+
+    def _opted_out_since(self, known: contacts.Known) -> bool:
+        """Say whether a contact that can depart opted out after it was read last: before, it has joined again."""
+        read_at = known.snapshot_at
+        return known.is_with_us and (read_at is None or self._opted_out[known.contact_id] > read_at)
 
     def _has_left(self, known: contacts.Known) -> bool:
         """Say whether somebody departed in this run already, before it was cleared."""
@@ -145,27 +151,32 @@ class Search:
                 yield files.read_chunk("extract", index, ["contact_id"])["contact_id"].to_pylist()
 
     @cached_property
-    def _opted_out(self) -> frozenset[str]:
-        """Contacts of the customers with an `opt_out` event since the last run; asked for once somebody is missing."""
+    def _opted_out(self) -> dict[str, datetime]:
+        """Contacts of the customers with an `opt_out` event since the last run, each with the time of the last one.
+
+        Asked for once somebody is missing. Of a customer who is gone the event gives the id alone: contacts that are
+        known by another field wait for their second absence.
+        """
         since = cursors.get(*self.of, CURSOR)
         if since is None:
-            return frozenset()
+            return {}
         from ometria_provider.hooks.events import event_customer
+        from ometria_provider.hooks.scan import instant
         from ometria_provider.mapping.customers import Projection
         from ometria_provider.mapping.identity import contact_id_reader
 
         projection, contact_id = Projection(self.work.mapping), contact_id_reader(self.work.mapping)
         hook = self._hook = antavo_hook(self.work.ledger, self.work.mapping.connections.antavo)
-        customers = {
-            customer
-            for page in hook.events(since - LOOK_BACK)
-            for event in page
-            if event.get("action") == "opt_out" and (customer := event_customer(event))
-        }
-        # Of a customer who is gone the event gives the id alone: contacts that are known by another field wait for
-        # their second absence.
-        found = (contact_id(projection.project({"_id": customer})) for customer in customers)
-        return frozenset(id_ for id_ in found if id_ is not None)
+        found: dict[str, datetime] = {}
+        for event in chain.from_iterable(hook.events(since - LOOK_BACK)):
+            customer = event_customer(event)
+            if (
+                event.get("action") == "opt_out"
+                and customer
+                and (id_ := contact_id(projection.project({"_id": customer})))
+            ):
+                found[id_] = instant(event.get("timestamp")) or since
+        return found
 
 
 def staged(work: Work) -> Iterator[tuple[list[str], list[str | None]]]:
