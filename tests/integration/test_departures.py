@@ -354,6 +354,8 @@ def test_member_who_joined_again_before_an_incremental_run_is_not_departed_by_th
         run = sync.run()
         assert run.row["strategy"] == "incremental"
         good(sync, run)
+        # The next one does not find it among those who changed.
+        sync.execute("UPDATE cursor SET at = :at WHERE name = 'customers'", at=str(datetime(2099, 1, 1)))
     assert sync.on_list() == {gone, *stay}
 
 
