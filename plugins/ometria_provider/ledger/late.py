@@ -88,7 +88,8 @@ def keep_look(
     with ledger.write() as connection:
         if before is None:
             first = insert(ledger, ErrorLook).values(account=account, **row).on_conflict_do_nothing()
-            return bool(connection.execute(first).rowcount)
+            # Its row comes back if it was written: PostgreSQL's driver does not count here.
+            return connection.execute(first.returning(ErrorLook.account)).one_or_none() is not None
         same = (ErrorLook.account == account, ErrorLook.looked_at == before.looked_at)
         if not connection.execute(update(ErrorLook).where(*same).values(**row)).rowcount:
             return False
