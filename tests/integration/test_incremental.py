@@ -165,7 +165,7 @@ def test_details_are_asked_for_on_top(sync: Sync) -> None:
 def test_shares_are_of_all_members_not_of_the_few_that_changed(sync: Sync) -> None:
     sync.mapping(
         strategy="incremental",
-        fields=[{"loyalty": "birth_date", "remote": "date_of_birth"}],
+        fields=[FIELDS[0], {"loyalty": "birth_date", "remote": "date_of_birth"}],
         limits={"max_rejected_share": 0.5, "min_count": 1},
     )
     green(sync.run(), "full")
@@ -176,7 +176,7 @@ def test_shares_are_of_all_members_not_of_the_few_that_changed(sync: Sync) -> No
     assert sync.contact(good)
     sync.mapping(
         strategy="incremental",
-        fields=[{"loyalty": "birth_date", "remote": "date_of_birth"}],
+        fields=[FIELDS[0], {"loyalty": "birth_date", "remote": "date_of_birth"}],
         limits={"max_rejected_share": 0.01, "min_count": 1},
     )
     sync.change(*sync.members_to_send()[10:20], birth_date="2998-01-01")
