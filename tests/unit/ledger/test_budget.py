@@ -105,8 +105,8 @@ def test_leases_of_two_accounts_and_buckets_do_not_wait_for_each_other(ledger: L
 def test_yield_for_holds_everybody_back(ledger: Ledger) -> None:
     first, second = budget(ledger, 1_000.0), budget(ledger, 1_000.0)
     first.acquire("push")
-    first.yield_for("push", 0.3)
     started = time.monotonic()
+    first.yield_for("push", 0.3)
     second.acquire("push")
     assert time.monotonic() - started >= 0.29
     assert second.waited > 0
@@ -134,9 +134,9 @@ def test_leases_after_yielding_are_spaced_and_no_herd(ledger: Ledger) -> None:
 def test_yield_for_less_than_somebody_asked_for_already_changes_nothing(ledger: Ledger) -> None:
     shared = budget(ledger, 1_000.0)
     shared.acquire("push")
+    started = time.monotonic()
     shared.yield_for("push", 0.3)
     shared.yield_for("push", 0.01)
-    started = time.monotonic()
     shared.acquire("push")
     assert time.monotonic() - started >= 0.25
 
