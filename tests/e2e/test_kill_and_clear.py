@@ -211,7 +211,7 @@ def test_run_again_sends_nothing_and_says_so(site: Site) -> None:
 def test_worker_killed_in_the_push_is_retried_and_goes_on(site: Site) -> None:
     before = site.received()
     changed = site.sandbox.control("members", {"change": 1_500, "set": {"score": 4_711}})["changed"]
-    site.slow(latency_ms=300)
+    site.slow(latency_ms=1_500)
     with_output = site.output.with_name("run-output")
     process = site.launch("run", output=with_output)
     runs = len(site.query("SELECT id FROM sync_run"))

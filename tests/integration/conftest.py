@@ -72,7 +72,7 @@ def sandbox(running_sandbox: RunningSandbox) -> RunningSandbox:
 
 def as_at_first(sandbox: RunningSandbox) -> RunningSandbox:
     sandbox.control("reset", {})
-    sandbox.control("settings", {"latency_ms": 0, **UNLIMITED})
+    sandbox.control("settings", {"latency_ms": 0, "validation_delay_ms": 0, **UNLIMITED})
     return sandbox
 
 

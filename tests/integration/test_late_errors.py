@@ -481,6 +481,14 @@ def test_queue_headers_spare_the_waiting(make_sync: Callable[..., Sync], monkeyp
     assert waits == []
 
 
+def test_records_that_ometria_has_not_got_to_yet_are_looked_for_again(sync: Sync) -> None:
+    sync.mapping(verify="full")
+    sync.sandbox.control("settings", {"validation_delay_ms": 700})
+    run = sync.run()
+    assert run.green, run.text
+    assert sync.received()["stored"] == run.row["accepted"] == run.row["sent"]
+
+
 def test_run_waits_settle_seconds_after_its_last_push(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(verification, "sleep", waits.append)

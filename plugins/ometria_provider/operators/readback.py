@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -91,14 +91,29 @@ class Reader:
             self._progress()
         self._write(waiting)
 
-    def sample(self, items: Sequence[Item]) -> tuple[Arrivals, list[tuple[Item, Record | None]]]:
-        """Read records back and count which fields arrived; nothing is judged."""
+    def sample(self, items: Sequence[Item], patience: float) -> tuple[Arrivals, list[tuple[Item, Record | None]]]:
+        """Read records back and count which fields arrived; nothing is judged.
+
+        :param patience: seconds until those that did not arrive, though no error speaks of them, are looked for again:
+            Ometria may not have got to them yet. As long as that finds some, it is done once more.
+        """
+        found = dict(self._each(self._contact, items))
+        while wanting := [item for item, contact in found.items() if self._is_unexplained(item, contact)]:
+            if monotonic() + patience > self.deadline:
+                break
+            log.info("%s of %s records did not arrive yet: looking again in %.0f s", len(wanting), len(found), patience)
+            sleep(patience)
+            found |= self._each(self._contact, wanting)
+            if all(self._is_unexplained(item, found[item]) for item in wanting):
+                break
         arrivals = Arrivals()
-        found = list(self._each(self._contact, items))
         self.read += len(found)
-        for item, contact in found:
+        for item, contact in found.items():
             arrivals.add(msgspec.json.decode(item.body), contact, self.fields)
-        return arrivals, found
+        return arrivals, list(found.items())
+
+    def _is_unexplained(self, item: Item, contact: Record | None) -> bool:
+        return item.suspect is None and not item.doubtful and self._reason(item, contact) is not None
 
     def judge(self, found: Iterable[tuple[Item, Record | None]]) -> None:
         """Write what becomes of records that were read back."""

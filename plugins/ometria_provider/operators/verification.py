@@ -31,6 +31,9 @@ SAMPLE = 20
 #: New errors hold a run up for at most so many times `settle_seconds`: other senders' may never end.
 PATIENCE = 6
 
+#: Seconds at least until what is missing in the sample is looked for again.
+SECOND_LOOK = 1.0
+
 #: Kinds of errors that a report lists.
 LISTED = 10
 
@@ -198,11 +201,11 @@ class Verification:
         work = self.work
         before = late.last_delivery(work.ledger, work.run, work.account, work.collection)
         changed = before is None or _digest(before[0]) != work.mapping.digest
-        chosen = self._draw() if changed or work.mapping.verify == "sample" else []
+        chosen = self._draw() if changed or work.mapping.verify in ("sample", "full") else []
         if not chosen:
             self.silent = set(before[1]) if before and not changed else set()
         else:
-            arrivals, found = reader.sample(chosen)
+            arrivals, found = reader.sample(chosen, max(self.hook.settle_seconds, SECOND_LOOK))
             # What an error names is refused, not ignored.
             named = set().union(*(remotes or () for remotes in self._paths.values()))
             self.silent = set() if None in self._paths.values() else arrivals.missing.keys() - named
