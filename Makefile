@@ -5,7 +5,6 @@ SHELL := /bin/sh
 
 MAPPING ?= customers
 PARAMS ?= {}
-PYTEST ?=
 JOBS ?= auto
 export PYTHON MAPPING PARAMS
 
@@ -37,7 +36,12 @@ mypy: install-dev ## Check types
 	MYPYPATH=scripts:plugins $(VENV)/mypy -p launcher -p reference
 
 unit: install-dev ## Run the tests, JOBS=auto at a time: PYTEST='-k name' chooses some
-	$(VENV)/pytest -n $(JOBS) --dist loadgroup $(PYTEST)
+ifdef PYTEST
+	$(VENV)/pytest $(PYTEST)
+else
+	$(VENV)/pytest -n $(JOBS) -m "not e2e"
+	$(VENV)/pytest -m e2e
+endif
 
 bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline: BENCH='--quick --only cpu'
 	$(VENV)/python -m tests.benchmarks $(BENCH)

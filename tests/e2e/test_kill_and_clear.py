@@ -26,7 +26,7 @@ from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
 from sqlalchemy import text
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 CHECKOUT = Path(__file__).parents[2]
 DAG = "contact_sync__customers"

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from launcher import processes
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 CHECKOUT = Path(__file__).parents[2]
 LIMIT = 300.0  # seconds; a run takes about 25 on an idle machine
