@@ -177,7 +177,7 @@ def closest(word: str, candidates: Iterable[str]) -> str:
 def loyalty_field(name: str) -> LoyaltyField:
     """Look a loyalty field up by the name that a mapping gives it.
 
-    :raises FieldProblem: for a field that Antavo does not have or that is not built yet, with a suggestion.
+    :raises FieldProblem: for a field that Antavo does not have, with a suggestion.
     """
     segments = split_path(name)
     if name in _PLAIN:
