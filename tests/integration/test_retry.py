@@ -228,23 +228,20 @@ def test_retry_command_says_when_nothing_is_undelivered(sync: Sync) -> None:
     assert command("retry", 1)["started"] is None
 
 
-def test_retry_command_makes_the_dag_run(
-    sync: Sync, three: tuple[str, str, str], airflow_database: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_retry_command_makes_the_dag_run(sync: Sync, three: tuple[str, str, str]) -> None:
     """Airflow's database has the run, with what it is to do."""
     _bad, poison, good = three
     sync.mapping(fields=[*FIELDS, BIRTHDAY])
     sync.run()
-    sync.dags_in_database()
+    sync.airflow_of_its_own()
     made = command("retry", 1, "--reason", "HTTP", "--customer", good, "--customer", poison)
     assert (made["run"], made["mapping"], made["undelivered"]) == (1, "members", 1)
     assert sync.queued(made["started"]) == {"retry_run": 1, "customer_ids": [poison]}
     assert sync.queued(command("retry", 1)["started"]) == {"retry_run": 1}
 
 
-def test_retry_command_for_a_dag_that_airflow_does_not_have_says_so(
-    sync: Sync, three: tuple[str, str, str], airflow_database: None
-) -> None:
+def test_retry_command_for_a_dag_that_airflow_does_not_have_says_so(sync: Sync, three: tuple[str, str, str]) -> None:
+    sync.airflow_of_its_own()
     sync.mapping("nowhere", fields=[*FIELDS, BIRTHDAY])
     sync.run("nowhere")
     result = CliRunner().invoke(app, ["retry", "nowhere:latest"])

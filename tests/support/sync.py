@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -342,8 +343,9 @@ class Sync:
 
     # Airflow's own database
 
-    def dags_in_database(self) -> None:
-        """Let Airflow know the DAGs, as its DAG processor does."""
+    def airflow_of_its_own(self) -> None:
+        """Let commands of Airflow work with a database that no other process has open, and that knows the DAGs."""
+        self.folder.mkdir(exist_ok=True)
         folder = self.folder / "dags"
         folder.mkdir(exist_ok=True)
         (folder / "sync_dags.py").write_text(
@@ -351,20 +353,19 @@ class Sync:
             "from ometria_provider.factory import contact_sync_dags\n"
             "globals().update(contact_sync_dags())\n"
         )
+        self._airflow_file = self.folder / "airflow.db"
+        self._monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{self._airflow_file}")
         self._monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(folder))
-        command = [sys.executable, "-m", "airflow", "dags", "reserialize"]
-        subprocess.run(command, check=True, capture_output=True)
+        for command in (("db", "migrate"), ("dags", "reserialize")):
+            subprocess.run([sys.executable, "-m", "airflow", *command], check=True, capture_output=True)
 
     def queued(self, run_id: str) -> dict[str, Any]:
         """Return the conf of a DAG run that waits for Airflow's scheduler."""
-        from airflow.models.dagrun import DagRun
-        from airflow.utils.session import create_session
-
-        with create_session() as session:
-            run = session.query(DagRun).filter(DagRun.run_id == run_id).one()
-            assert run.state == "queued"
-            conf: dict[str, Any] = run.conf
-        return conf
+        with contextlib.closing(sqlite3.connect(self._airflow_file)) as database:
+            ((state, conf),) = database.execute("SELECT state, conf FROM dag_run WHERE run_id=?", (run_id,))
+        assert state == "queued"
+        found: dict[str, Any] = json.loads(conf)
+        return found
 
     # The receiving side
 
