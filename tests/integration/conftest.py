@@ -5,11 +5,13 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import msgspec
 import pytest
 from ometria_provider import factory
 from ometria_provider.hooks.base import JsonApiHook
+from ometria_provider.hooks.ometria import OmetriaHook
 from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
 from sync import Sync
@@ -127,3 +129,17 @@ def strict_fields(make_sync: Callable[[RunningSandbox], Sync]) -> Iterator[Calla
             return make_sync(stack.enter_context(running(settings)))
 
         yield make
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The records that go over the wire, in their order."""
+    sent: list[dict[str, Any]] = []
+    original = OmetriaHook.push
+
+    def push(self: OmetriaHook, body: bytes) -> Any:
+        sent.extend(msgspec.json.decode(body))
+        return original(self, body)
+
+    monkeypatch.setattr(OmetriaHook, "push", push)
+    return sent

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import pytest
 from ometria_provider.cli.previewing import preview_members
 from ometria_provider.cli.tracing import explain
@@ -27,20 +26,6 @@ ROWS: list[dict[str, Any]] = [
     {"loyalty": "properties.newsletter_at", "remote": "timestamp_subscribed"},
 ]
 GROUP = {"marketing_optin", "timestamp_subscribed", "timestamp_unsubscribed", "channels", "@force_optin"}
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The records that go over the wire, in their order."""
-    sent: list[dict[str, Any]] = []
-    original = OmetriaHook.push
-
-    def push(self: OmetriaHook, body: bytes) -> Any:
-        sent.extend(msgspec.json.decode(body))
-        return original(self, body)
-
-    monkeypatch.setattr(OmetriaHook, "push", push)
-    return sent
 
 
 @pytest.fixture

@@ -4,24 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
-from ometria_provider.hooks.ometria import OmetriaHook
 from sync import FIELDS, Sync
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The records that go over the wire, in their order."""
-    sent: list[dict[str, Any]] = []
-    original = OmetriaHook.push
-
-    def push(self: OmetriaHook, body: bytes) -> Any:
-        sent.extend(msgspec.json.decode(body))
-        return original(self, body)
-
-    monkeypatch.setattr(OmetriaHook, "push", push)
-    return sent
 
 
 def test_run_with_nothing_known_sends_everybody_and_balances(sync: Sync) -> None:

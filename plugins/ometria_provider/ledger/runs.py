@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 
 from ometria_provider.exceptions import Halted, Misconfigured, SyncError
 from ometria_provider.ledger.engine import Ledger
@@ -308,42 +308,38 @@ def is_complete_scan() -> tuple[ColumnElement[bool], ...]:
     )
 
 
+def _last_scan(what: Any, run: Run, account: str, collection: str) -> Select[Any]:
+    """Select something of the last complete scan before a run."""
+    return (
+        select(what)
+        .where(
+            SyncRun.account == account,
+            SyncRun.collection == collection,
+            SyncRun.id < run.id,
+            *is_complete_scan(),
+        )
+        .order_by(SyncRun.id.desc())
+        .limit(1)
+    )
+
+
 def last_scan_run(ledger: Ledger, run: Run, *, account: str, collection: str, delivered: bool = False) -> Run | None:
     """Return the last complete scan before this run, with what it was planned with.
 
     :param delivered: only one that ended green.
     """
-    green = [SyncRun.state == "succeeded"] if delivered else []
+    query = _last_scan(SyncRun, run, account, collection)
+    if delivered:
+        query = query.where(SyncRun.state == "succeeded")
     with ledger.read() as connection:
-        row = connection.execute(
-            select(SyncRun)
-            .where(
-                SyncRun.account == account,
-                SyncRun.collection == collection,
-                SyncRun.id < run.id,
-                *is_complete_scan(),
-                *green,
-            )
-            .order_by(SyncRun.id.desc())
-            .limit(1)
-        ).one_or_none()
+        row = connection.execute(query).one_or_none()
     return None if row is None else _run(row)
 
 
 def last_scan(ledger: Ledger, run: Run, *, account: str, collection: str) -> int | None:
     """Return how many members the last complete scan before this run read, or None when there was none."""
     with ledger.read() as connection:
-        return connection.execute(
-            select(SyncRun.read)
-            .where(
-                SyncRun.account == account,
-                SyncRun.collection == collection,
-                SyncRun.id < run.id,
-                *is_complete_scan(),
-            )
-            .order_by(SyncRun.id.desc())
-            .limit(1)
-        ).scalar()
+        return connection.execute(_last_scan(SyncRun.read, run, account, collection)).scalar()
 
 
 def started_since(ledger: Ledger, mapping: str, since: datetime) -> list[int]:
