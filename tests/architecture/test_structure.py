@@ -33,7 +33,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "ledger/unsubscribes.py": "integration/test_consent.py",
     "mapping/checks.py": "unit/mapping/test_files.py",
     "operators/accounts.py": "integration/test_bad_files.py",
-    "operators/antavo.py": "integration/test_clearing.py",
     "operators/changes.py": "integration/test_incremental.py",
     "operators/base.py": "dags/test_dags.py",
     "operators/chosen.py": "integration/test_chosen.py",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from ometria_provider.hooks.antavo import AntavoHook
     from ometria_provider.hooks.ometria import OmetriaHook
     from ometria_provider.mapping.model import Mapping
+
+Page = TypeVar("Page")
 
 #: How long a run's staging is kept: it holds members' data, and a cleared task needs it.
 STAGING_KEEP = timedelta(days=3)
@@ -238,8 +241,9 @@ class ExtractOperator(SyncOperator):
         details = Details(work, hook, projection, facts) if projection.detail_fields else None
         try:
             # Page by page: a whole customer takes twenty times the memory of what is kept of it.
-            pages = (list(filter(None, map(stage, page))) for page in self._customers(work, hook, choice))
-            for snapshot_at, staged in in_chunks(pages, CHUNK):
+            pages = read_ahead(self._customers(work, hook, choice))
+            staged_pages = ((asked_at, list(filter(None, map(stage, page)))) for asked_at, page in pages)
+            for snapshot_at, staged in in_chunks(staged_pages, CHUNK):
                 kept, details_at = details.complete(staged) if details else (staged, None)
                 if not kept:
                     continue
@@ -261,16 +265,34 @@ class ExtractOperator(SyncOperator):
         return hook.scan(gte=work.window["gte"], lt=work.window["lt"])
 
 
-def in_chunks(pages: Iterator[list[Staged]], size: int) -> Iterator[tuple[datetime, list[Staged]]]:
-    """Yield the pages' customers in chunks of at most `size`, each with the time before its first request."""
-    asked_at, chunk_at = datetime.now(UTC), None
+def read_ahead(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page]]:
+    """Yield each page with the time before it was asked for, while the next one is on its way: one, and no more.
+
+    An error is raised where its page would have come. Whoever stops early waits for the request that is under way.
+    """
+
+    def take() -> tuple[datetime, Page | None]:
+        return datetime.now(UTC), next(pages, None)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="page") as pool:
+        coming = pool.submit(take)
+        while (page := (taken := coming.result())[1]) is not None:
+            coming = pool.submit(take)
+            yield taken[0], page
+
+
+def in_chunks(pages: Iterator[tuple[datetime, list[Staged]]], size: int) -> Iterator[tuple[datetime, list[Staged]]]:
+    """Yield the pages' customers in chunks of at most `size`, each with the time before its first request.
+
+    :param pages: each with the time before it was asked for.
+    """
+    chunk_at: datetime | None = None
     chunk: list[Staged] = []
-    for page in pages:
-        if chunk and len(chunk) + len(page) > size:
-            yield chunk_at or asked_at, chunk
+    for asked_at, page in pages:
+        if chunk_at and len(chunk) + len(page) > size:
+            yield chunk_at, chunk
             chunk, chunk_at = [], None
         chunk_at = chunk_at or asked_at
         chunk.extend(page)
-        asked_at = datetime.now(UTC)
-    if chunk:
-        yield chunk_at or asked_at, chunk
+    if chunk_at and chunk:
+        yield chunk_at, chunk
