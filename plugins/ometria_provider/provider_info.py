@@ -152,6 +152,10 @@ def _options() -> dict[str, Any]:
             "Folder of the mapping files. Left empty: include/mappings beside the DAGs folder.",
             "/opt/airflow/include/mappings",
         ),
+        "workflows_folder": _option(
+            "Folder of the workflow files. Left empty: include/workflows beside the DAGs folder.",
+            "/opt/airflow/include/workflows",
+        ),
         "expectations_folder": _option(
             "Folder of the Great Expectations suites. Left empty: include/expectations beside the DAGs folder.",
             "/opt/airflow/include/expectations",

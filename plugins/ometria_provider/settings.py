@@ -1,6 +1,6 @@
 """Read the `[ometria]` section of Airflow's configuration, without importing Airflow when a plain look is enough.
 
-Importing Airflow costs more than a second, and most commands of `ometria-sync` need four strings. So the two plain
+Importing Airflow costs more than a second, and most commands of `ometria-sync` need a few strings. So the two plain
 sources (environment variable, airflow.cfg) are read here in Airflow's own order of precedence; anything cleverer
 (`…_CMD`, `…_SECRET`) is left to Airflow itself.
 """
@@ -24,12 +24,14 @@ class Settings:
     :param ledger_url: SQLAlchemy URL of the ledger.
     :param staging_path: URI of the folder for Parquet between tasks (`file://`, `s3://`, …).
     :param mappings_folder: folder of the mapping files.
+    :param workflows_folder: folder of the workflow files.
     :param expectations_folder: folder of the Great Expectations suites.
     """
 
     ledger_url: str
     staging_path: str
     mappings_folder: Path
+    workflows_folder: Path
     expectations_folder: Path
 
 
@@ -47,6 +49,7 @@ def read_settings() -> Settings:
         ledger_url=option("ledger_sql_alchemy_conn") or f"sqlite:///{home / 'ometria_ledger.db'}",
         staging_path=option("staging_path") or f"file://{home / 'ometria_staging'}",
         mappings_folder=Path(option("mappings_folder") or include / "mappings"),
+        workflows_folder=Path(option("workflows_folder") or include / "workflows"),
         expectations_folder=Path(option("expectations_folder") or include / "expectations"),
     )
 
@@ -92,6 +95,6 @@ def _include_folder(home: Path) -> Path:
 
 
 def _dags_folder(home: Path) -> Path:
-    """Return the DAG folder: mappings and suites lie beside it unless the configuration says otherwise."""
+    """Return the DAG folder: mappings, workflows and suites lie beside it unless the configuration says otherwise."""
     configured = os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or _config_file().get("core", "dags_folder", fallback="")
     return Path(configured) if configured else home / "dags"

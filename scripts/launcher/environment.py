@@ -65,9 +65,9 @@ def base_environment(given: Mapping[str, str], home: Home, checkout: Path) -> di
         "AIRFLOW__API__SECRET_KEY": home.keys()["session"],
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
-    for key, folder in (("mappings_folder", "mappings"), ("expectations_folder", "expectations")):
-        if not config.has("ometria", key):
-            defaults[f"AIRFLOW__OMETRIA__{key.upper()}"] = str(checkout / "include" / folder)
+    for folder in ("mappings", "workflows", "expectations"):
+        if not config.has("ometria", f"{folder}_folder"):
+            defaults[f"AIRFLOW__OMETRIA__{folder.upper()}_FOLDER"] = str(checkout / "include" / folder)
     environment = {**defaults, **given, "AIRFLOW_HOME": str(home.path)}
     # A proxy of the caller's must not get between the parts.
     for name in ("NO_PROXY", "no_proxy"):

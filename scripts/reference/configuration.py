@@ -18,7 +18,7 @@ def page() -> str:
         "Configuration",
         "plugins/ometria_provider/provider_info.py",
         "Section `[ometria]` of airflow.cfg, or environment variables; a variable wins. `make run` and `make up` set "
-        "the two folders to those of the checkout, unless you do.",
+        "the three folders to those of the checkout, unless you do.",
         markdown.table(("option", "variable", "what it is", "example"), rows),
     )
 

@@ -13,7 +13,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 PACKAGE = CHECKOUT / "plugins" / "ometria_provider"
 NAME = "ometria_provider"
-PURE = ("mapping", "validation", "delivery")
+PURE = ("mapping", "workflows", "validation", "delivery")
 
 #: What each room may import of ours. A module that lies beside the rooms goes by its own name.
 ROOMS: dict[str, set[str]] = {
@@ -21,6 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "settings": set(),
     "text": set(),
     "mapping": {"exceptions"},
+    "workflows": {"mapping", "exceptions"},
     "validation": {"exceptions"},
     "delivery": {"exceptions"},
     "ledger": {"exceptions"},
@@ -141,6 +142,7 @@ def loaded_by(statement: str) -> set[str]:
     ("module", "not_loaded"),
     [
         ("mapping.files", {"airflow", "sqlalchemy", "pandas", "requests"}),
+        ("workflows.files", {"airflow", "sqlalchemy", "pandas", "requests"}),
         ("validation.run", {"airflow", "sqlalchemy", "pandas", "great_expectations"}),
         ("delivery.compare", {"airflow", "sqlalchemy", "pandas"}),
         ("sandbox.server", {"airflow", "sqlalchemy", "pandas", "pydantic"}),

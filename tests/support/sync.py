@@ -200,12 +200,14 @@ class Sync:
     def __init__(self, sandbox: RunningSandbox, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sandbox, self.folder, self._monkeypatch = sandbox, folder, monkeypatch
         self.mappings, self.suites, self.staging = folder / "mappings", folder / "expectations", folder / "staging"
-        self.mappings.mkdir()
-        self.suites.mkdir()
+        self.workflows = folder / "workflows"
+        for made in (self.mappings, self.workflows, self.suites):
+            made.mkdir()
         self.ledger_file = folder / "ledger.db"
         self.set("ledger_sql_alchemy_conn", f"sqlite:///{self.ledger_file}")
         self.set("staging_path", f"file://{self.staging}")
         self.set("mappings_folder", self.mappings)
+        self.set("workflows_folder", self.workflows)
         self.set("expectations_folder", self.suites)
         self.connect()
 

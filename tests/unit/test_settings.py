@@ -10,7 +10,8 @@ CODE = """
 import json, sys
 from ometria_provider.settings import read_settings
 settings = read_settings()
-print(json.dumps([settings.ledger_url, settings.staging_path, str(settings.mappings_folder)]))
+folders = settings.mappings_folder, settings.workflows_folder
+print(json.dumps([settings.ledger_url, settings.staging_path, *map(str, folders)]))
 print("airflow" in sys.modules)
 """
 
@@ -30,21 +31,26 @@ def test_settings_by_default_lie_in_airflows_home(tmp_path: Path) -> None:
         f"sqlite:///{tmp_path}/ometria_ledger.db",
         f"file://{tmp_path}/ometria_staging",
         f"{tmp_path}/include/mappings",
+        f"{tmp_path}/include/workflows",
     ]
     assert not airflow
 
 
 def test_settings_in_the_environment_win_over_the_file(tmp_path: Path) -> None:
     (tmp_path / "airflow.cfg").write_text("[ometria]\nstaging_path = s3://file\nmappings_folder = /maps\n")
-    env = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__OMETRIA__STAGING_PATH": "s3://environment"}
+    env = {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__OMETRIA__STAGING_PATH": "s3://environment",
+        "AIRFLOW__OMETRIA__WORKFLOWS_FOLDER": "/flows",
+    }
     settings, airflow = read(env)
-    assert settings[1:] == ["s3://environment", "/maps"]
+    assert settings[1:] == ["s3://environment", "/maps", "/flows"]
     assert not airflow
 
 
 def test_settings_beside_a_dags_folder_of_ones_own(tmp_path: Path) -> None:
     settings, _ = read({"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__DAGS_FOLDER": "/elsewhere/dags"})
-    assert settings[2] == "/elsewhere/include/mappings"
+    assert settings[2:] == ["/elsewhere/include/mappings", "/elsewhere/include/workflows"]
 
 
 @pytest.mark.parametrize("kind", ["environment", "file"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typer
 
-from ometria_provider.cli import ledger, mappings, retry, systems
+from ometria_provider.cli import ledger, mappings, retry, systems, workflows
 from ometria_provider.cli.output import Group
 from ometria_provider.sandbox.command import sandbox
 
@@ -26,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.add_typer(mappings.app, name="mappings")
+app.add_typer(workflows.app, name="workflows")
 systems.add_to(app)
 ledger.add_to(app)
 app.command()(retry.retry)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from ometria_provider.cli.output import Misused, Output, print_json, print_table, wrong
-
-if TYPE_CHECKING:
-    from ometria_provider.mapping.files import Problem
+from ometria_provider.cli.checking import answer_check, require_folder
+from ometria_provider.cli.output import Output, print_json, print_table
 
 app = typer.Typer(help="Check mapping files, look up fields, preview records.", no_args_is_help=True)
 
@@ -29,27 +27,10 @@ def check(
     from ometria_provider.mapping.files import check_folder
     from ometria_provider.settings import read_settings
 
-    if folder is not None and not folder.is_dir():
-        raise Misused(f"{folder} is no folder; name the folder that holds the mapping files.")
+    require_folder(folder, "mapping")
     folder = folder or read_settings().mappings_folder
     mappings, problems = check_folder(folder)
-    if output == "json":
-        print_json(
-            {"folder": str(folder), "mappings": [m.name for m in mappings], "problems": list(map(_data, problems))}
-        )
-    else:
-        for problem in problems:
-            typer.echo(problem.render() + "\n")
-        files = len(list(folder.glob("*.yaml")))
-        count = f"{len(problems)} {'error' if len(problems) == 1 else 'errors'}" if problems else "no errors"
-        typer.echo(f"{files} mapping {'file' if files == 1 else 'files'} in {folder}: {count}.")
-    if problems:
-        wrong()
-
-
-def _data(problem: Problem) -> dict[str, Any]:
-    names = ("line", "column", "message", "hint")
-    return {"file": str(problem.file), **{name: getattr(problem, name) for name in names}}
+    answer_check("mapping", folder, [mapping.name for mapping in mappings], problems, output)
 
 
 @app.command()

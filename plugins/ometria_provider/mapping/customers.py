@@ -12,7 +12,8 @@ from collections.abc import Callable
 from collections.abc import Mapping as AnyMapping
 from typing import Any
 
-from ometria_provider.mapping.fields import loyalty_field, split_path
+from ometria_provider.mapping.catalogue import split_path
+from ometria_provider.mapping.fields import loyalty_field
 from ometria_provider.mapping.model import Mapping
 from ometria_provider.mapping.values import Unconvertible, difference, parse_number, time_text
 

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-Mode = Literal["legacy", "v2"]
-FieldType = Literal["text", "number", "date", "time", "list", "any"]
+from ometria_provider.mapping.catalogue import BOTH, Catalogue, FieldProblem, LoyaltyField, Mode, closest
 
-BOTH: tuple[Mode, ...] = ("legacy", "v2")
 V2_ONLY: tuple[Mode, ...] = ("v2",)
 
 IDENTITY = ("id", "email", "customer_id")
-
-
-class FieldProblem(ValueError):
-    """A field that a mapping may not name. The text says why; ``hint`` says what to write instead."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
-@dataclass(frozen=True, slots=True)
-class LoyaltyField:
-    """A loyalty field, or a family of them: segments in angle brackets stand for a name of the account's own.
-
-    :param type: ``time`` is ISO 8601 UTC text, ``date`` is YYYY-MM-DD, ``any`` is whatever Antavo holds.
-    """
-
-    name: str
-    type: FieldType
-    meaning: str
-    modes: tuple[Mode, ...] = BOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,37 +114,11 @@ CONSENT = (
 
 _REMOTES = {field.name: field for field in REMOTE_FIELDS}
 _EXTRA = "extra_identifiers."
-_ROOTS = {field.name.split(".")[0] for field in LOYALTY_FIELDS}
-_PLAIN = {field.name: field for field in LOYALTY_FIELDS if "<" not in field.name}
-_PATTERNS = [(tuple(field.name.split(".")), field) for field in LOYALTY_FIELDS if "<" in field.name]
-_OTHER_NAMES = {"_id": "id", "handler": "nickname", "group_id": "groups", "phone": "mobile_phone"}
-_SEGMENT = re.compile(r'\.([^.\[\]"]+)|\["((?:[^"\\]|\\.)+)"\]')
+OTHER_NAMES = {"_id": "id", "handler": "nickname", "group_id": "groups", "phone": "mobile_phone"}
 
-
-def split_path(name: str) -> tuple[str, ...]:
-    """Split a loyalty field into its segments: ``properties["a.b"]`` gives ``("properties", "a.b")``.
-
-    :raises FieldProblem: when the text is not of that form.
-    """
-    text, position, segments = f".{name}", 0, []
-    while position < len(text):
-        found = _SEGMENT.match(text, position)
-        if found is None or (found[1] is not None and found[1] != found[1].strip()):
-            raise FieldProblem(
-                f"`{name}` is not a loyalty field's name",
-                'separate with dots; a part that holds a dot is written properties["a.b"]',
-            )
-        segments.append(found[1] if found[1] is not None else re.sub(r"\\(.)", r"\1", found[2]))
-        position = found.end()
-    if not segments:
-        raise FieldProblem("the loyalty field is empty", "name one, such as `first_name`")
-    return tuple(segments)
-
-
-def closest(word: str, candidates: Iterable[str]) -> str:
-    """Return ``did you mean `…`?`` with the nearest candidate, or an empty text when none is near."""
-    near = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.6)
-    return f"did you mean `{near[0]}`?" if near else ""
+_CUSTOMER = Catalogue(
+    LOYALTY_FIELDS, others=OTHER_NAMES, open_family="A custom attribute", listed_by="ometria-sync mappings fields"
+)
 
 
 def loyalty_field(name: str) -> LoyaltyField:
@@ -179,43 +126,7 @@ def loyalty_field(name: str) -> LoyaltyField:
 
     :raises FieldProblem: for a field that Antavo does not have, with a suggestion.
     """
-    segments = split_path(name)
-    if name in _PLAIN:
-        return _PLAIN[name]
-    for pattern, field in _PATTERNS:
-        if _matches(pattern, segments, is_open=field.type == "any"):
-            return field
-    raise FieldProblem(f"unknown loyalty field `{name}`", _suggest(name, segments))
-
-
-def _matches(pattern: tuple[str, ...], segments: tuple[str, ...], *, is_open: bool) -> bool:
-    if is_open:  # it may be an object: its members are reached with more dots
-        return segments[: len(pattern) - 1] == pattern[:-1] and len(segments) >= len(pattern)
-    return len(pattern) == len(segments) and all(
-        want == have or want.startswith("<") for want, have in zip(pattern, segments, strict=True)
-    )
-
-
-def _suggest(name: str, segments: tuple[str, ...]) -> str:
-    root, rest = segments[0], segments[1:]
-    if name in _OTHER_NAMES:
-        return f"write `{_OTHER_NAMES[name]}`"
-    if family := [pattern for pattern, _ in _PATTERNS if pattern[0] == root]:
-        return _suggest_member(root, rest, family) if rest else f"write `{'.'.join(family[0])}`"
-    if near := closest(name, _PLAIN):
-        return f"{near} A custom attribute is written `properties.{name}`"
-    if rest and (close := difflib.get_close_matches(root, _ROOTS, n=1)):
-        return f"did you mean `{'.'.join((close[0], *rest))}`?"
-    return f"a custom attribute is written `properties.{name}`; `ometria-sync mappings fields` lists all"
-
-
-def _suggest_member(root: str, rest: tuple[str, ...], family: list[tuple[str, ...]]) -> str:
-    if root not in ("tiers", "accounts"):
-        return f"write `{'.'.join(family[0])}`"
-    tails = sorted(".".join(pattern[2:]) for pattern in family)
-    if close := difflib.get_close_matches(".".join(rest[1:]), tails, n=1):
-        return f"did you mean `{root}.{rest[0]}.{close[0]}`?"
-    return f"after the id comes one of {', '.join(f'`{tail}`' for tail in tails)}"
+    return _CUSTOMER.find(name)
 
 
 def check_loyalty(name: str, mode: str) -> LoyaltyField:

@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ometria_provider.mapping.fields import Mode, remote_type
+from ometria_provider.mapping.catalogue import Mode
+from ometria_provider.mapping.fields import remote_type
 
 #: Key → an object, or the name of the column whose value stands there.
 Tree: TypeAlias = "dict[str, Tree | str]"

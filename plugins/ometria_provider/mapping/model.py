@@ -120,18 +120,19 @@ class LoyaltyRow(Strict):
 class ConstantRow(Strict):
     """A constant for a remote field."""
 
-    value: Scalar = Field(description="the same value for every contact")
+    value: Scalar = Field(description="the same value every time")
     remote: Text = Field(description="the Ometria field or custom field ID")
 
 
-def _row_tag(value: Any) -> str:
+def row_tag(value: Any) -> str:
+    """Tell the two kinds of row apart."""
     constant = "value" in value and "loyalty" not in value if isinstance(value, dict) else hasattr(value, "value")
     return "<constant>" if constant else "<loyalty>"
 
 
 Row = Annotated[
     Annotated[LoyaltyRow, Tag("<loyalty>")] | Annotated[ConstantRow, Tag("<constant>")],
-    Discriminator(_row_tag),
+    Discriminator(row_tag),
 ]
 
 _Operand = str | bool | int | float
@@ -157,6 +158,10 @@ OPERATORS = tuple(Rule.__annotations__)
 
 def _bare_means_eq(value: Any) -> Any:
     return {"eq": value} if isinstance(value, (str, bool, int, float)) else value
+
+
+Where = dict[str, Annotated[Rule, BeforeValidator(_bare_means_eq, json_schema_input_type=Rule | Scalar)]]
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*$")]
 
 
 def _over_default(value: Any) -> Any:
@@ -225,14 +230,11 @@ class Mapping(Strict):
         description="Ometria @collection, default the file's name; one mapping owns it"
     )
     identity: Identity = Identity()  # type: ignore[call-arg] # the plugin misreads positional defaults
-    where: Annotated[
-        dict[str, Annotated[Rule, BeforeValidator(_bare_means_eq, json_schema_input_type=Rule | Scalar)]],
-        BeforeValidator(_over_default, json_schema_input_type=dict[str, Rule | Scalar]),
-    ] = Field(DEFAULT_WHERE, description="who is synchronised; merged over the default, field by field")
-    fields: tuple[Row, ...]
-    language: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*$")] = Field(
-        "en", description="of language maps: this one, else en, else the first by name"
+    where: Annotated[Where, BeforeValidator(_over_default, json_schema_input_type=dict[str, Rule | Scalar])] = Field(
+        DEFAULT_WHERE, description="who is synchronised; merged over the default, field by field"
     )
+    fields: tuple[Row, ...]
+    language: Language = Field("en", description="of language maps: this one, else en, else the first by name")
     on_empty: Literal["clear", "keep"] = Field("clear", description="what becomes of a field whose value went away")
     departed: Literal["remove_from_list", "ignore", "opt_out"] = Field(
         "remove_from_list",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
 from typing import Any
 
-from ometria_provider.mapping.fields import FieldType, loyalty_field
-from ometria_provider.mapping.model import Mapping
+from ometria_provider.mapping.catalogue import FieldType, LoyaltyField
+from ometria_provider.mapping.fields import loyalty_field
+from ometria_provider.mapping.model import Mapping, Rule
 from ometria_provider.mapping.values import Unconvertible, is_empty, parse_number, time_text
 
 Test = Callable[[Any], bool]
@@ -34,15 +36,23 @@ class Condition:
 
 def conditions(mapping: Mapping) -> list[Condition]:
     """Compile a mapping's ``where``: a customer is in when every condition holds."""
+    return compile_where(mapping.where, loyalty_field)
+
+
+def compile_where(where: AnyMapping[str, Rule], look: Callable[[str], LoyaltyField]) -> list[Condition]:
+    """Compile a ``where``.
+
+    :param look: finds a field by its name.
+    """
     return [
-        Condition(loyalty, f"where: {loyalty} {operator} {_shown(operand)}", compile_test(loyalty, operator, operand))
-        for loyalty, rule in mapping.where.items()
+        Condition(name, f"where: {name} {operator} {_shown(operand)}", compile_test(look(name).type, operator, operand))
+        for name, rule in where.items()
         for operator, operand in rule.items()
     ]
 
 
-def compile_test(loyalty: str, operator: str, operand: Any) -> Test:
-    """Make the test for one operator.
+def compile_test(kind: FieldType, operator: str, operand: Any) -> Test:
+    """Make the test for one operator on a field of this type.
 
     A missing (empty) value matches only ``ne``, ``not_in`` and ``exists: false``. A list matches when one of its items
     does; ``ne`` and ``not_in`` when none is equal. Text that holds a number compares with numbers as that number; times
@@ -52,7 +62,6 @@ def compile_test(loyalty: str, operator: str, operand: Any) -> Test:
     """
     if operator == "exists":
         return lambda value: is_empty(value) is not operand
-    kind = loyalty_field(loyalty).type
     if operator in _ORDER:
         return _any_item(_ordered(_ORDER[operator], _operand(operand, kind)))
     operands = operand if isinstance(operand, list) else [operand]

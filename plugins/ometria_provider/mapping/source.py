@@ -29,6 +29,7 @@ class Problem:
 
     :param hint: what to write instead; may be empty.
     :param source: the line itself.
+    :param warning: the file can be used all the same.
     """
 
     file: str
@@ -37,10 +38,11 @@ class Problem:
     message: str
     hint: str = ""
     source: str = ""
+    warning: bool = False
 
     def render(self) -> str:
         """Return the problem as text: place and message, the line with a caret, and what to write."""
-        text = [f"{self.file}:{self.line}:{self.column}: {self.message}"]
+        text = [f"{self.file}:{self.line}:{self.column}: {'warning: ' if self.warning else ''}{self.message}"]
         if self.source.strip() and self.column <= _SHOWN:
             lead = re.sub(r"[^\t]", " ", self.source[: self.column - 1])
             text += [f"    {self.source[:_SHOWN]}", f"    {lead}^"]

@@ -18,6 +18,17 @@ fields:
   - {loyalty: first_name, remote: firstname, transform: [strip]}
 """
 
+CLAIMED = """\
+trigger: {event: reward}
+action:
+  event_type: reward_claimed
+  payload:
+    - {loyalty: reward.name, remote: reward_name}
+    - {loyalty: event.points, remote: points}
+    - {loyalty: customer.first_name, remote: firstname, transform: [strip]}
+reward_id: event.properties.reward
+"""
+
 
 @pytest.fixture
 def command() -> Command:
@@ -44,6 +55,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mappings.mkdir()
     suites.mkdir()
     (mappings / "customers.yaml").write_text(CUSTOMERS)
+    workflows = tmp_path / "workflows"
+    workflows.mkdir()
+    (workflows / "claimed.yaml").write_text(CLAIMED)
+    monkeypatch.setenv("AIRFLOW__OMETRIA__WORKFLOWS_FOLDER", str(workflows))
     monkeypatch.setenv("AIRFLOW__OMETRIA__MAPPINGS_FOLDER", str(mappings))
     monkeypatch.setenv("AIRFLOW__OMETRIA__EXPECTATIONS_FOLDER", str(suites))
     monkeypatch.setenv("AIRFLOW__OMETRIA__STAGING_PATH", f"file://{tmp_path / 'staging'}")

@@ -219,7 +219,7 @@ def test_load_mapping_with_a_schedule_that_airflow_takes_passes(tmp_path, schedu
 @pytest.mark.parametrize("name", ["my mapping.yaml", "ümlaut.yaml", "a:b.yaml"])
 def test_load_mapping_with_a_name_that_is_no_dag_id_is_refused(tmp_path, name):
     [problem] = problems_of(tmp_path, HEAD + ROWS, name)
-    assert "cannot name a DAG" in problem.message
+    assert "cannot name a mapping" in problem.message
 
 
 def test_load_mapping_with_more_custom_fields_than_ometria_holds_is_refused(tmp_path):

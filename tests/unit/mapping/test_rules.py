@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from ometria_provider.mapping.fields import loyalty_field
 from ometria_provider.mapping.model import Mapping
 from ometria_provider.mapping.rules import compile_test, conditions
 from ometria_provider.mapping.values import Unconvertible
@@ -41,14 +42,14 @@ from ometria_provider.mapping.values import Unconvertible
     ids=repr,
 )
 def test_operator_matches_what_the_files_page_says(field, operator, operand, matching, other):
-    test = compile_test(field, operator, operand)
+    test = compile_test(loyalty_field(field).type, operator, operand)
     assert [value for value in matching if not test(value)] == []
     assert [value for value in other if test(value)] == []
 
 
 def test_operator_on_a_time_with_no_time_is_refused():
     with pytest.raises(Unconvertible):
-        compile_test("created_at", "gte", "yesterday")
+        compile_test("time", "gte", "yesterday")
 
 
 def test_conditions_read_as_the_file_says_it():

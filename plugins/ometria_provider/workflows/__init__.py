@@ -1,0 +1,1 @@
+"""Workflow files, and the custom events that they make: pure, like `mapping`."""

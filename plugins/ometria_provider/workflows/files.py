@@ -1,0 +1,92 @@
+"""Workflow files: reading them, and saying everything that is wrong with them (files.md)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from ometria_provider.exceptions import Misconfigured
+from ometria_provider.mapping.forms import BrokenFile, FileForm
+from ometria_provider.mapping.model import Connections
+from ometria_provider.mapping.source import Problem, read_source
+from ometria_provider.workflows.checks import find_issues
+from ometria_provider.workflows.model import Action, Identity, Trigger, Workflow
+
+__all__ = ["Problem", "WorkflowFileError", "check_folder", "load_folder", "load_workflow", "schema_text"]
+
+
+class WorkflowFileError(BrokenFile):
+    """A workflow file is wrong; the text shows every problem."""
+
+
+_FORM = FileForm(
+    kind="workflow",
+    make=Workflow.from_data,
+    find_issues=find_issues,
+    keys={
+        (): tuple(key for key in Workflow.model_fields if key != "name"),
+        ("connections",): tuple(Connections.model_fields),
+        ("trigger",): tuple(Trigger.model_fields),
+        ("identity",): tuple(Identity.model_fields),
+        ("action",): tuple(Action.model_fields),
+    },
+    rows=("action", "payload"),
+    least="`trigger:` and `action:`",
+    examples={
+        ("trigger",): "write Antavo's action id, such as `trigger: {event: reward}`",
+        ("trigger", "event"): "write Antavo's action id, such as `event: reward`",
+        ("action",): "write `event_type:` and `payload:` below it",
+        ("action", "event_type"): "write the event type as Ometria set it up",
+        ("action", "payload"): "write rows such as {loyalty: reward.name, remote: reward_name}",
+    },
+    shapes={"language": "write a language's code, such as `en` or `pt-BR`"},
+)
+
+
+def load_workflow(path: Path) -> Workflow:
+    """Read one workflow file.
+
+    :raises WorkflowFileError: with all that is wrong in it; warnings alone do not count.
+    """
+    workflow, problems = _FORM.interpret(read_source(path), path.stem)
+    if workflow is None or not all(problem.warning for problem in problems):
+        raise WorkflowFileError(problems)
+    return workflow
+
+
+def load_folder(folder: Path) -> tuple[list[Workflow], list[Problem]]:
+    """Read all workflow files of a folder: those that can run, by name, and the errors of the others.
+
+    A broken file takes no other with it.
+
+    :raises Misconfigured: when there is no such folder.
+    """
+    workflows, problems = check_folder(folder)
+    return workflows, [problem for problem in problems if not problem.warning]
+
+
+def check_folder(folder: Path) -> tuple[list[Workflow], list[Problem]]:
+    """Read all workflow files of a folder as :func:`load_folder` does; warnings are among the problems.
+
+    :raises Misconfigured: when there is no such folder.
+    """
+    if not folder.is_dir():
+        raise Misconfigured(f"The workflows folder {folder} does not exist: make it, or set [ometria] workflows_folder")
+    read, problems = _FORM.read_folder(folder)
+    return [workflow for workflow, _ in read], problems
+
+
+def schema_text() -> str:
+    """Return ``include/workflows/workflow.schema.json``: what editors complete and check workflow files with."""
+    schema = Workflow.model_json_schema()
+    del schema["properties"]["name"]
+    schema["required"] = ["trigger", "action"]
+    schema["title"] = "Workflow file"
+    schema["description"] = "One workflow: an Antavo event starts an Ometria campaign."
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":  # `make docs` writes the schema anew
+    Path(sys.argv[1]).write_text(schema_text(), encoding="utf-8")
