@@ -58,6 +58,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/slice_push.py": "integration/test_clearing.py",
     "operators/verification.py": "integration/test_late_errors.py",
     "report_text.py": "unit/test_report.py",
+    "sandbox/catalogue.py": "unit/sandbox/test_sandbox_rewards.py",
     "sandbox/faults.py": "unit/sandbox/test_sandbox_server.py",
     "sandbox/settings.py": "unit/sandbox/test_sandbox_command.py",
     "sandbox/state.py": "unit/sandbox/test_sandbox_server.py",

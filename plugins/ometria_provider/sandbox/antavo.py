@@ -10,14 +10,13 @@ from __future__ import annotations
 import datetime
 import math
 import operator
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from ometria_provider.sandbox import escher
 from ometria_provider.sandbox.directory import Directory
+from ometria_provider.sandbox.events import Events, moment
+from ometria_provider.sandbox.rewards import Rewards
 from ometria_provider.sandbox.settings import SandboxSettings
 from ometria_provider.sandbox.shapes import loyalty_shape
 from ometria_provider.sandbox.wire import Answer, Call, answer
@@ -45,10 +44,10 @@ def read_error(status: int, code: int, message: str, *, resendable: bool = False
 
 
 class Antavo:
-    """Both APIs over one directory of members."""
+    """Both APIs over one directory of members, what they did, and what they can claim."""
 
-    def __init__(self, settings: SandboxSettings, directory: Directory, database: sqlite3.Connection) -> None:
-        self._settings, self._directory, self._database = settings, directory, database
+    def __init__(self, settings: SandboxSettings, directory: Directory, events: Events, rewards: Rewards) -> None:
+        self._settings, self._directory, self._events, self._rewards = settings, directory, events, rewards
 
     def refusal(self, api: str, call: Call) -> Answer | None:
         """Return 401 or 403 when a request is not signed as it must be, else None."""
@@ -132,7 +131,7 @@ class Antavo:
         for name, value in call.query.items():
             if not name.startswith("filter[created_at]["):
                 continue
-            time = _moment(value)
+            time = moment(value)
             match name[len("filter[created_at][") : -1]:
                 case "gte":
                     low = max(low, math.ceil(time))
@@ -158,14 +157,18 @@ class Antavo:
                     active = dict(self._directory.by_status()).get("active", [])
                     return answer({"active": len(active)})
                 case "GET", ["customers", "-", "events"]:
-                    return self._events(call)
+                    return self._events.page(call)
                 case "GET", ["customers", customer_id]:
                     customer = self._directory.get(customer_id)
                     if customer is None:
                         return loyalty_error(404, "CustomerNotFoundException", 160212, "Customer not found")
                     return answer(loyalty_shape(customer, _fields(call)))
                 case "GET", ["customers", customer_id, "events"]:
-                    return self._events(call, customer_id)
+                    return self._events.page(call, customer_id)
+                case "GET", ["rewards", reward_id]:
+                    return _reward(self._rewards.flat(reward_id))
+                case "GET", ["entities", "rewards", "reward", reward_id]:
+                    return _reward(self._rewards.get(reward_id))
         except ValueError as error:
             return loyalty_error(400, "InvalidArgumentException", 400, f"Invalid parameter: {error}", bare=True)
         return loyalty_error(404, "NotFoundException", 404, "Not found")
@@ -190,54 +193,15 @@ class Antavo:
             {"data": data, "next": "customers" if more else None, "previous": "customers" if offset else None}
         )
 
-    # Events
 
-    def record_event(self, action: str, customer_id: str, more: dict[str, Any] | None = None) -> int:
-        """Keep an event; ``more`` adds to it or overrides it (``timestamp``, ``points``, ``properties``)."""
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        event: dict[str, Any] = {
-            "action": action,
-            "label": action.replace("_", " ").capitalize(),
-            "Customer": {"id": customer_id},
-            "points": 0,
-            "timestamp": now,
-            "properties": [],
-            "expdate": None,
-        } | (more or {})
-        row = (_moment(event["timestamp"]), msgspec.json.encode(event))
-        return int(
-            self._database.execute("insert into antavo_event (timestamp, body) values (?,?)", row).lastrowid or 0
-        )
-
-    def _events(self, call: Call, customer_id: str | None = None) -> Answer:
-        limit, offset = call.number("limit", 100), call.number("offset", 0)
-        times = [_criterion(k, v)[1] for k, v in call.query.items() if k.startswith("timestamp.")]
-        actions = call.query["action.in"].split(",") if "action.in" in call.query else None
-        found = []
-        for number, time, body in self._database.execute(
-            "select id, timestamp, body from antavo_event order by timestamp, id"
-        ):
-            event = {"id": str(number)} | msgspec.json.decode(body)
-            if customer_id is not None and event["Customer"]["id"] != customer_id:
-                continue
-            if all(test(time) for test in times) and (actions is None or event["action"] in actions):
-                found.append(event)
-        if call.query.get("order", "asc") == "desc":
-            found.reverse()
-        return answer({"total": len(found), "data": found[offset : offset + limit]})
+def _reward(found: Any) -> Answer:
+    if found is None:
+        return loyalty_error(404, "RewardNotFoundException", 404, "Reward not found")
+    return answer(found)
 
 
 def _fields(call: Call) -> frozenset[str]:
     return frozenset(filter(None, call.query.get("fields", "").split(",")))
-
-
-def _moment(text: str) -> float:
-    """Return an ISO 8601 time (UTC without offset) or unix seconds as unix seconds."""
-    try:
-        return float(text)
-    except ValueError:
-        moment = datetime.datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 def _criterion(name: str, value: str) -> tuple[str, Callable[[Any], bool]]:
@@ -247,8 +211,8 @@ def _criterion(name: str, value: str) -> tuple[str, Callable[[Any], bool]]:
     if compare is None:
         raise ValueError(name)
     wanted: Any
-    if field in ("updated_at", "timestamp"):
-        wanted = [_moment(v) for v in value.split(",")] if word == "in" else _moment(value)
+    if field == "updated_at":
+        wanted = [moment(v) for v in value.split(",")] if word == "in" else moment(value)
         return field, lambda seen: seen is not None and compare(seen, wanted)
     wanted = value.split(",") if word == "in" else value
     return field, lambda seen: seen is not None and compare(str(seen), wanted)

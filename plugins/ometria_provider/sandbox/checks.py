@@ -143,7 +143,13 @@ def check_event(record: dict[str, Any]) -> list[Problem]:
         problems.append((_INVALID, "root > timestamp"))
     if not any(record.get(name) for name in ("identity_email", "identity_account_id", "profile_id")):
         problems.append(("missing required value", "root > identity_email"))
-    for name, value in (record.get("properties") or {}).items():
-        if isinstance(value, str) and len(value) > 512:
+    properties = record.get("properties")
+    if not isinstance(properties, dict | None):
+        problems.append((_INVALID, "root > properties"))
+        return problems
+    for name, value in (properties or {}).items():
+        if not _is_field_id(name):
+            problems.append(("not a valid field", f"root > properties > {name}"))
+        elif isinstance(value, str) and len(value) > 512:
             problems.append(("String value is too long", f"root > properties > {name}"))
     return problems

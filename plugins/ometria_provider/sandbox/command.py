@@ -25,6 +25,7 @@ def sandbox(  # noqa: PLR0913, PLR0917 (a parameter for each flag)
     antavo_requests_per_minute: Annotated[int, typer.Option(min=0, help="0 = no limit.")] = 1500,
     ometria_push_per_second: Annotated[int, typer.Option(min=0, help="0 = no limit.")] = 8,
     ometria_data_per_second: Annotated[int, typer.Option(min=0, help="0 = no limit.")] = 4,
+    most_events: Annotated[int, typer.Option(min=1, help="Events in a page at most.")] = _Default.most_events,
     latency_ms: Annotated[int, typer.Option(min=0, help="What every answer takes.")] = _Default.latency_ms,
     validation_delay_ms: Annotated[
         int, typer.Option(min=0, help="From a push to its validation.")
@@ -41,6 +42,10 @@ def sandbox(  # noqa: PLR0913, PLR0917 (a parameter for each flag)
     ometria_key: Annotated[str, typer.Option(help="Ometria API key.")] = _Default.ometria_key,
     unknown_fields: Annotated[str, typer.Option(help="Undeclared fields: store, drop or error.")] = "store",
     declared_fields: Annotated[list[str] | None, typer.Option(help="A custom field ID (repeatable).")] = None,
+    campaign_event_type: Annotated[
+        str, typer.Option(help="Custom events that start the campaign.")
+    ] = _Default.campaign_event_type,
+    campaign_template: Annotated[Path | None, typer.Option(help="File of the campaign's e-mail.")] = None,
     queue_headers: Annotated[bool, typer.Option(help="Answer pushes with X-QueueSize headers.")] = False,
     faults: Annotated[list[str] | None, typer.Option(help="A fault as JSON (repeatable).")] = None,
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,

@@ -1,4 +1,4 @@
-"""What Ometria keeps: contacts, lists, custom events and unsubscribes, in the state database."""
+"""What Ometria keeps of people: contacts, lists and unsubscribes, in the state database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import msgspec
 
 Key = tuple[str, str]  # collection, contact id
 _DEEP = ("properties", "channels", "extra_identifiers")
-_LISTS = ("@add_to_lists", "@remove_from_lists")
+# As the indexes have it.
+_BY_EMAIL = "lower(json_extract(cast(body as text), '$.email'))=lower(?)"
+_BY_CUSTOMER = "json_extract(cast(body as text), '$.customer_id')=?"
 
 
 def merge(stored: dict[str, Any] | None, record: dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +45,14 @@ def _merge_object(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         else:
             merged[name] = value
     return merged
+
+
+def _row_number(profile_id: str | None) -> int | None:
+    try:
+        number = int(profile_id or "", 16)
+    except ValueError:
+        return None
+    return number if number < 1 << 63 else None
 
 
 class Contacts:
@@ -96,13 +106,6 @@ class Contacts:
             found |= {(collection, i): decode(body) for i, body in self._database.execute(query, (collection, *ids))}
         return found
 
-    def store_event(self, record: dict[str, Any]) -> None:
-        """Keep a custom event; a repeated id is stored once."""
-        self._database.execute(
-            "insert into custom_event values (?,?,1) on conflict do update set received=received+1",
-            (record["id"], msgspec.json.encode(record)),
-        )
-
     def unsubscribe(self, email: str, kind: str, timestamp: str, reason: str) -> None:
         """Let a person unsubscribe in Ometria itself: the profile stays theirs when their e-mail changes later."""
         profile_id = next((number for number, _ in self.people(email)), None)
@@ -115,13 +118,12 @@ class Contacts:
 
     def clear(self) -> None:
         """Forget everything."""
-        for table in ("contact", "list_member", "list", "custom_event", "unsubscribe"):
+        for table in ("contact", "list_member", "list", "unsubscribe"):
             self._database.execute(f"delete from {table}")  # noqa: S608 (names from the line above)
 
     def clear_counts(self) -> None:
         """Forget how often records came, but not which came last."""
         self._database.execute("update contact set received=0, repeats=0")
-        self._database.execute("update custom_event set received=0")
 
     # Reading
 
@@ -153,18 +155,24 @@ class Contacts:
         names = ("stored", "received", "repeats", "contacts", "most_for_one")
         return {collection: dict(zip(names, counts, strict=True)) for collection, *counts in rows}
 
-    def events(self) -> dict[str, int]:
-        """Return how many custom events are stored, and how many came."""
-        row = self._database.execute("select count(*), coalesce(sum(received), 0) from custom_event").fetchone()
-        return {"stored": row[0], "received": row[1]}
-
     def people(self, email: str | None = None, profile_id: str | None = None) -> list[tuple[str, dict[str, Any]]]:
         """Return (profile id, contact) of the contacts with an e-mail, or of the one behind a profile id."""
+        return [*self._found(_BY_EMAIL, email), *self._found("rowid=?", _row_number(profile_id))]
+
+    def known(self, event: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the contact that a custom event names by any of its identities, or None."""
+        found = [
+            *self._found(_BY_CUSTOMER, event.get("identity_account_id")),
+            *self.people(event.get("identity_email"), event.get("profile_id")),
+        ]
+        return found[0][1] if found else None
+
+    def _found(self, test: str, value: Any) -> list[tuple[str, dict[str, Any]]]:
+        if value is None:
+            return []
         rows = self._database.execute(
-            "select printf('%016x', rowid), body from contact where body is not null and "
-            "(lower(json_extract(cast(body as text), '$.email'))=lower(?1) or printf('%016x', rowid)=?2) "
-            "order by rowid",
-            (email, profile_id),
+            f"select printf('%016x', rowid), body from contact where body is not null and {test} order by rowid",  # noqa: S608 (one of three texts)
+            (value,),
         )
         return [(number, msgspec.json.decode(body)) for number, body in rows]
 

@@ -4,7 +4,8 @@
     ``requests``: {"ometria POST /v2/push": {"200": 12, "429": 1}}; ``limits``: for each rate limit what was admitted,
     refused (429) and the fullest window; ``pushed``: records received, accepted, late errors; ``contacts``: for each
     collection contacts stored, records received, ``repeats`` (the contact's record came again with the same bytes)
-    and ``most_for_one``; ``events``. ``?contact=COLLECTION/ID`` answers {"received", "repeats"} of that one.
+    and ``most_for_one``; ``events``: custom events stored, received, and ``most_for_one``; ``emails``: of the campaign,
+    by outcome. ``?contact=COLLECTION/ID`` answers {"received", "repeats"} of that one.
 ``GET /_sandbox/contacts``
     For each collection the counts, and ``lists`` {id: size}. ``/_sandbox/contacts/COLLECTION/ID`` adds to one contact
     how often it came. ``/_sandbox/lists/ID`` names its members.
@@ -18,7 +19,23 @@
     more); ``seed``: of the draw. Answers the ids. Each leaves an Antavo event (``profile``, ``opt_out``, ``opt_in``),
     unless ``silently`` is true.
 ``POST /_sandbox/events``
-    {"action", "customer_id", …}: an Antavo event; ``points``, ``timestamp``, ``properties`` override.
+    {"action", "customer_id", …}: an Antavo event; ``points``, ``timestamp``, ``properties`` and so on override.
+    ``timestamp`` may lie in the past or the future, be unreadable, or null: the event has none then.
+``GET /_sandbox/rewards``
+    The rewards that are there, with texts as language maps.
+``POST /_sandbox/rewards``
+    {"delete": [ID, …], "change": {ID: {"name": …}}}: rewards leave the programme, or get other texts. Answers the ids.
+``POST /_sandbox/claims``
+    {"count": 20, "seed": 7, "customer": ID, "reward": ID, "within": 3600, "every": 0.5}, all optional: members claim
+    rewards; ``customers`` and ``rewards`` name several, by turns, nothing draws them. Their times are spread over the
+    last ``within`` seconds; with ``every`` they come one after the other from now on. Answers {"ids": of the events}.
+``GET``, ``DELETE /_sandbox/claims``
+    {"claims": how many there are, "to_come": how many of those one after the other}. DELETE lets nobody claim any more.
+``GET /_sandbox/custom_events?limit=20&offset=0``
+    Custom events that Ometria stored, by id. ``/_sandbox/custom_events/ID`` answers {"event", "received"} of one.
+``GET /_sandbox/emails?limit=20&offset=0``
+    What the campaign did, by outcome (``sent``; ``unknown_contact``: nothing started; ``no_address``;
+    ``not_rendered``), and ``emails``, the newest first: {"event_id", "to", "subject", "text", "sent_at"}.
 ``POST /_sandbox/unsubscribes``
     {"email", "type": "email", "timestamp", "reason"}: somebody unsubscribes in Ometria.
 ``GET``, ``POST``, ``DELETE /_sandbox/faults``
@@ -30,12 +47,13 @@
     ``poison`` (``status`` for a push that holds one of ``contacts``), ``rejected`` (an answer that counts ``contacts``
     as rejected), ``late_error`` (``contacts`` fail on ``field`` later).
 ``POST /_sandbox/settings``
-    Change ``latency_ms``, ``validation_delay_ms`` or a rate limit from now on.
+    Change ``latency_ms``, ``validation_delay_ms``, ``most_events`` or a rate limit from now on.
 ``POST /_sandbox/validate``
     Validate every push that still waits for it, now.
 ``POST /_sandbox/reset``
     {"what": ["stats", "contacts", "members", "faults"]}; without it all four. ``stats`` sets all counts to zero, those
-    of records received too, and empties the rate windows; contacts stay and a repeat is still known as one.
+    of records received too, and empties the rate windows; contacts stay and a repeat is still known as one. Custom
+    events and e-mails go with ``contacts``; Antavo's events, claims to come and changes of rewards with ``members``.
 
 Every call commits the state first, so what it shows outlives a kill -9.
 """
@@ -48,6 +66,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ometria_provider.sandbox import claims
 from ometria_provider.sandbox.faults import make_fault
 from ometria_provider.sandbox.wire import Answer, Call, answer
 
@@ -57,6 +76,7 @@ if TYPE_CHECKING:
 _LIVE = (
     "latency_ms",
     "validation_delay_ms",
+    "most_events",
     "antavo_requests_per_minute",
     "ometria_push_per_second",
     "ometria_data_per_second",
@@ -97,6 +117,18 @@ def _look(sandbox: Sandbox, call: Call) -> Any:  # noqa: PLR0911 (a return for e
             order = sandbox.directory.order()
             page = sandbox.directory.page(order, call.number("offset", 0), call.number("limit", 20))
             return {"members": len(order), "ids": [customer["_id"] for customer in page]}
+        case ["rewards"]:
+            return [sandbox.rewards.get(reward_id) for reward_id in sandbox.rewards.ids()]
+        case ["claims"]:
+            return {"claims": sandbox.events.count(claims.ACTION), "to_come": sandbox.claims.to_come}
+        case ["custom_events"]:
+            return sandbox.ometria.events.page(call.number("limit", 20), call.number("offset", 0))
+        case ["custom_events", event_id]:
+            return sandbox.ometria.events.get(event_id)
+        case ["emails"]:
+            campaign = sandbox.ometria.campaign
+            emails = campaign.emails(call.number("limit", 20), call.number("offset", 0))
+            return campaign.counts() | {"emails": emails}
         case ["faults"]:
             return [dataclasses.asdict(fault) for fault in sandbox.faults.active]
     return None
@@ -106,9 +138,8 @@ def _steer(sandbox: Sandbox, call: Call, content: Any) -> Any:  # noqa: PLR0911 
     match call.method, call.segments[1:]:
         case "POST", ["members"]:
             return _change_members(sandbox, content)
-        case "POST", ["events"]:
-            event = dict(content)
-            return {"id": str(sandbox.antavo.record_event(event.pop("action"), event.pop("customer_id"), event))}
+        case _, ["events" | "rewards" | "claims"]:
+            return _steer_events(sandbox, call, content)
         case "POST", ["contacts"]:
             for name in content["forget"]:
                 sandbox.ometria.contacts.forget(*name.split("/", 1))
@@ -141,16 +172,31 @@ def _steer(sandbox: Sandbox, call: Call, content: Any) -> Any:  # noqa: PLR0911 
     return None
 
 
+def _steer_events(sandbox: Sandbox, call: Call, content: Any) -> Any:
+    match call.method, call.segments[1:]:
+        case "POST", ["events"]:
+            event = dict(content)
+            return {"id": sandbox.events.record(event.pop("action"), event.pop("customer_id"), event)}
+        case "POST", ["rewards"]:
+            return _change_rewards(sandbox, content)
+        case "POST", ["claims"]:
+            return {"ids": sandbox.claims.make(claims.Claim.make(content))}
+        case "DELETE", ["claims"]:
+            sandbox.claims.stop()
+            return _look(sandbox, dataclasses.replace(call, method="GET"))
+    return None
+
+
 def _change_members(sandbox: Sandbox, content: dict[str, Any]) -> dict[str, list[str]]:
     """Carry out ``POST /_sandbox/members``; ids that nobody has are left out of the answer."""
     if unknown := content.keys() - {"change", "remove", "add", "set", "seed", "silently"}:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
-    directory, antavo, seed = sandbox.directory, sandbox.antavo, content.get("seed")
+    directory, seed = sandbox.directory, content.get("seed")
     done: dict[str, list[str]] = {"changed": [], "removed": [], "added": []}
 
     def record(action: str, customer_id: str) -> None:
         if not content.get("silently"):
-            antavo.record_event(action, customer_id)
+            sandbox.events.record(action, customer_id)
 
     def chosen(what: str) -> list[str]:
         wanted: int | list[str] = content.get(what, [])
@@ -170,6 +216,17 @@ def _change_members(sandbox: Sandbox, content: dict[str, Any]) -> dict[str, list
         done["added"].append(directory.add(fields))
         record("opt_in", done["added"][-1])
     return done
+
+
+def _change_rewards(sandbox: Sandbox, content: dict[str, Any]) -> dict[str, list[str]]:
+    """Carry out ``POST /_sandbox/rewards``; ids that no reward has are left out of the answer."""
+    if unknown := content.keys() - {"delete", "change"}:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    rewards = sandbox.rewards
+    return {
+        "deleted": [each for each in content.get("delete", ()) if rewards.delete(each)],
+        "changed": [each for each, fields in content.get("change", {}).items() if rewards.change(each, fields)],
+    }
 
 
 def _ten_points_more(customer: dict[str, Any] | None) -> dict[str, Any]:

@@ -26,8 +26,8 @@ class Fault:
     :param skip: how many matching requests pass first.
     :param seconds: how long ``slow`` and the time-outs take.
     :param retry_after: value of the Retry-After header of ``429`` and ``500``; None: no header.
-    :param contacts: contact ids that ``poison``, ``rejected`` and ``late_error`` look for; for ``rejected``
-        and ``late_error`` none means every record.
+    :param contacts: ids of contacts or custom events that ``poison``, ``rejected`` and ``late_error`` look for; for
+        ``rejected`` and ``late_error`` none means every record.
     :param status: of ``poison``: 400, 413 or 422.
     :param field: of ``late_error``: the field that the error names; of ``broken_text``: the field that is broken.
     """

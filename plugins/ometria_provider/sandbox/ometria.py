@@ -1,7 +1,8 @@
 """Ometria's Data API v2, as contract/ometria.md tells it: pushes, their late errors, lists, contacts, profiles.
 
 Choices where the contract leaves one: a push that cannot be read is answered with 400 and ``{"error": …}``, a body over
-the size of 100 full records with 413; a profile is one for each contact; an error log entry outlives no restart.
+the size of 100 full records with 413; a profile is one for each contact; an error log entry outlives no restart; an
+``event_type`` over 32 characters is cut without a word; an event's property ID with a space in it is an error.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from ometria_provider.sandbox.campaigns import Campaign, CustomEvents
 from ometria_provider.sandbox.checks import BUILT_IN, Problem, check_contact, check_event
 from ometria_provider.sandbox.contacts import Contacts, Key
 from ometria_provider.sandbox.faults import Faults
@@ -24,7 +26,7 @@ from ometria_provider.sandbox.wire import Answer, Call, answer
 MOST_RECORDS = 100
 LARGEST_RECORD = 61_440  # bytes
 _QUEUE = 50_000
-_TYPES = ("contact", "custom_event")
+_LONGEST_TYPE = 32  # characters of an event_type
 
 Later = Callable[[float, Callable[[], None]], None]
 Record = dict[str, Any]
@@ -43,6 +45,8 @@ class Ometria:
     def __init__(self, settings: SandboxSettings, database: sqlite3.Connection, faults: Faults, later: Later) -> None:
         self.settings, self._faults, self._later = settings, faults, later
         self.contacts = Contacts(database, settings.lists, settings.dynamic_lists)
+        self.events = CustomEvents(database)
+        self.campaign = Campaign(settings.campaign_event_type, settings.campaign_template, database)
         self.late_errors: deque[dict[str, str]] = deque(maxlen=100)
         self.counts = dict.fromkeys(("records", "accepted", "late_errors", "pushes_stored"), 0)
         self._waiting: deque[tuple[str, list[Record]]] = deque()
@@ -102,6 +106,8 @@ class Ometria:
         kind = str(records[0].get("@type")) if records else "contact"
         if kind == "contact":
             self.contacts.received([_key(record) for record in records], parts)
+        elif kind == "custom_event":
+            self.events.received([str(record["id"]) for record in records if record.get("id")])
         refused = self._refused(records, ids)
         self._waiting.append((kind, [record for record in records if record not in refused] if refused else records))
         if self.settings.validation_delay_ms:
@@ -138,11 +144,16 @@ class Ometria:
                 self.counts["late_errors"] += len(problems)
                 self.late_errors.extend({"error_message": text, "error_path": path} for text, path in problems)
             elif kind == "custom_event":
-                self.contacts.store_event(record)
+                self._store_event(record)
             else:
                 good.append((_key(record), self._known_part(record)))
         if good:
             self.contacts.store(good)
+
+    def _store_event(self, record: Record) -> None:
+        event = record | {"event_type": record["event_type"][:_LONGEST_TYPE]}
+        if self.events.store(event):
+            self.campaign.heard(event, self.contacts.known(event))
 
     def validate_all(self) -> None:
         """Validate all pushes that wait."""
@@ -151,17 +162,20 @@ class Ometria:
 
     def _problems(self, kind: str, record: Record) -> list[Problem]:
         if kind == "custom_event":
-            return check_event(record)
-        if kind != "contact":
+            problems = check_event(record)
+        elif kind == "contact":
+            problems = self._contact_problems(record)
+        else:
             return [("unknown type", "root > @type")]
-        strict = self.settings.unknown_fields == "error"
-        problems = check_contact(record, declared=self._declared, strict=strict)
-        if not problems:
-            wrong = [n for n in record.get("@add_to_lists") or () if not self.contacts.takes(n)]
-            problems += [("not a valid value", "root > @add_to_lists")] if wrong else []
         if fault := self._faults.about("late_error", {str(record.get("id"))}):
             problems.append(("not a valid value", f"root > {fault.field}"))
         return problems
+
+    def _contact_problems(self, record: Record) -> list[Problem]:
+        strict = self.settings.unknown_fields == "error"
+        problems = check_contact(record, declared=self._declared, strict=strict)
+        wrong = [] if problems else [n for n in record.get("@add_to_lists") or () if not self.contacts.takes(n)]
+        return problems + ([("not a valid value", "root > @add_to_lists")] if wrong else [])
 
     def _known_part(self, record: Record) -> Record:
         """Leave out undeclared custom fields when the account drops them."""
@@ -177,11 +191,14 @@ class Ometria:
         self._waiting.clear()
         self.late_errors.clear()
         self.contacts.clear()
+        self.events.clear()
+        self.campaign.forget()
 
     def forget_counts(self) -> None:
         """Count from zero again."""
         self.counts = dict.fromkeys(self.counts, 0)
         self.contacts.clear_counts()
+        self.events.clear_counts()
 
     # Reading
 

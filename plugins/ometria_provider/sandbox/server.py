@@ -3,7 +3,7 @@
 =============  ==========================  ==========================================
 API            root for the connection     its paths
 =============  ==========================  ==========================================
-Loyalty API    ``http://HOST:PORT/loyalty``  ``/customers…``
+Loyalty API    ``http://HOST:PORT/loyalty``  ``/customers…``, ``/rewards…``, ``/entities…``
 Read API       ``http://HOST:PORT/read``     ``/v1/customers…``
 Ometria        ``http://HOST:PORT/ometria``  ``/v2/push…``
 control        ``http://HOST:PORT``          ``/_sandbox/…`` (see ``control.py``)
@@ -29,12 +29,15 @@ from typing import Any
 from aiohttp import web
 
 from ometria_provider.sandbox.antavo import Antavo
+from ometria_provider.sandbox.claims import Claims
 from ometria_provider.sandbox.control import control
 from ometria_provider.sandbox.directory import Directory
+from ometria_provider.sandbox.events import Events
 from ometria_provider.sandbox.faults import Fault, Faults, make_fault
 from ometria_provider.sandbox.limits import SlidingWindowLog
 from ometria_provider.sandbox.members import Generator
 from ometria_provider.sandbox.ometria import Ometria
+from ometria_provider.sandbox.rewards import Rewards
 from ometria_provider.sandbox.settings import SandboxSettings
 from ometria_provider.sandbox.state import commit, open_state
 from ometria_provider.sandbox.wire import Answer, Call, parse_query
@@ -48,6 +51,7 @@ _BEFORE = frozenset(("429", "500", "502_html", "html", "reset_before", "timeout_
 _AFTER = frozenset(("reset_after", "timeout_after", "truncated", "slow", "broken_text"))
 _IDS = (
     (re.compile(r"(/v1)?/customers/(?!-)[^/]+"), r"\1/customers/{id}"),
+    (re.compile(r"(/entities/rewards/reward|/rewards)/[^/]+"), r"\1/{id}"),
     (re.compile(r"/v2/(lists|profiles)/[^/]+"), r"/v2/\1/{id}"),
     (re.compile(r"/v2/contacts/[^/]+/[^/]+"), "/v2/contacts/{collection}/{id}"),
 )
@@ -60,12 +64,14 @@ class Sandbox:
     """
 
     def __init__(self, settings: SandboxSettings, later: Any) -> None:
-        self.settings = settings
+        self.settings, self._later = settings, later
         self.database = open_state(settings.state)
         self.faults = Faults(settings.seed)
         self.faults.active += map(make_fault, settings.faults)
         self.ometria = Ometria(settings, self.database, self.faults, later)
         self.requests: Counter[tuple[str, str]] = Counter()
+        self.rewards = Rewards(settings.seed, self.database)
+        self.events = Events(settings, self.rewards, self.database)
         self._start_members()
         self._start_limits()
 
@@ -73,7 +79,8 @@ class Sandbox:
         settings = self.settings
         generator = Generator(settings.seed, settings.members, settings.bulk_import)
         self.directory = Directory(generator, self.database)
-        self.antavo = Antavo(settings, self.directory, self.database)
+        self.antavo = Antavo(settings, self.directory, self.events, self.rewards)
+        self.claims = Claims(self.directory, self.rewards, self.events, self._later)
 
     def _start_limits(self) -> None:
         settings = self.settings
@@ -119,14 +126,15 @@ class Sandbox:
             "limits": {name: limit.stats() for name, limit in self.limits.items()},
             "pushed": dict(self.ometria.counts),
             "contacts": self.ometria.contacts.totals(),
-            "events": self.ometria.contacts.events(),
+            "events": self.ometria.events.totals(),
+            "emails": self.ometria.campaign.counts(),
             "members": len(self.directory),
         }
 
     def change_settings(self, changes: dict[str, int]) -> None:
         """Change some settings from now on; a changed rate limit begins with an empty window."""
         self.settings = dataclasses.replace(self.settings, **changes)  # type: ignore[arg-type]  # ints, checked by control
-        self.ometria.settings = self.settings
+        self.ometria.settings = self.events.settings = self.settings
         if any(name.endswith(("_minute", "_second")) for name in changes):
             self._start_limits()
 
@@ -140,7 +148,9 @@ class Sandbox:
             self.ometria.forget()
         if "members" in parts:
             self.database.execute("delete from customer")
-            self.database.execute("delete from antavo_event")
+            self.database.execute("delete from loyalty_event")
+            self.rewards.restore()
+            self.claims.stop()
             self._start_members()
         if "faults" in parts:
             self.faults.active.clear()

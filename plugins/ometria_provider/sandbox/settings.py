@@ -23,6 +23,7 @@ class SandboxSettings:
     :param antavo_requests_per_minute: sliding-window log over 60 s, both Antavo APIs together; 0 = no limit.
     :param ometria_push_per_second: sliding-window log over 1 s; 0 = no limit.
     :param ometria_data_per_second: the same for every other Ometria call; 0 = no limit.
+    :param most_events: how many events a page of the Loyalty API holds at most, however many are asked for.
     :param latency_ms: milliseconds that every answer of the three APIs takes.
     :param validation_delay_ms: milliseconds between the answer to a push and the validation of its records.
     :param require_signature: Antavo takes Escher-signed requests only; else the ``api_key`` parameter will do.
@@ -32,6 +33,9 @@ class SandboxSettings:
     :param unknown_fields: what an undeclared field of a contact does (contract: unknown): ``store`` it, ``drop``
         it without a word, or ``error``: the record ends in the error log.
     :param declared_fields: the account's custom field ids; None: every id is declared.
+    :param campaign_event_type: custom events of this type start the account's one campaign.
+    :param campaign_template: file of its e-mail; None: one with the tags ``reward_name``, ``reward_description`` and
+        ``balance``.
     :param queue_headers: answer pushes with ``X-QueueSize-Limit`` and ``X-QueueSize-Remaining``.
     :param faults: faults that are on from the start, as ``POST /_sandbox/faults`` takes them.
     """
@@ -47,6 +51,7 @@ class SandboxSettings:
     antavo_requests_per_minute: int = 1500
     ometria_push_per_second: int = 8
     ometria_data_per_second: int = 4
+    most_events: int = 500
     latency_ms: int = 0
     validation_delay_ms: int = 200
     require_signature: bool = True
@@ -57,6 +62,8 @@ class SandboxSettings:
     ometria_key: str = "sandbox-ometria-key"
     unknown_fields: Literal["store", "drop", "error"] = "store"
     declared_fields: tuple[str, ...] | None = None
+    campaign_event_type: str = "loyalty_reward_claimed"
+    campaign_template: Path | None = None
     queue_headers: bool = False
     faults: tuple[dict[str, Any], ...] = ()
 

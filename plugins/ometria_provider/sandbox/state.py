@@ -14,6 +14,10 @@ create table if not exists meta (name text primary key, value text) without rowi
 create table if not exists contact (
     collection text, id text, body blob, received integer, repeats integer, digest integer,
     primary key (collection, id));
+create index if not exists contact_customer on contact (json_extract(cast(body as text), '$.customer_id'))
+    where body is not null;
+create index if not exists contact_email on contact (lower(json_extract(cast(body as text), '$.email')))
+    where body is not null;
 create table if not exists list_member (
     list_id integer, collection text, contact_id text, primary key (list_id, collection, contact_id)) without rowid;
 create table if not exists list (id integer primary key);
@@ -21,7 +25,13 @@ create table if not exists custom_event (id text primary key, body blob, receive
 create table if not exists unsubscribe (
     email text, type text, timestamp text, reason text, profile_id text);
 create table if not exists customer (id text primary key, number integer, body blob) without rowid;
-create table if not exists antavo_event (id integer primary key, timestamp real, body blob);
+create table if not exists loyalty_event (
+    id integer primary key, timestamp real, customer_id text, action text, body blob);
+create index if not exists loyalty_event_time on loyalty_event (timestamp, id);
+create index if not exists loyalty_event_customer on loyalty_event (customer_id);
+create table if not exists reward (id text primary key, body blob) without rowid;
+create table if not exists email (
+    id integer primary key, event_id text unique, outcome text, recipient text, subject text, body text, sent_at text);
 """
 
 

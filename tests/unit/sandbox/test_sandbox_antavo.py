@@ -125,10 +125,10 @@ def test_search_by_other_attributes(desk: Any) -> None:
 
 
 def test_events_are_paged_filtered_and_ordered(desk: Any) -> None:
-    antavo = desk.sandbox.antavo
+    events = desk.sandbox.events
     for day in (3, 1, 2):
-        antavo.record_event("point_add", "c1", {"timestamp": f"2026-01-0{day}T10:00:00.000Z", "points": day})
-    antavo.record_event("opt_in", "c2", {"timestamp": "2026-01-05T10:00:00.000Z"})
+        events.record("point_add", "c1", {"timestamp": f"2026-01-0{day}T10:00:00.000Z", "points": day})
+    events.record("opt_in", "c2", {"timestamp": "2026-01-05T10:00:00.000Z"})
     content = desk.ask("loyalty", "/customers/-/events", timestamp__gte="2026-01-02T00:00:00Z", order="desc")[1]
     assert content["total"] == 3
     assert [event["points"] for event in content["data"]] == [0, 3, 2]

@@ -214,6 +214,9 @@ def test_fault_by_probability_strikes_some(sandbox: RunningSandbox) -> None:
         ("settings", {"members": 5}),
         ("reset", {"what": ["all"]}),
         ("events", {}),
+        ("claims", {"cuont": 1}),
+        ("claims", {"every": 1, "count": 2, "who": "x"}),
+        ("rewards", {"remove": []}),
     ],
 )
 def test_control_with_a_mistake_is_refused(sandbox: RunningSandbox, path: str, content: Any) -> None:
@@ -250,6 +253,62 @@ def test_control_unsubscribes_somebody(sandbox: RunningSandbox) -> None:
     sandbox.control("unsubscribes", {"email": "ann@example.com"})
     (row,) = requests.get(f"{sandbox.ometria}/v2/unsubscribes", headers=KEY, timeout=5).json()
     assert (row["email_address"], row["type"]) == ("ann@example.com", "email")
+
+
+def test_control_lets_members_claim_and_shows_the_emails(sandbox: RunningSandbox) -> None:
+    (customer,) = sandbox.control("members?limit=1")["ids"]
+    reward = sandbox.control("rewards")[0]
+    (event_id,) = sandbox.control("claims", {"customer": customer, "reward": reward["id"]})["ids"]
+    assert sandbox.control("claims") == {"claims": 1, "to_come": 0}
+    page = requests.get(f"{sandbox.loyalty}/customers/-/events", auth=SIGNED, timeout=5).json()
+    assert [event["id"] for event in page["data"]] == [event_id]
+    shown = requests.get(f"{sandbox.loyalty}/entities/rewards/reward/{reward['id']}", auth=SIGNED, timeout=5).json()
+    assert shown == reward
+    contact = {"@type": "contact", "@collection": "k", "id": "a", "customer_id": customer, "email": "a@example.com"}
+    claimed = {"@type": "custom_event", "id": event_id, "event_type": "loyalty_reward_claimed"}
+    claimed |= {"timestamp": page["data"][0]["timestamp"], "identity_account_id": customer}
+    for record in (contact, claimed | {"properties": {"reward_name": "Tote bag"}}):
+        requests.post(f"{sandbox.ometria}/v2/push", json=[record], headers=KEY, timeout=5)
+    emails = sandbox.control("emails?limit=5")
+    assert (emails["sent"], emails["emails"][0]["subject"]) == (1, "Tote bag is yours")
+    assert sandbox.control(f"custom_events/{event_id}")["received"] == 1
+    assert [event["id"] for event in sandbox.control("custom_events")] == [event_id]
+    assert sandbox.control("rewards", {"delete": [reward["id"]], "change": {"x": {}}}) == {
+        "deleted": [reward["id"]],
+        "changed": [],
+    }
+    counts = sandbox.control("stats")["requests"]
+    assert counts["loyalty GET /entities/rewards/reward/{id}"] == {"200": 1}
+
+
+def test_control_lets_members_claim_while_somebody_watches(sandbox: RunningSandbox) -> None:
+    sandbox.control("claims", {"count": 3, "every": 0.01})
+    deadline = time.monotonic() + 30
+    while sandbox.control("claims") != {"claims": 3, "to_come": 0}:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    sandbox.control("claims", {"count": 100, "every": 3600})
+    assert sandbox.control("claims", method="DELETE") == {"claims": 3, "to_come": 0}
+
+
+@pytest.mark.parametrize("path", ["/rewards/*", "/entities/rewards/reward/*", "/customers/*/events"])
+def test_faults_strike_the_calls_of_campaigns(sandbox: RunningSandbox, path: str) -> None:
+    sandbox.control("faults", {"kind": "500", "api": "loyalty", "path": path, "times": 1})
+    url = sandbox.loyalty + path.replace("*", "x")
+    statuses = [requests.get(url, auth=SIGNED, timeout=5).status_code for _ in range(2)]
+    assert statuses[0] == 500
+    assert statuses[1] in {200, 404}
+
+
+@pytest.mark.parametrize("chosen", [{"contacts": ["e1"]}, {}], ids=["one", "all"])
+def test_late_error_fault_strikes_custom_events(sandbox: RunningSandbox, chosen: dict[str, Any]) -> None:
+    sandbox.control("faults", {"kind": "late_error", "field": "event_type"} | chosen)
+    event = {"@type": "custom_event", "event_type": "t", "timestamp": "2026-01-01T00:00:00Z", "profile_id": "1"}
+    records = [event | {"id": name} for name in ("e1", "e2")]
+    requests.post(f"{sandbox.ometria}/v2/push", json=records, headers=KEY, timeout=5)
+    assert sandbox.control("stats")["events"]["stored"] == (1 if chosen else 0)
+    errors = requests.get(f"{sandbox.ometria}/v2/push/_errors", headers=KEY, timeout=5).json()
+    assert errors[0]["error_path"] == "root > event_type"
 
 
 def test_control_changes_latency_and_validates_on_demand(sandbox: RunningSandbox) -> None:
