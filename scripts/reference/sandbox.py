@@ -6,7 +6,7 @@ import inspect
 import json
 from typing import Any
 
-from ometria_provider.sandbox import control, faults
+from ometria_provider.sandbox import control, faults, webhooks
 from ometria_provider.sandbox.settings import SandboxSettings
 
 from reference import markdown
@@ -27,8 +27,10 @@ def page() -> str:
         "plugins/ometria_provider/sandbox/`, `control.py` and `faults.py",
         _INTRO,
         f"Connections to one on port {SandboxSettings.port}:\n\n" + markdown.block(_connections(), "sh"),
-        "Twenty members earn points, and the next three pushes fail:\n\n" + markdown.block(_examples(), "sh"),
+        "Twenty members earn points, the next three pushes fail, and ten members claim rewards:\n\n"
+        + markdown.block(_examples(), "sh"),
         "## What can be seen and steered\n\n" + markdown.block(_plain(control.__doc__)),
+        "## Webhook node\n\n" + markdown.block(_plain(webhooks.Node.__doc__)),
         "## Faults\n\n" + markdown.block(_plain(faults.Fault.__doc__)),
     )
 
@@ -51,6 +53,7 @@ def _examples() -> str:
     calls: list[tuple[str, dict[str, Any]]] = [
         ("members", {"change": 20}),
         ("faults", {"kind": "500", "api": "ometria", "path": "/v2/push", "times": 3}),
+        ("claims", {"count": 10}),
     ]
     return "\n".join(f"curl -d '{json.dumps(content)}' {_ROOT}/_sandbox/{what}" for what, content in calls)
 

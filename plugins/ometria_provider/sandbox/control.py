@@ -31,6 +31,11 @@
     last ``within`` seconds; with ``every`` they come one after the other from now on. Answers {"ids": of the events}.
 ``GET``, ``DELETE /_sandbox/claims``
     {"claims": how many there are, "to_come": how many of those one after the other}. DELETE lets nobody claim any more.
+``POST /_sandbox/webhooks``
+    A *Webhook message* node: {"url", "actions": ["reward"], "login", "password", "jwt_algorithm", "jwt_key", …} posts
+    every event from now on; see ``webhooks.Node`` for its keys. A second one takes the place of the first.
+``GET``, ``DELETE /_sandbox/webhooks``
+    {"answers": {"200": 12, "timeout": 1, "error": 3}, "waiting": 0, "dropped": [ids]}. DELETE ends it.
 ``GET /_sandbox/custom_events?limit=20&offset=0``
     Custom events that Ometria stored, by id. ``/_sandbox/custom_events/ID`` answers {"event", "received"} of one.
 ``GET /_sandbox/emails?limit=20&offset=0``
@@ -53,7 +58,8 @@
 ``POST /_sandbox/reset``
     {"what": ["stats", "contacts", "members", "faults"]}; without it all four. ``stats`` sets all counts to zero, those
     of records received too, and empties the rate windows; contacts stay and a repeat is still known as one. Custom
-    events and e-mails go with ``contacts``; Antavo's events, claims to come and changes of rewards with ``members``.
+    events and e-mails go with ``contacts``; Antavo's events, claims to come, changes of rewards and the webhook node
+    with ``members``.
 
 Every call commits the state first, so what it shows outlives a kill -9.
 """
@@ -68,6 +74,7 @@ import msgspec
 
 from ometria_provider.sandbox import claims
 from ometria_provider.sandbox.faults import make_fault
+from ometria_provider.sandbox.webhooks import Node
 from ometria_provider.sandbox.wire import Answer, Call, answer
 
 if TYPE_CHECKING:
@@ -117,20 +124,27 @@ def _look(sandbox: Sandbox, call: Call) -> Any:  # noqa: PLR0911 (a return for e
             order = sandbox.directory.order()
             page = sandbox.directory.page(order, call.number("offset", 0), call.number("limit", 20))
             return {"members": len(order), "ids": [customer["_id"] for customer in page]}
+        case ["faults"]:
+            return [dataclasses.asdict(fault) for fault in sandbox.faults.active]
+    return _look_campaigns(sandbox, call)
+
+
+def _look_campaigns(sandbox: Sandbox, call: Call) -> Any:  # noqa: PLR0911 (a return for each path)
+    ometria = sandbox.ometria
+    match call.segments[1:]:
         case ["rewards"]:
             return [sandbox.rewards.get(reward_id) for reward_id in sandbox.rewards.ids()]
         case ["claims"]:
             return {"claims": sandbox.events.count(claims.ACTION), "to_come": sandbox.claims.to_come}
+        case ["webhooks"]:
+            return sandbox.webhooks.counts()
         case ["custom_events"]:
-            return sandbox.ometria.events.page(call.number("limit", 20), call.number("offset", 0))
+            return ometria.events.page(call.number("limit", 20), call.number("offset", 0))
         case ["custom_events", event_id]:
-            return sandbox.ometria.events.get(event_id)
+            return ometria.events.get(event_id)
         case ["emails"]:
-            campaign = sandbox.ometria.campaign
-            emails = campaign.emails(call.number("limit", 20), call.number("offset", 0))
-            return campaign.counts() | {"emails": emails}
-        case ["faults"]:
-            return [dataclasses.asdict(fault) for fault in sandbox.faults.active]
+            emails = ometria.campaign.emails(call.number("limit", 20), call.number("offset", 0))
+            return ometria.campaign.counts() | {"emails": emails}
     return None
 
 
@@ -138,8 +152,8 @@ def _steer(sandbox: Sandbox, call: Call, content: Any) -> Any:  # noqa: PLR0911 
     match call.method, call.segments[1:]:
         case "POST", ["members"]:
             return _change_members(sandbox, content)
-        case _, ["events" | "rewards" | "claims"]:
-            return _steer_events(sandbox, call, content)
+        case _, ["events" | "rewards" | "claims" | "webhooks"]:
+            return _steer_campaigns(sandbox, call, content)
         case "POST", ["contacts"]:
             for name in content["forget"]:
                 sandbox.ometria.contacts.forget(*name.split("/", 1))
@@ -172,7 +186,7 @@ def _steer(sandbox: Sandbox, call: Call, content: Any) -> Any:  # noqa: PLR0911 
     return None
 
 
-def _steer_events(sandbox: Sandbox, call: Call, content: Any) -> Any:
+def _steer_campaigns(sandbox: Sandbox, call: Call, content: Any) -> Any:  # noqa: PLR0911 (a return for each path)
     match call.method, call.segments[1:]:
         case "POST", ["events"]:
             event = dict(content)
@@ -181,6 +195,12 @@ def _steer_events(sandbox: Sandbox, call: Call, content: Any) -> Any:
             return _change_rewards(sandbox, content)
         case "POST", ["claims"]:
             return {"ids": sandbox.claims.make(claims.Claim.make(content))}
+        case "POST", ["webhooks"]:
+            sandbox.webhooks.use(Node.make(content))
+            return sandbox.webhooks.counts()
+        case "DELETE", ["webhooks"]:
+            sandbox.webhooks.stop()
+            return {}
         case "DELETE", ["claims"]:
             sandbox.claims.stop()
             return _look(sandbox, dataclasses.replace(call, method="GET"))

@@ -40,6 +40,7 @@ from ometria_provider.sandbox.ometria import Ometria
 from ometria_provider.sandbox.rewards import Rewards
 from ometria_provider.sandbox.settings import SandboxSettings
 from ometria_provider.sandbox.state import commit, open_state
+from ometria_provider.sandbox.webhooks import Webhooks
 from ometria_provider.sandbox.wire import Answer, Call, parse_query
 
 _PREFIXES = ("loyalty", "read", "ometria")
@@ -71,7 +72,8 @@ class Sandbox:
         self.ometria = Ometria(settings, self.database, self.faults, later)
         self.requests: Counter[tuple[str, str]] = Counter()
         self.rewards = Rewards(settings.seed, self.database)
-        self.events = Events(settings, self.rewards, self.database)
+        self.webhooks = Webhooks()
+        self.events = Events(settings, self.rewards, self.database, self.webhooks.heard)
         self._start_members()
         self._start_limits()
 
@@ -151,6 +153,7 @@ class Sandbox:
             self.database.execute("delete from loyalty_event")
             self.rewards.restore()
             self.claims.stop()
+            self.webhooks.stop()
             self._start_members()
         if "faults" in parts:
             self.faults.active.clear()
@@ -269,6 +272,7 @@ async def _serve(settings: SandboxSettings, *, until_stdin_closes: bool) -> None
                 await asyncio.wait_for(stop.wait(), _COMMIT_SECONDS)
     finally:
         await runner.cleanup()
+        await server.sandbox.webhooks.close()
         server.sandbox.ometria.validate_all()
         commit(server.sandbox.database)
         server.sandbox.database.close()
