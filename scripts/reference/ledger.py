@@ -156,6 +156,32 @@ MEANINGS: dict[str, dict[str, str]] = {
         "who": "keyed digest of an e-mail address, profile id, customer id or contact id",
         "at": "when",
     },
+    "event_inbox": {
+        "id": "number of the event here",
+        "account": "the Antavo connection's id",
+        "event_id": "Antavo's id of the event",
+        "action": "Antavo's action id, such as `reward`",
+        "customer_id": "whom it is about",
+        "occurred_at": "the event's own time",
+        "received_at": "when it was put here",
+        "source": "`webhook` or `asked`: how it came first",
+        "body": "the event as JSON, until every delivery of it is done",
+        "done_at": "when the last of them was",
+    },
+    "event_delivery": {
+        "id": "number of the delivery",
+        "account": "the Antavo connection's id",
+        "event_id": "Antavo's id of the event",
+        "workflow": "the workflow file's name without `.yaml`",
+        "state": "`waiting`, `sending`, `acknowledged`, `filtered`, `expired`, `skipped`, `rejected`",
+        "reason": "why it is not mailed, or has not been yet",
+        "custom_event_id": "the id that it has in Ometria",
+        "run_id": "Airflow's id of the run that wrote this row last",
+        "attempts": "how many requests carried it",
+        "created_at": "when it was collected",
+        "updated_at": "when this row changed last",
+        "acknowledged_at": "when Ometria acknowledged it",
+    },
 }
 
 

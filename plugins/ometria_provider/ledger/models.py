@@ -1,7 +1,7 @@
 """The ledger's tables: what was read, sent, accepted and rejected, and what Ometria is known to hold.
 
 No personal data beyond ids: records are kept as digests, rejections as field names and reasons.
-Times are UTC. Tables of later capabilities (events, cursors) come with their own migrations.
+Times are UTC.
 """
 
 from __future__ import annotations
@@ -271,3 +271,49 @@ class Unsubscribe(Base):
     account: Mapped[str] = mapped_column(String(200), primary_key=True)
     who: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     at: Mapped[datetime]
+
+
+class InboxEvent(Base):
+    """An Antavo event that a workflow waits for, kept once however often and however it came."""
+
+    __tablename__ = "event_inbox"
+    __table_args__ = (
+        UniqueConstraint("account", "event_id"),
+        Index(None, "account", "done_at"),
+        Index(None, "customer_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    account: Mapped[str] = mapped_column(String(200))
+    event_id: Mapped[str] = mapped_column(String(250))
+    action: Mapped[str] = mapped_column(String(250))
+    customer_id: Mapped[str | None] = mapped_column(String(250))
+    occurred_at: Mapped[datetime | None]
+    received_at: Mapped[datetime]
+    source: Mapped[str] = mapped_column(String(20))
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    done_at: Mapped[datetime | None]
+
+
+class EventDelivery(Base):
+    """What became of an event for one workflow."""
+
+    __tablename__ = "event_delivery"
+    __table_args__ = (
+        UniqueConstraint("account", "event_id", "workflow"),
+        Index(None, "account", "state", "id"),
+        Index(None, "run_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    account: Mapped[str] = mapped_column(String(200))
+    event_id: Mapped[str] = mapped_column(String(250))
+    workflow: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str | None] = mapped_column(Text)
+    custom_event_id: Mapped[str | None] = mapped_column(String(250))
+    run_id: Mapped[str | None] = mapped_column(String(250))
+    attempts: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    acknowledged_at: Mapped[datetime | None]

@@ -1,0 +1,157 @@
+"""What became of each event for each workflow: the checkpoint of campaigns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, func, select, update
+
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.models import EventDelivery, InboxEvent
+
+#: To be delivered; on its way. One that was on its way when its task died goes again, under the same id.
+WAITING, SENDING = "waiting", "sending"
+UNDONE = (WAITING, SENDING)
+
+#: How a delivery ends. Each but the first has a reason.
+ACKNOWLEDGED, FILTERED, EXPIRED, SKIPPED, REJECTED = "acknowledged", "filtered", "expired", "skipped", "rejected"
+STATES = (WAITING, SENDING, ACKNOWLEDGED, FILTERED, EXPIRED, SKIPPED, REJECTED)
+
+
+class Waiting(NamedTuple):
+    """An event that one workflow has still to deliver.
+
+    :param id: the delivery's number; they ascend.
+    :param body: the event as JSON.
+    """
+
+    id: int
+    event_id: str
+    workflow: str
+    state: str
+    attempts: int
+    customer_id: str | None
+    occurred_at: datetime | None
+    received_at: datetime
+    body: bytes
+
+
+class Settled(NamedTuple):
+    """How a delivery stands now: ended, or `WAITING` still with the reason."""
+
+    id: int
+    state: str
+    reason: str | None = None
+
+
+class Departing(NamedTuple):
+    """A delivery whose request is about to go."""
+
+    id: int
+    custom_event_id: str
+
+
+def waiting(ledger: Ledger, account: str, *, limit: int, after: int = 0, workflow: str | None = None) -> list[Waiting]:
+    """Return the next deliveries that are not done, those first that came first.
+
+    :param account: the Antavo connection.
+    :param after: the last number of the page before.
+    """
+    columns = [getattr(EventDelivery, name) for name in ("id", "event_id", "workflow", "state", "attempts")]
+    columns += [getattr(InboxEvent, name) for name in Waiting._fields[5:]]
+    query = (
+        select(*columns)
+        .join(
+            InboxEvent,
+            (InboxEvent.account == EventDelivery.account) & (InboxEvent.event_id == EventDelivery.event_id),
+        )
+        .where(EventDelivery.account == account, EventDelivery.state.in_(UNDONE), EventDelivery.id > after)
+        .where(InboxEvent.body.is_not(None))
+        .order_by(EventDelivery.id)
+        .limit(limit)
+    )
+    if workflow is not None:
+        query = query.where(EventDelivery.workflow == workflow)
+    with ledger.read() as connection:
+        return [Waiting._make(row) for row in connection.execute(query)]
+
+
+def write(ledger: Ledger, run_id: str, *, settled: Sequence[Settled] = (), departing: Sequence[Departing] = ()) -> None:
+    """Write down what is about to go and what has come of others, in one transaction.
+
+    :param run_id: Airflow's id of the run.
+    """
+    if not settled and not departing:
+        return
+    now = datetime.now(UTC)
+    this = update(EventDelivery).where(EventDelivery.id == bindparam("of"))
+    with ledger.write() as connection:
+        if settled:
+            connection.execute(
+                this.values(
+                    state=bindparam("to"),
+                    reason=bindparam("why"),
+                    acknowledged_at=bindparam("at"),
+                    run_id=run_id,
+                    updated_at=now,
+                ),
+                [
+                    {"of": id_, "to": state, "why": reason, "at": now if state == ACKNOWLEDGED else None}
+                    for id_, state, reason in settled
+                ],
+            )
+        if departing:
+            connection.execute(
+                this.values(
+                    state=SENDING,
+                    custom_event_id=bindparam("as"),
+                    attempts=EventDelivery.attempts + 1,
+                    reason=None,
+                    run_id=run_id,
+                    updated_at=now,
+                ),
+                [{"of": id_, "as": custom_event_id} for id_, custom_event_id in departing],
+            )
+
+
+def reopen(ledger: Ledger, account: str, events: Iterable[tuple[str, str]]) -> int:
+    """Let deliveries that have ended wait again, and miss their bodies until the event comes again; return how many.
+
+    :param events: the ids of the events, each with the workflow.
+    """
+    rows = [{"event": event_id, "flow": workflow} for event_id, workflow in events]
+    if not rows:
+        return 0
+    now = datetime.now(UTC)
+    ended = (
+        update(EventDelivery)
+        .where(
+            EventDelivery.account == account,
+            EventDelivery.event_id == bindparam("event"),
+            EventDelivery.workflow == bindparam("flow"),
+            EventDelivery.state.not_in(UNDONE),
+        )
+        .values(state=WAITING, reason=None, acknowledged_at=None, updated_at=now)
+    )
+    missed = (
+        update(InboxEvent)
+        .where(InboxEvent.account == account, InboxEvent.event_id == bindparam("event"))
+        .values(done_at=None)
+    )
+    with ledger.write() as connection:
+        count = sum(connection.execute(ended, row).rowcount for row in rows)
+        connection.execute(missed, [{"event": row["event"]} for row in rows])
+    return int(count)
+
+
+def counts(ledger: Ledger, run_id: str) -> dict[tuple[str, str], int]:
+    """Return how many deliveries a run has written last, by workflow and state."""
+    query = (
+        select(EventDelivery.workflow, EventDelivery.state, func.count())
+        .where(EventDelivery.run_id == run_id)
+        .group_by(EventDelivery.workflow, EventDelivery.state)
+    )
+    with ledger.read() as connection:
+        return {(workflow, state): count for workflow, state, count in connection.execute(query)}

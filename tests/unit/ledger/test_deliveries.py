@@ -1,0 +1,48 @@
+"""What becomes of an event is written down, workflow by workflow."""
+
+from datetime import UTC, datetime
+
+from ometria_provider.ledger import deliveries, inbox
+from ometria_provider.ledger.deliveries import Departing, Settled
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.inbox import Collected
+from ometria_provider.ledger.models import EventDelivery
+from sqlalchemy import select
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ACCOUNT = "antavo_default"
+
+
+def event(id_: str, *workflows: str, body: bytes = b"{}") -> Collected:
+    return Collected(id_, "reward", "ann", NOON, body, workflows or ("thanks",))
+
+
+def test_waiting_ones_come_page_by_page_and_by_workflow(ledger: Ledger) -> None:
+    inbox.put(ledger, ACCOUNT, [event(str(n), "thanks", "survey") for n in range(3)], inbox.ASKED)
+    first = deliveries.waiting(ledger, ACCOUNT, limit=4)
+    rest = deliveries.waiting(ledger, ACCOUNT, limit=4, after=first[-1].id)
+    assert [(w.event_id, w.workflow) for w in [*first, *rest]] == [
+        (str(n), workflow) for n in range(3) for workflow in ("thanks", "survey")
+    ]
+    assert [w.event_id for w in deliveries.waiting(ledger, ACCOUNT, limit=9, workflow="survey")] == ["0", "1", "2"]
+
+
+def test_one_on_its_way_is_found_again_and_counted(ledger: Ledger) -> None:
+    inbox.put(ledger, ACCOUNT, [event("1"), event("2")], inbox.ASKED)
+    one, two = deliveries.waiting(ledger, ACCOUNT, limit=2)
+    deliveries.write(ledger, "run", departing=[Departing(one.id, "thanks:1"), Departing(two.id, "thanks:2")])
+    assert [(w.state, w.attempts) for w in deliveries.waiting(ledger, ACCOUNT, limit=2)] == [("sending", 1)] * 2
+    deliveries.write(
+        ledger, "next", settled=[Settled(one.id, deliveries.ACKNOWLEDGED)], departing=[Departing(two.id, "thanks:2")]
+    )
+    assert [(w.event_id, w.attempts) for w in deliveries.waiting(ledger, ACCOUNT, limit=2)] == [("2", 2)]
+    assert deliveries.counts(ledger, "next") == {("thanks", "acknowledged"): 1, ("thanks", "sending"): 1}
+    with ledger.read() as connection:
+        at = dict(iter(connection.execute(select(EventDelivery.event_id, EventDelivery.acknowledged_at))))
+    assert at["1"] is not None
+    assert at["2"] is None
+
+
+def test_what_has_not_ended_is_not_reopened(ledger: Ledger) -> None:
+    inbox.put(ledger, ACCOUNT, [event("1")], inbox.ASKED)
+    assert deliveries.reopen(ledger, ACCOUNT, [("1", "thanks")]) == 0
