@@ -8,7 +8,7 @@ expected, a tier that vanished) reads as empty.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Mapping as AnyMapping
 from typing import Any
 
@@ -28,17 +28,17 @@ _PARTS = ("spent", "reserved", "expired")
 DETAILS, EXPIRING, HISTORY = "extensions", "expiring_points", "expiring_points.history"
 
 
-class Projection:
-    """Reads from customers exactly what a mapping needs.
+class Reader:
+    """Reads some loyalty fields from customers, and nothing else.
 
-    :param mapping: whose identity, ``where`` and rows say what is read, and whose language resolves language maps.
+    :param paths: the loyalty fields.
+    :param language: of language maps.
     """
 
-    def __init__(self, mapping: Mapping) -> None:
-        named = [row.loyalty for row in mapping.rows if row.loyalty is not None]
-        self.paths: tuple[str, ...] = tuple(dict.fromkeys((*named, *mapping.where)))
+    def __init__(self, paths: Iterable[str], language: str) -> None:
+        self.paths: tuple[str, ...] = tuple(paths)
         """Loyalty fields, in the order of the values that :meth:`project` returns."""
-        readers = [_compile(path, mapping.language) for path in self.paths]
+        readers = [_compile(path, language) for path in self.paths]
         self._roots = [root for root, _ in readers]
         self._finishes = [(index, finish) for index, (_, finish) in enumerate(readers) if finish]
         self._details = [index for index, root in enumerate(self._roots) if root == DETAILS]
@@ -48,7 +48,7 @@ class Projection:
             if any(f"{path}.".startswith(f"{DETAILS}.{field}.") for path in self.paths)
             or (field == EXPIRING and self._details)
         )
-        """What the detail call is asked for (`fields=`); empty when the mapping reads no details."""
+        """What the detail call is asked for (`fields=`); empty when no details are read."""
 
     def project(self, customer: Customer) -> list[Any]:
         """Return the values of :attr:`paths` for a customer of the Read API, JSON-able; null where there is none.
@@ -71,6 +71,17 @@ class Projection:
         for index, value in zip(self._details, details, strict=True):
             whole[index] = value
         return whole
+
+
+class Projection(Reader):
+    """Reads from customers exactly what a mapping needs.
+
+    :param mapping: whose identity, ``where`` and rows say what is read, and whose language resolves language maps.
+    """
+
+    def __init__(self, mapping: Mapping) -> None:
+        named = [row.loyalty for row in mapping.rows if row.loyalty is not None]
+        super().__init__(dict.fromkeys((*named, *mapping.where)), mapping.language)
 
 
 def with_details(customer: Customer, answer: Customer) -> Customer:
@@ -97,7 +108,7 @@ def _compile(path: str, language: str) -> tuple[str, Finish | None]:
         return root, lambda value, _: canonical_time(_member(value, inner))
     if path in ("gender", "status"):
         return root, lambda value, _: _lower(value)
-    reach = _inside if root == DETAILS else _member
+    reach = reach_inside if root == DETAILS else _member
     return root, (lambda value, _: reach(value, inner)) if inner else None
 
 
@@ -110,7 +121,7 @@ def _member(value: Any, keys: tuple[str, ...]) -> Any:
     return value
 
 
-def _inside(value: Any, keys: tuple[str, ...]) -> Any:
+def reach_inside(value: Any, keys: tuple[str, ...]) -> Any:
     """Go down into objects and, by position, into lists: the shape of details is not documented."""
     for key in keys:
         if type(value) is list and key.isdecimal():
