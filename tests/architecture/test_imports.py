@@ -31,6 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "report_text": {"text", "report"},
     "report": {"ledger", "text"},
     "operators": {*PURE, "ledger", "staging", "hooks", "exceptions", "settings", "report", "report_text", "text"},
+    "triggers": {"ledger", "exceptions", "settings"},
     "dagdoc": {"mapping"},
     "factory": {"mapping", "operators", "dagdoc", "settings"},
     "cli": {
@@ -146,6 +147,7 @@ def loaded_by(statement: str) -> set[str]:
         ("validation.run", {"airflow", "sqlalchemy", "pandas", "great_expectations"}),
         ("delivery.compare", {"airflow", "sqlalchemy", "pandas"}),
         ("sandbox.server", {"airflow", "sqlalchemy", "pandas", "pydantic"}),
+        ("triggers.inbox", {"pandas", "great_expectations", "fastapi", "alembic"}),
         ("ledger.runs", {"airflow", "pandas", "great_expectations", "alembic"}),
         ("cli", {"airflow", "sqlalchemy", "pandas", "great_expectations", "requests"}),
         ("factory", {"pandas", "pyarrow", "great_expectations", "requests", "escherauth", "phonenumbers", "alembic"}),
