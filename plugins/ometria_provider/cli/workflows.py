@@ -20,13 +20,17 @@ def check(
     ] = None,
     output: Output = "table",
 ) -> None:
-    """Check all workflow files of a folder, offline. Exit code 1: there is an error in one; a warning is none."""
+    """Check all workflow files of a folder, offline. Exit code 1: there is an error in one; a warning is none.
+
+    Their contact mappings are looked for in `[ometria] mappings_folder`.
+    """
     from ometria_provider.settings import read_settings
     from ometria_provider.workflows.files import check_folder
 
     require_folder(folder, "workflow")
-    folder = folder or read_settings().workflows_folder
-    workflows, problems = check_folder(folder)
+    settings = read_settings()
+    folder = folder or settings.workflows_folder
+    workflows, problems = check_folder(folder, settings.mappings_folder)
     answer_check("workflow", folder, [workflow.name for workflow in workflows], problems, output)
 
 

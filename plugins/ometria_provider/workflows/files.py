@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ometria_provider.exceptions import Misconfigured
+from ometria_provider.mapping.catalogue import closest
+from ometria_provider.mapping.files import MappingFileError, load_mapping
 from ometria_provider.mapping.forms import BrokenFile, FileForm
 from ometria_provider.mapping.model import Connections
-from ometria_provider.mapping.source import Problem, read_source
+from ometria_provider.mapping.source import Problem, Source, read_source
 from ometria_provider.workflows.checks import find_issues
 from ometria_provider.workflows.model import Action, Identity, Trigger, Workflow
 
@@ -55,18 +59,19 @@ def load_workflow(path: Path) -> Workflow:
     return workflow
 
 
-def load_folder(folder: Path) -> tuple[list[Workflow], list[Problem]]:
+def load_folder(folder: Path, mappings: Path | None = None) -> tuple[list[Workflow], list[Problem]]:
     """Read all workflow files of a folder: those that can run, by name, and the errors of the others.
 
     A broken file takes no other with it.
 
+    :param mappings: the mappings folder, to see that each ``contact_mapping`` is there; None: nobody looks.
     :raises Misconfigured: when there is no such folder.
     """
-    workflows, problems = check_folder(folder)
+    workflows, problems = check_folder(folder, mappings)
     return workflows, [problem for problem in problems if not problem.warning]
 
 
-def check_folder(folder: Path) -> tuple[list[Workflow], list[Problem]]:
+def check_folder(folder: Path, mappings: Path | None = None) -> tuple[list[Workflow], list[Problem]]:
     """Read all workflow files of a folder as :func:`load_folder` does; warnings are among the problems.
 
     :raises Misconfigured: when there is no such folder.
@@ -74,7 +79,32 @@ def check_folder(folder: Path) -> tuple[list[Workflow], list[Problem]]:
     if not folder.is_dir():
         raise Misconfigured(f"The workflows folder {folder} does not exist: make it, or set [ometria] workflows_folder")
     read, problems = _FORM.read_folder(folder)
-    return [workflow for workflow, _ in read], problems
+    strange = list(_contact_mappings(read, mappings)) if mappings else []
+    refused = {problem.file for problem in strange if not problem.warning}
+    return [workflow for workflow, source in read if source.file not in refused], problems + strange
+
+
+def _contact_mappings(read: list[tuple[Workflow, Source]], folder: Path) -> Iterator[Problem]:
+    """Find contact mappings that could push no contact for their workflow."""
+    loc = ("contact_mapping",)
+    for workflow, source in read:
+        name = workflow.contact_mapping
+        if name is None:
+            continue
+        names = [path.stem for path in folder.glob("*.yaml")]
+        if name not in names:
+            hint = closest(name, names) or f"there are {', '.join(sorted(names)) or 'none'}; null: nobody pushes it"
+            yield source.problem(loc, f"there is no mapping `{name}` in {folder}", hint)
+            continue
+        try:
+            mapping = load_mapping(folder / f"{name}.yaml")
+        except MappingFileError:
+            message = f"the mapping `{name}` has errors: contacts that Ometria lacks wait until it is mended"
+            yield replace(source.problem(loc, message, "see `ometria-sync mappings check`"), warning=True)
+            continue
+        if mapping.connections != workflow.connections:
+            hint = "use the same `connections` in both files"
+            yield source.problem(loc, f"the mapping `{name}` uses other connections than this workflow", hint)
 
 
 def schema_text() -> str:
