@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, exists, not_, select, update
+from sqlalchemy import Connection, bindparam, exists, not_, select, text, update
 
-from ometria_provider.ledger.deliveries import UNDONE, WAITING
+from ometria_provider.ledger.deliveries import IS_UNDONE, WAITING
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import EventDelivery, InboxEvent
 from ometria_provider.ledger.statements import insert, is_one_of
@@ -34,6 +34,30 @@ class Collected(NamedTuple):
     workflows: tuple[str, ...]
 
 
+class Bodiless(NamedTuple):
+    """An event that somebody wants again, of which only this is left.
+
+    :param id: its number here; they ascend.
+    """
+
+    id: int
+    event_id: str
+    occurred_at: datetime | None
+
+
+class _Here(NamedTuple):
+    has_body: bool
+    is_undone: bool
+
+
+#: In the words of an index: a database uses it for a query that says exactly this.
+_IS_UNDONE = text("event_inbox.done_at IS NULL")
+
+_WANTED = exists().where(
+    EventDelivery.event_id == InboxEvent.event_id, EventDelivery.account == InboxEvent.account, IS_UNDONE
+)
+
+
 def put(ledger: Ledger, account: str, events: Sequence[Collected], source: str) -> list[bool]:
     """Keep events with what they start, and say of each whether it is new here. When this returns, they are safe.
 
@@ -45,68 +69,79 @@ def put(ledger: Ledger, account: str, events: Sequence[Collected], source: str) 
     """
     new: list[bool] = []
     for start in range(0, len(events), CHUNK):
-        chunk = events[start : start + CHUNK]
-        with ledger.read() as connection:
-            known, told = _known(ledger, connection, account, chunk)
-        if all(_is_settled(event, known, told) for event in chunk):
-            new += [False] * len(chunk)
-            continue
-        with ledger.write() as connection:
-            # Anew: a webhook and a run may bring the same event at once.
-            known, told = _known(ledger, connection, account, chunk)
-            first = {event.event_id: event for event in reversed(chunk) if event.event_id not in known}
-            _insert(ledger, connection, account, first.values(), source)
-            now = datetime.now(UTC)
-            common = {"account": account, "state": WAITING, "attempts": 0, "created_at": now, "updated_at": now}
-            wanted = dict.fromkeys((e.event_id, w) for e in chunk for w in e.workflows if (e.event_id, w) not in told)
-            if wanted:
-                connection.execute(
-                    insert(ledger, EventDelivery), [{**common, "event_id": id_, "workflow": w} for id_, w in wanted]
-                )
-            gained = {id_ for id_, _ in wanted}
-            for event in chunk:
-                if event.event_id in known and (event.event_id in gained or not known[event.event_id]):
-                    _restore(connection, account, event)
-        new += [event.event_id in first and first[event.event_id] is event for event in chunk]
+        new += _put(ledger, account, events[start : start + CHUNK], source)
     return new
+
+
+def _put(ledger: Ledger, account: str, events: Sequence[Collected], source: str) -> list[bool]:
+    known, told = _known(ledger, account, events)
+    unknown = {event.event_id: event for event in reversed(events) if event.event_id not in known}
+    wanted = dict.fromkeys((e.event_id, w) for e in events for w in e.workflows if (e.event_id, w) not in told)
+    gained = {event_id for event_id, _ in wanted}
+    missed = {
+        event.event_id: event.body
+        for event in events
+        if event.event_id in known and not known[event.event_id].has_body
+        if event.event_id in gained or known[event.event_id].is_undone
+    }
+    if not (unknown or wanted or missed):
+        return [False] * len(events)
+    # Whoever writes them, in one order: two writers of the same events never wait for each other.
+    rows = sorted(unknown.values(), key=_age)
+    with ledger.write() as connection:
+        added = _insert(ledger, connection, account, rows, source)
+        _tell(ledger, connection, account, list(wanted))
+        _restore(connection, account, missed)
+    return [event.event_id in added and unknown[event.event_id] is event for event in events]
+
+
+def _age(event: Collected) -> tuple[datetime, str]:
+    return event.occurred_at or datetime.max.replace(tzinfo=UTC), event.event_id
+
+
+def bodiless(ledger: Ledger, account: str, *, limit: int, after: int = 0) -> list[Bodiless]:
+    """Return the next events that somebody wants again and whose bodies were let go.
+
+    :param after: the last number of the page before.
+    """
+    query = (
+        select(InboxEvent.id, InboxEvent.event_id, InboxEvent.occurred_at)
+        .where(_IS_UNDONE, InboxEvent.account == account, InboxEvent.id > after)
+        .where(InboxEvent.body.is_(None), _WANTED)
+        .order_by(InboxEvent.id)
+        .limit(limit)
+    )
+    with ledger.read() as connection:
+        return [Bodiless._make(row) for row in connection.execute(query)]
 
 
 def finish(ledger: Ledger, account: str) -> int:
     """Let go of the bodies of events that every workflow is done with; return how many."""
-    undone = exists().where(
-        EventDelivery.account == InboxEvent.account,
-        EventDelivery.event_id == InboxEvent.event_id,
-        EventDelivery.state.in_(UNDONE),
-    )
     statement = (
         update(InboxEvent)
-        .where(InboxEvent.account == account, InboxEvent.done_at.is_(None), not_(undone))
+        .where(_IS_UNDONE, InboxEvent.account == account, not_(_WANTED))
         .values(body=None, done_at=datetime.now(UTC))
     )
     with ledger.write() as connection:
         return int(connection.execute(statement).rowcount)
 
 
-def _known(
-    ledger: Ledger, connection: Connection, account: str, events: Sequence[Collected]
-) -> tuple[dict[str, bool], set[tuple[str, str]]]:
-    """Return of the events that are here whether no body is missed, and which workflows were told of which event."""
+def _known(ledger: Ledger, account: str, events: Sequence[Collected]) -> tuple[dict[str, _Here], set[tuple[str, str]]]:
+    """Return the events that are here, and which workflows were told of which event."""
     ids = [event.event_id for event in events]
-    here = select(InboxEvent.event_id, InboxEvent.body.is_not(None) | InboxEvent.done_at.is_not(None)).where(
-        InboxEvent.account == account, is_one_of(ledger, InboxEvent.event_id, ids)
+    here = select(InboxEvent.event_id, InboxEvent.body.is_not(None), InboxEvent.done_at.is_(None)).where(
+        is_one_of(ledger, InboxEvent.event_id, ids), InboxEvent.account == account
     )
     told = select(EventDelivery.event_id, EventDelivery.workflow).where(
-        EventDelivery.account == account, is_one_of(ledger, EventDelivery.event_id, ids)
+        is_one_of(ledger, EventDelivery.event_id, ids), EventDelivery.account == account
     )
-    known = {id_: bool(complete) for id_, complete in connection.execute(here)}
-    return known, {(id_, workflow) for id_, workflow in connection.execute(told)}
+    with ledger.read() as connection:
+        known = {id_: _Here(*flags) for id_, *flags in connection.execute(here)}
+        return known, {(id_, workflow) for id_, workflow in connection.execute(told)}
 
 
-def _is_settled(event: Collected, known: dict[str, bool], told: set[tuple[str, str]]) -> bool:
-    return known.get(event.event_id, False) and all((event.event_id, name) in told for name in event.workflows)
-
-
-def _insert(ledger: Ledger, connection: Connection, account: str, events: Iterable[Collected], source: str) -> None:
+def _insert(ledger: Ledger, connection: Connection, account: str, events: Sequence[Collected], source: str) -> set[str]:
+    """Insert events, and return the ids of those that nobody else inserted meanwhile."""
     now = datetime.now(UTC)
     rows: list[dict[str, Any]] = [
         {
@@ -121,13 +156,28 @@ def _insert(ledger: Ledger, connection: Connection, account: str, events: Iterab
         }
         for event in events
     ]
-    if rows:
-        connection.execute(insert(ledger, InboxEvent), rows)
+    if not rows:
+        return set()
+    statement = insert(ledger, InboxEvent).on_conflict_do_nothing(index_elements=["event_id", "account"])
+    return set(connection.execute(statement.returning(InboxEvent.event_id), rows).scalars())
 
 
-def _restore(connection: Connection, account: str, event: Collected) -> None:
-    connection.execute(
+def _tell(ledger: Ledger, connection: Connection, account: str, pairs: Sequence[tuple[str, str]]) -> None:
+    """Make events wait for workflows that were not told of them."""
+    if not pairs:
+        return
+    now = datetime.now(UTC)
+    common = {"account": account, "state": WAITING, "attempts": 0, "created_at": now, "updated_at": now}
+    statement = insert(ledger, EventDelivery).on_conflict_do_nothing(index_elements=["event_id", "account", "workflow"])
+    connection.execute(statement, [{**common, "event_id": id_, "workflow": workflow} for id_, workflow in pairs])
+
+
+def _restore(connection: Connection, account: str, bodies: Mapping[str, bytes]) -> None:
+    if not bodies:
+        return
+    statement = (
         update(InboxEvent)
-        .where(and_(InboxEvent.account == account, InboxEvent.event_id == event.event_id))
-        .values(body=event.body, done_at=None)
+        .where(InboxEvent.account == account, InboxEvent.event_id == bindparam("of"))
+        .values(body=bindparam("content"), done_at=None)
     )
+    connection.execute(statement, [{"of": event_id, "content": body} for event_id, body in bodies.items()])

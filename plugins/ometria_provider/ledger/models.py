@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -273,14 +274,19 @@ class Unsubscribe(Base):
     at: Mapped[datetime]
 
 
+def _index_of(name: str, condition: str) -> Index:
+    """Return an index of the few rows of an account that are still to be worked on, in their order."""
+    return Index(name, "account", "id", sqlite_where=text(condition), postgresql_where=text(condition))
+
+
 class InboxEvent(Base):
     """An Antavo event that a workflow waits for, kept once however often and however it came."""
 
     __tablename__ = "event_inbox"
     __table_args__ = (
-        UniqueConstraint("account", "event_id"),
-        Index(None, "account", "done_at"),
+        UniqueConstraint("event_id", "account"),
         Index(None, "customer_id"),
+        _index_of("ix_event_inbox_undone", "done_at IS NULL"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -300,9 +306,10 @@ class EventDelivery(Base):
 
     __tablename__ = "event_delivery"
     __table_args__ = (
-        UniqueConstraint("account", "event_id", "workflow"),
-        Index(None, "account", "state", "id"),
+        UniqueConstraint("event_id", "account", "workflow"),
         Index(None, "run_id"),
+        Index(None, "workflow", "state", "id"),
+        _index_of("ix_event_delivery_undone", "state IN ('waiting', 'sending')"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

@@ -7,7 +7,7 @@ from ometria_provider.ledger.deliveries import Departing, Settled
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Collected
 from ometria_provider.ledger.models import EventDelivery
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ACCOUNT = "antavo_default"
@@ -36,7 +36,7 @@ def test_one_on_its_way_is_found_again_and_counted(ledger: Ledger) -> None:
         ledger, "next", settled=[Settled(one.id, deliveries.ACKNOWLEDGED)], departing=[Departing(two.id, "thanks:2")]
     )
     assert [(w.event_id, w.attempts) for w in deliveries.waiting(ledger, ACCOUNT, limit=2)] == [("2", 2)]
-    assert deliveries.counts(ledger, "next") == {("thanks", "acknowledged"): 1, ("thanks", "sending"): 1}
+    assert deliveries.counts(ledger, ACCOUNT, "next") == {("thanks", "acknowledged"): 1, ("thanks", "sending"): 1}
     with ledger.read() as connection:
         at = dict(iter(connection.execute(select(EventDelivery.event_id, EventDelivery.acknowledged_at))))
     assert at["1"] is not None
@@ -46,3 +46,32 @@ def test_one_on_its_way_is_found_again_and_counted(ledger: Ledger) -> None:
 def test_what_has_not_ended_is_not_reopened(ledger: Ledger) -> None:
     inbox.put(ledger, ACCOUNT, [event("1")], inbox.ASKED)
     assert deliveries.reopen(ledger, ACCOUNT, [("1", "thanks")]) == 0
+
+
+def test_what_has_ended_is_neither_sent_nor_ended_again(ledger: Ledger) -> None:
+    inbox.put(ledger, ACCOUNT, [event("1")], inbox.ASKED)
+    (one,) = deliveries.waiting(ledger, ACCOUNT, limit=1)
+    deliveries.write(ledger, "run", settled=[Settled(one.id, deliveries.ACKNOWLEDGED)])
+    deliveries.write(ledger, "next", settled=[Settled(one.id, deliveries.REJECTED, "late")])
+    deliveries.write(ledger, "next", departing=[Departing(one.id, "thanks:1")])
+    assert deliveries.counts(ledger, ACCOUNT, "run") == {("thanks", "acknowledged"): 1}
+
+
+def test_counts_of_another_account_with_the_same_run_id_stay_out(ledger: Ledger) -> None:
+    for account in (ACCOUNT, "antavo_other"):
+        inbox.put(ledger, account, [event("1")], inbox.ASKED)
+        (one,) = deliveries.waiting(ledger, account, limit=1)
+        deliveries.write(ledger, "run", settled=[Settled(one.id, deliveries.ACKNOWLEDGED)])
+    assert deliveries.counts(ledger, ACCOUNT, "run") == {("thanks", "acknowledged"): 1}
+
+
+def test_waiting_ones_are_found_by_their_index_alone(sqlite_ledger: Ledger) -> None:
+    with sqlite_ledger.read() as connection:
+        steps = connection.execute(
+            text(
+                f"EXPLAIN QUERY PLAN SELECT id FROM event_delivery WHERE {deliveries.IS_UNDONE.text} "
+                "AND account = 'a' AND id > 5 ORDER BY id LIMIT 10"
+            )
+        ).all()
+    assert len(steps) == 1, steps
+    assert "ix_event_delivery_undone" in steps[0][-1]

@@ -1,7 +1,11 @@
 """Events are kept once, and what becomes of them is written down."""
 
+import subprocess
+import sys
+import tracemalloc
 from datetime import UTC, datetime
 
+import pytest
 from ometria_provider.ledger import deliveries, inbox
 from ometria_provider.ledger.deliveries import Settled
 from ometria_provider.ledger.engine import Ledger
@@ -62,3 +66,75 @@ def test_event_that_is_wanted_again_waits_for_its_body(ledger: Ledger) -> None:
     assert deliveries.waiting(ledger, ACCOUNT, limit=10) == []
     inbox.put(ledger, ACCOUNT, [event("1", body=b"[]")], inbox.ASKED)
     assert [w.body for w in deliveries.waiting(ledger, ACCOUNT, limit=10)] == [b"[]"]
+
+
+def test_only_events_that_are_wanted_again_are_missed(ledger: Ledger) -> None:
+    inbox.put(ledger, ACCOUNT, [event("1"), event("2"), event("3")], inbox.ASKED)
+    first, second, _ = deliveries.waiting(ledger, ACCOUNT, limit=3)
+    deliveries.write(ledger, "run", settled=[Settled(one.id, "skipped", "why") for one in (first, second)])
+    inbox.finish(ledger, ACCOUNT)
+    assert inbox.bodiless(ledger, ACCOUNT, limit=10) == []
+    deliveries.reopen(ledger, ACCOUNT, [("2", "thanks")])
+    (missed,) = inbox.bodiless(ledger, ACCOUNT, limit=10)
+    assert (missed.event_id, missed.occurred_at) == ("2", NOON)
+    assert inbox.bodiless(ledger, ACCOUNT, limit=10, after=missed.id) == []
+
+
+def test_put_that_fails_in_the_middle_keeps_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("in the middle")
+
+    monkeypatch.setattr(inbox, "_tell", fail)
+    with pytest.raises(ValueError, match="in the middle"):
+        inbox.put(ledger, ACCOUNT, [event("1")], inbox.ASKED)
+    with ledger.read() as connection:
+        assert connection.execute(select(InboxEvent.id)).all() == []
+
+
+WRITER = """\
+import sys
+from datetime import UTC, datetime
+from ometria_provider.ledger import inbox
+from ometria_provider.ledger.engine import open_ledger
+ledger, numbers, new = open_ledger(sys.argv[1]), list(range(400)), 0
+if sys.argv[2] == "backwards":
+    numbers.reverse()
+at = datetime(2026, 3, 1, tzinfo=UTC)
+for start in range(0, 400, 40):
+    page = [inbox.Collected(str(n), "reward", "ann", at, b"{}", ("thanks",)) for n in numbers[start : start + 40]]
+    new += sum(inbox.put(ledger, "antavo_default", page, inbox.ASKED))
+print(new)
+"""
+
+
+def test_put_by_two_processes_at_once_keeps_each_event_once(ledger: Ledger, ledger_url: str) -> None:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    both = [
+        subprocess.Popen([sys.executable, "-c", WRITER, ledger_url, way], **pipes)  # type: ignore[call-overload]
+        for way in ("forwards", "backwards")
+    ]
+    outputs = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert sum(int(stdout) for stdout, _ in outputs) == 400
+    assert len(deliveries.waiting(ledger, ACCOUNT, limit=1_000)) == 400
+
+
+def test_put_of_a_racing_writers_events_makes_nothing_twice(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox.put(ledger, ACCOUNT, [event("1")], inbox.WEBHOOK)
+    monkeypatch.setattr(inbox, "_known", lambda *_: ({}, set()))  # as looked at before the webhook came
+    assert inbox.put(ledger, ACCOUNT, [event("1")], inbox.ASKED) == [False]
+    assert len(deliveries.waiting(ledger, ACCOUNT, limit=10)) == 1
+
+
+def test_many_events_are_kept_and_paged_in_little_memory(ledger: Ledger) -> None:
+    deliveries.waiting(ledger, ACCOUNT, limit=1)
+    tracemalloc.start()
+    for start in range(0, 20_000, 1_000):
+        assert all(inbox.put(ledger, ACCOUNT, [event(f"e{n}") for n in range(start, start + 1_000)], inbox.ASKED))
+    after, seen = 0, 0
+    while page := deliveries.waiting(ledger, ACCOUNT, limit=1_000, after=after):
+        after, seen = page[-1].id, seen + len(page)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seen == 20_000
+    assert peak < 20_000_000

@@ -24,10 +24,13 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event_inbox")),
-        sa.UniqueConstraint("account", "event_id", name=op.f("uq_event_inbox_account_event_id")),
+        sa.UniqueConstraint("event_id", "account", name=op.f("uq_event_inbox_event_id_account")),
     )
-    op.create_index(op.f("ix_event_inbox_account_done_at"), "event_inbox", ["account", "done_at"])
     op.create_index(op.f("ix_event_inbox_customer_id"), "event_inbox", ["customer_id"])
+    undone = sa.text("done_at IS NULL")
+    op.create_index(
+        "ix_event_inbox_undone", "event_inbox", ["account", "id"], sqlite_where=undone, postgresql_where=undone
+    )
     op.create_table(
         "event_delivery",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -44,8 +47,12 @@ def upgrade() -> None:
         sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event_delivery")),
         sa.UniqueConstraint(
-            "account", "event_id", "workflow", name=op.f("uq_event_delivery_account_event_id_workflow")
+            "event_id", "account", "workflow", name=op.f("uq_event_delivery_event_id_account_workflow")
         ),
     )
-    op.create_index(op.f("ix_event_delivery_account_state_id"), "event_delivery", ["account", "state", "id"])
     op.create_index(op.f("ix_event_delivery_run_id"), "event_delivery", ["run_id"])
+    op.create_index(op.f("ix_event_delivery_workflow_state_id"), "event_delivery", ["workflow", "state", "id"])
+    undone = sa.text("state IN ('waiting', 'sending')")
+    op.create_index(
+        "ix_event_delivery_undone", "event_delivery", ["account", "id"], sqlite_where=undone, postgresql_where=undone
+    )
