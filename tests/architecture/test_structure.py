@@ -22,6 +22,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "dagdoc.py": "dags/test_dags.py",
     "exceptions.py": "dags/test_dags.py",  # which class is tried again
     "factory.py": "dags/test_dags.py",
+    "hooks/antavo_answers.py": "unit/hooks/test_antavo_hook.py",
     "hooks/antavo_hosts.py": "unit/hooks/test_antavo_hook.py",
     "hooks/request.py": "unit/hooks/test_base.py",
     "ledger/arrivals.py": "unit/triggers/test_triggers_inbox.py",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -10,8 +10,20 @@ from airflow.sdk.log import mask_secret
 from escherauth import EscherRequestsAuth
 from requests.auth import AuthBase
 
-from ometria_provider.exceptions import SyncError
+from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.hooks.answer import Action, Verdict
+from ometria_provider.hooks.antavo_answers import (
+    check_count,
+    check_customer,
+    check_details,
+    check_events,
+    check_found,
+    check_page,
+    check_reward,
+    found_rows,
+    is_unknown,
+    one_object,
+)
 from ometria_provider.hooks.antavo_hosts import ESCHER_OPTIONS, QueryKeyAuth, derive_hosts
 from ometria_provider.hooks.base import JsonApiHook, Limiter
 from ometria_provider.hooks.changes import walk_changes
@@ -27,7 +39,6 @@ EVENT_PAGE = (
 )
 IN_FLIGHT = 16  # requests for one customer each: enough for 25 a second when an answer takes half a second
 SEARCH_PAGE = 100  # the Loyalty API's default, so that a full page can be told; its largest is unknown
-NOT_FOUND = "160212"  # Antavo's code for an unknown customer
 
 
 class AntavoHook(JsonApiHook):
@@ -130,8 +141,8 @@ class AntavoHook(JsonApiHook):
         """Return one whole customer from the Read API; None when Antavo knows no such id."""
         if id.strip(". ") == "":  # such an id would change the path of the request
             return None
-        call = Call(self._apis()[1], "/customers/{id}", BUCKET, parts={"id": id}, check=_check_customer)
-        return _one_customer(self.call(call, absent=_is_unknown))
+        call = Call(self._apis()[1], "/customers/{id}", BUCKET, parts={"id": id}, check=check_customer)
+        return one_object(self.call(call, absent=is_unknown))
 
     def events(self, since: datetime) -> Iterator[list[Event]]:
         """Yield lists of the account's events from a time on, whatever their action: each exactly once.
@@ -142,12 +153,51 @@ class AntavoHook(JsonApiHook):
         def fetch(start: Instant, offset: int) -> tuple[list[Event], int | None]:
             query = {"timestamp.gte": instant_text(start), "order": "asc", "offset": str(offset)}
             query["limit"] = str(EVENT_PAGE)
-            call = Call(self._apis()[0], "/customers/-/events", BUCKET, query=query, check=_check_events)
+            call = Call(self._apis()[0], "/customers/-/events", BUCKET, query=query, check=check_events)
             answer = self.call(call)
             total = answer.get("total")
             return answer["data"], total if isinstance(total, int) else None
 
         return walk_events(fetch, since)
+
+    def latest_events(self) -> Iterator[list[Event]]:
+        """Yield lists of the account's events, the newest first, to look at; while others come, one may come twice."""
+        offset, total = 0, 1
+        while offset < total:
+            query = {"order": "desc", "limit": str(EVENT_PAGE), "offset": str(offset)}
+            call = Call(self._apis()[0], "/customers/-/events", BUCKET, query=query, check=check_events)
+            answer = self.call(call)
+            rows = answer["data"]
+            if not rows:
+                return
+            yield rows
+            offset += len(rows)
+            total = answer["total"] if isinstance(answer.get("total"), int) else offset + 1
+
+    def reward(self, id: str) -> dict[str, Any] | None:
+        """Return one reward; None when Antavo knows no such id.
+
+        Two calls know rewards (contract/antavo.md): the older carries every attribute, the newer has its texts in all
+        languages. Both are asked, and the newer one's words win. An account that lacks the newer one goes without it.
+        """
+        if id.strip(". ") == "":
+            return None
+        older = self._reward("/rewards/{id}", id, lambda verdict: verdict.action is Action.ABSENT)
+        try:
+            # Where there is no such call, a 404 need not be the API's own.
+            newer = self._reward("/entities/rewards/reward/{id}", id, lambda verdict: verdict.status == 404)
+        except Misconfigured as error:
+            if older is None:
+                raise
+            self.log.warning("Rewards come in one language only: %s", error)
+            newer = None
+        if older is None or newer is None:
+            return older or newer
+        return older | {name: value for name, value in newer.items() if value is not None}
+
+    def _reward(self, path: str, id: str, absent: Callable[[Verdict], bool]) -> dict[str, Any] | None:
+        call = Call(self._apis()[0], path, BUCKET, parts={"id": id}, check=check_reward)
+        return one_object(self.call(call, absent=absent), "id")
 
     def details(self, id: str, fields: Sequence[str]) -> Customer | None:
         """Return one customer from the Loyalty API with fields that no other call has; None when there is none.
@@ -157,8 +207,8 @@ class AntavoHook(JsonApiHook):
         if id.strip(". ") == "":
             return None
         query = {"fields": ",".join(fields)}
-        call = Call(self._apis()[0], "/customers/{id}", BUCKET, parts={"id": id}, query=query, check=_check_details)
-        return _one_customer(self.call(call, absent=_is_unknown), "id")
+        call = Call(self._apis()[0], "/customers/{id}", BUCKET, parts={"id": id}, query=query, check=check_details)
+        return one_object(self.call(call, absent=is_unknown), "id")
 
     def changed(self, since: datetime, until: datetime) -> Iterator[list[str]]:
         """Yield lists of the ids of customers who were updated in a window of whole seconds (Loyalty API).
@@ -170,9 +220,9 @@ class AntavoHook(JsonApiHook):
         def fetch(low: Instant, high: Instant, offset: int) -> tuple[list[str], bool]:
             query = {"updated_at.gte": instant_text(low), "updated_at.lt": instant_text(high), "fields": "updated_at"}
             query |= {"limit": str(SEARCH_PAGE), "offset": str(offset)}
-            call = Call(self._apis()[0], "/customers", BUCKET, query=query, check=_check_found)
+            call = Call(self._apis()[0], "/customers", BUCKET, query=query, check=check_found)
             answer = self.call(call)
-            rows = _found(answer) or []
+            rows = found_rows(answer) or []
             more = len(rows) >= SEARCH_PAGE or (isinstance(answer, dict) and bool(rows and answer.get("next")))
             return [str(row["id"]) for row in rows], more
 
@@ -180,7 +230,7 @@ class AntavoHook(JsonApiHook):
 
     def count_active(self) -> int:
         """Return the number of active customers (Loyalty API)."""
-        call = Call(self._apis()[0], "/customers/-/count", BUCKET, check=_check_count)
+        call = Call(self._apis()[0], "/customers/-/count", BUCKET, check=check_count)
         return int(self.call(call)["active"])
 
     def test_connection(self) -> tuple[bool, str]:
@@ -218,7 +268,7 @@ class AntavoHook(JsonApiHook):
         for name, moment in (("gte", gte), ("lt", lt)):
             if moment is not None:
                 query[f"filter[created_at][{name}]"] = instant_text(moment)
-        call = Call(self._apis()[1], "/customers", BUCKET, query=query, check=_check_page)
+        call = Call(self._apis()[1], "/customers", BUCKET, query=query, check=check_page)
         customers: list[Customer] = self.call(call)["payload"]["customers"]
         return customers
 
@@ -228,62 +278,3 @@ def _moment(text: str | None) -> datetime | None:
     if text is not None and moment is None:
         raise ValueError(f"not an ISO 8601 time: {text!r}")
     return moment
-
-
-def _is_unknown(verdict: Verdict) -> bool:
-    return verdict.action is Action.ABSENT or str(verdict.code) == NOT_FOUND
-
-
-def _check_page(data: Any) -> str | None:
-    payload = data.get("payload") if isinstance(data, dict) else None
-    rows = payload.get("customers") if isinstance(payload, dict) else None
-    if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
-        return None
-    return "no list payload.customers in the answer; is read_api_url the root of the Read API?"
-
-
-def _check_events(data: Any) -> str | None:
-    rows = data.get("data") if isinstance(data, dict) else None
-    if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
-        return None
-    return "no list `data` of events in the answer; is the host the root of the Loyalty API?"
-
-
-def _check_count(data: Any) -> str | None:
-    active = data.get("active") if isinstance(data, dict) else None
-    is_count = isinstance(active, int) and not isinstance(active, bool)
-    return None if is_count else "no number `active` in the answer; is the host the root of the Loyalty API?"
-
-
-def _check_customer(data: Any) -> str | None:
-    return None if _one_customer(data) else "no customer in the answer; is read_api_url the root of the Read API?"
-
-
-def _check_found(data: Any) -> str | None:
-    return None if _found(data) is not None else "no customers in the answer; is the host the root of the Loyalty API?"
-
-
-def _found(data: Any) -> list[Customer] | None:
-    """Find what a search found: a list, a list in `data`, or one object (contract/antavo.md, "Customers")."""
-    if isinstance(data, dict):
-        data = [data] if "id" in data else data.get("data")
-    is_list = isinstance(data, list) and all(isinstance(row, dict) and row.get("id") for row in data)
-    return data if is_list else None
-
-
-def _check_details(data: Any) -> str | None:
-    found = _one_customer(data, "id")
-    return None if found else "no customer in the answer; is the host the root of the Loyalty API?"
-
-
-def _one_customer(data: Any, key: str = "_id") -> Customer | None:
-    """Find the customer, whatever envelope holds it: the contract shows only the list's.
-
-    :param key: what the API calls the customer's id.
-    """
-    for name in ("payload", "data", "customer", "customers"):
-        if isinstance(data, dict) and key not in data:
-            data = data.get(name, data)
-        if isinstance(data, list) and len(data) == 1:
-            data = data[0]
-    return data if isinstance(data, dict) and key in data else None
