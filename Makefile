@@ -4,9 +4,10 @@ SHELL := /bin/sh
 .PHONY: help run up test lint format mypy unit bench prove docs lock install clean
 
 MAPPING ?= customers
+WORKFLOW ?=
 PARAMS ?= {}
 JOBS ?= auto
-export PYTHON MAPPING PARAMS
+export PYTHON MAPPING WORKFLOW PARAMS
 
 VENV := .venv/bin
 CODE := plugins/ometria_provider dags scripts tests docs/examples
@@ -15,7 +16,7 @@ LAUNCH := $(VENV)/python scripts/local.py
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
 
-run: install ## Run a mapping for real and print its report: MAPPING=customers PARAMS='{"dry_run": true}'
+run: install ## Run a mapping for real and print its report: MAPPING=customers PARAMS='{"dry_run": true}'; or WORKFLOW=reward_claimed
 	@$(LAUNCH) run
 
 up: install ## Start Airflow's UI, scheduler, workers and the sandbox on 127.0.0.1 until Ctrl-C

@@ -1,4 +1,4 @@
-"""Run this checkout on this machine: `local.py run` one mapping, `local.py up` everything until Ctrl-C.
+"""Run this checkout on this machine: `local.py run` one mapping or workflow, `local.py up` everything until Ctrl-C.
 
 `make run` and `make up` call it. Exit codes: 0 the run is green, 1 it is red or something broke, 2 used wrongly.
 """

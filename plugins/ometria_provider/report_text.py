@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ometria_provider.report import ApiUse, RunReport, StepTime
 from ometria_provider.text import duration, members, table
@@ -19,7 +19,7 @@ def render(report: RunReport) -> str:
         _consent(report),
         _rules(report),
         _verification(report),
-        _requests(report),
+        requests_section(report.apis),
         _steps(report),
         _next(report),
     )
@@ -205,8 +205,9 @@ def _verification(report: RunReport) -> str:
     return text
 
 
-def _requests(report: RunReport) -> str:
-    if not report.apis:
+def requests_section(apis: Sequence[ApiUse]) -> str:
+    """Return what the APIs were asked for; empty when they were not."""
+    if not apis:
         return ""
     rows = [
         (
@@ -217,7 +218,7 @@ def _requests(report: RunReport) -> str:
             use.throttled,
             use.retried,
         )
-        for use in report.apis
+        for use in apis
     ]
     head = ("API", "requests", "rate limit", "share used", "throttled (429)", "repeated")
     return "Requests\n" + table(head, rows, indent="  ")

@@ -26,8 +26,9 @@ def main(arguments: Sequence[str] | None = None, *, checkout: Path) -> int:
     """
     parser = argparse.ArgumentParser(prog="local.py", description="Run this checkout on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
-    run_parser = commands.add_parser("run", help="run one mapping and print its report")
+    run_parser = commands.add_parser("run", help="run one mapping, or one workflow, and print its report")
     run_parser.add_argument("--mapping", default=os.environ.get("MAPPING") or "customers", help="default: $MAPPING")
+    run_parser.add_argument("--workflow", default=os.environ.get("WORKFLOW") or "", help="default: $WORKFLOW")
     run_parser.add_argument("--params", default=os.environ.get("PARAMS") or "", help="JSON; default: $PARAMS")
     commands.add_parser("up", help="run Airflow's UI, scheduler, workers and the sandbox until Ctrl-C")
     options = parser.parse_args(arguments)
@@ -48,7 +49,7 @@ def _command(options: argparse.Namespace, home: Home, checkout: Path) -> int:
     if options.command == "run":
         from launcher.run import run
 
-        return run(options.mapping, options.params, home, checkout)
+        return run(options.mapping, options.workflow, options.params, home, checkout)
     from launcher.up import up
 
     return up(home, checkout)

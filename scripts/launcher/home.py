@@ -24,6 +24,7 @@ class Running:
     :param url: root of its API server; empty until that is known.
     :param accounts: :func:`launcher.accounts.fingerprint` of the accounts that its tasks use.
     :param ledger: SQLAlchemy URL of the ledger that its tasks write to; empty until that is known.
+    :param sandbox: root of its sandbox; empty: it has none.
     """
 
     pid: int
@@ -31,6 +32,7 @@ class Running:
     url: str = ""
     accounts: str = ""
     ledger: str = ""
+    sandbox: str = ""
 
 
 @dataclass(frozen=True)

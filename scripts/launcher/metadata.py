@@ -18,7 +18,7 @@ from launcher.errors import Broken
 from launcher.home import Home
 
 #: What the ids of this package's DAGs begin with.
-DAG_PREFIX = "contact_sync__"
+DAG_PREFIXES = ("contact_sync__", "campaign_events__")
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,11 @@ def _one(connection: Connection, statement: str) -> str | None:
 
 
 def _unfinished(connection: Connection) -> frozenset[str]:
-    statement = text("SELECT DISTINCT dag_id FROM dag_run WHERE state IN :states AND dag_id LIKE :ours")
-    statement = statement.bindparams(bindparam("states", expanding=True))
-    rows = connection.execute(statement, {"states": ["queued", "running"], "ours": f"{DAG_PREFIX}%"})
-    return frozenset(rows.scalars())
+    statement = text("SELECT DISTINCT dag_id FROM dag_run WHERE state IN :states")
+    rows = connection.execute(
+        statement.bindparams(bindparam("states", expanding=True)), {"states": ["queued", "running"]}
+    )
+    return frozenset(dag_id for dag_id in rows.scalars() if dag_id.startswith(DAG_PREFIXES))
 
 
 def is_current(home: Home, seen: Glance) -> bool:

@@ -1,4 +1,4 @@
-"""`local.py run`: one run of one mapping, from nothing to its report."""
+"""`local.py run`: one run of one mapping or workflow, from nothing to its report."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from ometria_provider.settings import read_settings
 
 from launcher.accounts import fingerprint
 from launcher.api import Airflow, Login
+from launcher.campaign import Watch
 from launcher.environment import base_environment
 from launcher.errors import Broken, Refused
 from launcher.home import Home, Running
 from launcher.progress import Progress, complaint
-from launcher.request import Request, read_request
+from launcher.request import Request, read_request, read_workflow_request
 from launcher.services import Services
 from launcher.session import say, shell_file, start
 
@@ -39,11 +40,13 @@ class Outcome:
     """How a run ended.
 
     :param state: Airflow's: ``success``, ``failed``, or ``deleted`` when somebody deleted it.
+    :param watch: what was seen of a workflow's run; None: it was a mapping's.
     """
 
     dag_id: str
     run_id: str
     state: str
+    watch: Watch | None = None
 
     @property
     def exit_code(self) -> int:
@@ -51,14 +54,19 @@ class Outcome:
         return 0 if self.state == "success" else 1
 
 
-def run(mapping: str, params: str, home: Home, checkout: Path) -> int:
+def run(mapping: str, workflow: str, params: str, home: Home, checkout: Path) -> int:
     """Make a run and return 0 when it is green, 1 when it is red.
 
-    :raises Refused: for wrong params, a broken mapping file, accounts that do not fit, or a home in use.
+    :param workflow: the workflow to run; empty: the mapping.
+    :raises Refused: for wrong params, a broken file, accounts that do not fit, or a home in use.
     """
     asked, began_at = dict(os.environ), _now()
     os.environ.update(base_environment(asked, home, checkout))
-    request = read_request(mapping, params, read_settings().mappings_folder)
+    settings = read_settings()
+    if workflow:
+        request = read_workflow_request(workflow, params, settings.workflows_folder)
+    else:
+        request = read_request(mapping, params, settings.mappings_folder)
     with home.held(Running(os.getpid(), "run")) as free:
         if not free:
             outcome = _run_in_other(request, home, fingerprint(asked))
@@ -70,7 +78,8 @@ def run(mapping: str, params: str, home: Home, checkout: Path) -> int:
             say(f"Starting Airflow for {request.dag_id} ...")
             airflow = services.wait_for_airflow(session.url)
             airflow.warm_up()
-            outcome = _trigger_and_watch(request, airflow, home, services.check, since=began_at)
+            watch = _watch(request, session.sandbox)
+            outcome = _trigger_and_watch(request, airflow, home, watch, services.check, since=began_at)
             services.ask_to_end()  # which takes as long as the report
             _report(outcome, home)
             services.end(patience=1)  # all is done, and in the databases
@@ -99,23 +108,31 @@ def _run_in_other(request: Request, home: Home, accounts: str) -> Outcome:
     if other.ledger:  # the sandbox's, when `up` runs one: the report is read from there
         os.environ["AIRFLOW__OMETRIA__LEDGER_SQL_ALCHEMY_CONN"] = other.ledger
     say(f"Running in the Airflow of `make up` at {other.url}")
-    return _trigger_and_watch(request, Airflow(other.url, Login.read(home.path)), home, lambda: None, since=_now())
+    airflow = Airflow(other.url, Login.read(home.path))
+    return _trigger_and_watch(request, airflow, home, _watch(request, other.sandbox), lambda: None, since=_now())
+
+
+def _watch(request: Request, sandbox: str) -> Watch | None:
+    return Watch(request.workflow, sandbox) if request.workflow else None
 
 
 def _trigger_and_watch(
-    request: Request, airflow: Airflow, home: Home, check: Callable[[], None], *, since: str
+    request: Request, airflow: Airflow, home: Home, watch: Watch | None, check: Callable[[], None], *, since: str
 ) -> Outcome:
     """Make the run in a running Airflow.
 
+    :param watch: what is seen of a workflow's run beside the ledger.
     :param since: the DAG must have been read from its file after this time; files may have changed before it.
     """
     was_paused = _wait_for_dag(request.dag_id, airflow, check, since)
+    if watch:
+        watch.begin()
     run_id = airflow.trigger(request.dag_id, request.params)
     say(f"Run {run_id} of {request.dag_id}:")
     try:
         # Unpaused after the trigger: else a run that the schedule owes would take the only place before ours.
         airflow.pause(request.dag_id, paused=False)
-        state = _watch(request.dag_id, run_id, airflow, check)
+        state = _show(request.dag_id, run_id, airflow, check)
     except KeyboardInterrupt:
         with contextlib.suppress(Broken, Refused):
             airflow.fail_run(request.dag_id, run_id)
@@ -126,7 +143,9 @@ def _trigger_and_watch(
                 airflow.pause(request.dag_id, paused=True)
     if state != "success":
         _explain(request.dag_id, run_id, airflow, home)
-    return Outcome(request.dag_id, run_id, state)
+    if watch:
+        watch.end()
+    return Outcome(request.dag_id, run_id, state, watch)
 
 
 def _wait_for_dag(dag_id: str, airflow: Airflow, check: Callable[[], None], since: str) -> bool:
@@ -161,7 +180,7 @@ def _import_errors(dag_id: str, errors: list[dict[str, object]]) -> str:
     return f"Airflow cannot read the DAG files, so there is no DAG {dag_id}:\n{shown}"
 
 
-def _watch(dag_id: str, run_id: str, airflow: Airflow, check: Callable[[], None]) -> str:
+def _show(dag_id: str, run_id: str, airflow: Airflow, check: Callable[[], None]) -> str:
     """Show a run until it is over and return its state."""
     with Progress(dag_id, run_id, lambda task: complaint(airflow.log(task))) as progress:
         while True:
@@ -192,8 +211,12 @@ def _log_file(home: Home, task: dict[str, object]) -> Path:
 
 
 def _report(outcome: Outcome, home: Home) -> None:
-    """Print what `ometria-sync show` prints."""
+    """Print what `ometria-sync show` prints, or what became of a workflow's events."""
     ledger = open_ledger(read_settings().ledger_url)
+    if outcome.watch:
+        say("\n" + outcome.watch.report(ledger, outcome.run_id, outcome.state))
+        say(f"\nTo use `ometria-sync` in this shell: . {shell_file(home)}")
+        return
     try:
         number = get_run(ledger, dag_id=outcome.dag_id, run_id=outcome.run_id).id
         say("\n" + render(run_report(ledger, number)))

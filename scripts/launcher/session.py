@@ -36,12 +36,12 @@ class Session:
     """Parts that were started.
 
     :param url: root of the API server, which may not answer yet.
-    :param made_up: connection ids that the sandbox stands in for.
+    :param sandbox: root of the sandbox; empty: none was needed.
     """
 
     home: Home
     url: str
-    made_up: frozenset[str]
+    sandbox: str
 
 
 def start(command: str, pairs: Iterable[Pair], home: Home, checkout: Path, services: Services) -> Session:
@@ -83,7 +83,7 @@ def start(command: str, pairs: Iterable[Pair], home: Home, checkout: Path, servi
     if made_up:
         services.wait_for_sandbox(sandbox)
         say(f"Sandbox with {sandbox.settings.members:,} made-up members at {sandbox.url}")
-    return Session(home, f"http://{HOST}:{port}", frozenset(each for each, _ in made_up))
+    return Session(home, f"http://{HOST}:{port}", sandbox.url if made_up else "")
 
 
 def _made_up(pairs: list[Pair], config: Config, stored: Mapping[str, str | None]) -> list[tuple[str, bool]]:

@@ -35,9 +35,13 @@ def up(home: Home, checkout: Path) -> int:
         services = Services(home, checkout)
         try:
             say("Starting Airflow ...")
-            session = start("up", pairs_in(read_settings().mappings_folder), home, checkout, services)
+            settings = read_settings()
+            session = start(
+                "up", pairs_in(settings.mappings_folder, settings.workflows_folder), home, checkout, services
+            )
             services.wait_for_airflow(session.url)
-            home.say(dataclasses.replace(running, url=session.url, ledger=read_settings().ledger_url))
+            ledger = read_settings().ledger_url
+            home.say(dataclasses.replace(running, url=session.url, ledger=ledger, sandbox=session.sandbox))
             _welcome(session.url, Login.read(home.path), home)
             while True:
                 services.check()

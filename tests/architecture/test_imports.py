@@ -30,6 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "sandbox": set(),
     "report_text": {"text", "report"},
     "report": {"ledger", "text"},
+    "campaign_report": {"ledger", "report", "report_text", "text"},
     "operators": {*PURE, "ledger", "staging", "hooks", "exceptions", "settings", "report", "report_text", "text"},
     "triggers": {"ledger", "exceptions", "settings"},
     "dagdoc": {"mapping"},

@@ -29,7 +29,7 @@ class Campaign:
     """
 
     def __init__(self, event_type: str, template: Path | None, database: sqlite3.Connection) -> None:
-        self._event_type, self._database = event_type, database
+        self.event_type, self._database = event_type, database
         environment = SandboxedEnvironment(undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True)
         path = template or _SHIPPED
         try:
@@ -42,7 +42,7 @@ class Campaign:
 
         :param contact: whose event it is; None: nobody whom Ometria knows, so that nothing starts.
         """
-        if event["event_type"] != self._event_type:
+        if event["event_type"] != self.event_type:
             return
         recipient = (event.get("identity_email") or contact.get("email")) if contact else None
         subject = body = None

@@ -1,8 +1,8 @@
 """Members claim rewards: now, at times past, or one after the other while somebody watches.
 
-A claim is an event with the action ``reward`` that names its reward in the property ``reward`` (contract/antavo.md
-marks both as assumed). Its properties come in both of the documented shapes, and its customer under both names: which,
-depends on the customer.
+A claim is an event with the action ``reward`` that names its reward in the property ``reward``, unless other names are
+asked for (contract/antavo.md marks both as assumed). Its properties come in both of the documented shapes, and its
+customer under both names: which, depends on the customer.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Claim:
     :param rewards: ids of what is claimed, by turns; none: any that are there.
     :param within: their times are spread over the last so many seconds; 0: now.
     :param every: seconds from one claim to the next; None: all at once.
+    :param action: what the event is called.
+    :param named_in: the property that names the reward.
     :param seed: of the draw.
     """
 
@@ -37,6 +39,8 @@ class Claim:
     rewards: tuple[str, ...] = ()
     within: float = 0
     every: float | None = None
+    action: str = ACTION
+    named_in: str = "reward"
     seed: int | None = None
 
     @classmethod
@@ -68,9 +72,9 @@ class Claims:
         """Carry claims out, or begin to when they come one after the other; return the ids of the events so far."""
         made = self._prepare(claim)
         if claim.every is None:
-            return [self._record(*each) for each in made]
+            return [self._record(claim, *each) for each in made]
         self.to_come += len(made)
-        self._later(claim.every, lambda: self._next(made, claim.every or 0, self._round))
+        self._later(claim.every, lambda: self._next(claim, made, self._round))
         return []
 
     def stop(self) -> None:
@@ -78,13 +82,13 @@ class Claims:
         self.to_come = 0
         self._round += 1
 
-    def _next(self, made: list[tuple[str, str, float]], pause: float, begun_in: int) -> None:
+    def _next(self, claim: Claim, made: list[tuple[str, str, float]], begun_in: int) -> None:
         if begun_in != self._round or not made:
             return
-        self._record(*made.pop(0))
+        self._record(claim, *made.pop(0))
         self.to_come -= 1
         if made:
-            self._later(pause, lambda: self._next(made, pause, begun_in))
+            self._later(claim.every, lambda: self._next(claim, made, begun_in))
 
     def _prepare(self, claim: Claim) -> list[tuple[str, str, float]]:
         """Return customer, reward and age in seconds of each claim."""
@@ -100,16 +104,16 @@ class Claims:
             for n in range(claim.count)
         ]
 
-    def _record(self, customer_id: str, reward_id: str, age: float) -> str:
+    def _record(self, claim: Claim, customer_id: str, reward_id: str, age: float) -> str:
         reward = self._rewards.get(reward_id)
         event: Event = {
             "label": "Claiming a reward",
             "points": reward["price"] if reward else 0,
             "timestamp": iso_milliseconds(time.time() - age),
         }
-        values = {"reward": reward_id, "channel": "app" if sum(customer_id.encode()) % 3 else "shop"}
+        values = {claim.named_in: reward_id, "channel": "app" if sum(customer_id.encode()) % 3 else "shop"}
         if sum(customer_id.encode()) % 2:
             event |= {"properties": values, "customer": {"id": customer_id}}
         else:
             event["properties"] = [{"name": k, "label": k.capitalize(), "value": v} for k, v in values.items()]
-        return self._events.record(ACTION, customer_id, event)
+        return self._events.record(claim.action, customer_id, event)

@@ -28,7 +28,8 @@
 ``POST /_sandbox/claims``
     {"count": 20, "seed": 7, "customer": ID, "reward": ID, "within": 3600, "every": 0.5}, all optional: members claim
     rewards; ``customers`` and ``rewards`` name several, by turns, nothing draws them. Their times are spread over the
-    last ``within`` seconds; with ``every`` they come one after the other from now on. Answers {"ids": of the events}.
+    last ``within`` seconds; with ``every`` they come one after the other from now on. ``action`` and ``named_in`` are
+    the event's action and the property that names the reward, both ``reward``. Answers {"ids": of the events}.
 ``GET``, ``DELETE /_sandbox/claims``
     {"claims": how many there are, "to_come": how many of those one after the other}. DELETE lets nobody claim any more.
 ``POST /_sandbox/webhooks``
@@ -52,7 +53,8 @@
     ``poison`` (``status`` for a push that holds one of ``contacts``), ``rejected`` (an answer that counts ``contacts``
     as rejected), ``late_error`` (``contacts`` fail on ``field`` later).
 ``POST /_sandbox/settings``
-    Change ``latency_ms``, ``validation_delay_ms``, ``most_events`` or a rate limit from now on.
+    Change ``latency_ms``, ``validation_delay_ms``, ``most_events``, ``campaign_event_type`` or a rate limit from now
+    on.
 ``POST /_sandbox/validate``
     Validate every push that still waits for it, now.
 ``POST /_sandbox/reset``
@@ -84,6 +86,7 @@ _LIVE = (
     "latency_ms",
     "validation_delay_ms",
     "most_events",
+    "campaign_event_type",
     "antavo_requests_per_minute",
     "ometria_push_per_second",
     "ometria_data_per_second",
@@ -172,7 +175,8 @@ def _steer(sandbox: Sandbox, call: Call, content: Any) -> Any:  # noqa: PLR0911 
         case "POST", ["settings"]:
             if unknown := content.keys() - set(_LIVE):
                 raise ValueError(f"cannot be changed: {', '.join(sorted(unknown))}; can: {', '.join(_LIVE)}")
-            sandbox.change_settings({name: int(value) for name, value in content.items()})
+            kinds = {name: type(getattr(sandbox.settings, name)) for name in content}
+            sandbox.change_settings({name: kinds[name](value) for name, value in content.items()})
             return {name: getattr(sandbox.settings, name) for name in _LIVE}
         case "POST", ["validate"]:
             sandbox.ometria.validate_all()

@@ -133,10 +133,11 @@ class Sandbox:
             "members": len(self.directory),
         }
 
-    def change_settings(self, changes: dict[str, int]) -> None:
+    def change_settings(self, changes: dict[str, Any]) -> None:
         """Change some settings from now on; a changed rate limit begins with an empty window."""
-        self.settings = dataclasses.replace(self.settings, **changes)  # type: ignore[arg-type]  # ints, checked by control
+        self.settings = dataclasses.replace(self.settings, **changes)
         self.ometria.settings = self.events.settings = self.settings
+        self.ometria.campaign.event_type = self.settings.campaign_event_type
         if any(name.endswith(("_minute", "_second")) for name in changes):
             self._start_limits()
 

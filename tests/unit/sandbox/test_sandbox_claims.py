@@ -61,6 +61,14 @@ def test_chosen_customer_claims_a_chosen_reward_even_one_that_is_gone(desk: Any)
     ] * 2
 
 
+def test_claims_go_by_other_names_if_asked(desk: Any) -> None:
+    desk.sandbox.claims.make(Claim(customers=("c1",), rewards=("r1",), action="coupon", named_in="coupon_id"))
+    (event,) = events(desk)
+    assert event["action"] == "coupon"
+    assert "'coupon_id'" in str(event["properties"])
+    assert "r1" in str(event["properties"])
+
+
 def test_claims_within_an_hour_are_spread_over_it_in_order(desk: Any) -> None:
     desk.sandbox.claims.make(Claim(count=5, within=3600))
     ages = [time.time() - datetime.fromisoformat(event["timestamp"]).timestamp() for event in events(desk)]

@@ -281,6 +281,16 @@ def test_control_lets_members_claim_and_shows_the_emails(sandbox: RunningSandbox
     assert counts["loyalty GET /entities/rewards/reward/{id}"] == {"200": 1}
 
 
+def test_control_changes_the_event_type_of_the_campaign(sandbox: RunningSandbox) -> None:
+    try:
+        assert sandbox.control("settings", {"campaign_event_type": "t"})["campaign_event_type"] == "t"
+        event = {"@type": "custom_event", "id": "e", "event_type": "t", "timestamp": "2026-01-01T00:00:00Z"}
+        requests.post(f"{sandbox.ometria}/v2/push", json=[event | {"profile_id": "1"}], headers=KEY, timeout=5)
+        assert sandbox.control("emails")["unknown_contact"] == 1
+    finally:
+        sandbox.control("settings", {"campaign_event_type": "loyalty_reward_claimed"})
+
+
 def test_control_lets_members_claim_while_somebody_watches(sandbox: RunningSandbox) -> None:
     sandbox.control("claims", {"count": 3, "every": 0.01})
     deadline = time.monotonic() + 30

@@ -1,0 +1,125 @@
+"""What became of a workflow's events in one run, as data and as a page of plain text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ometria_provider.ledger.campaign_runs import Outcome, delays, outcomes, undone
+from ometria_provider.ledger.deliveries import ACKNOWLEDGED, REJECTED, STATES, UNDONE
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.report import ApiUse
+from ometria_provider.report_text import requests_section
+from ometria_provider.text import duration, table
+
+#: Reasons shown; `ometria-sync events` has them all.
+_MOST_REASONS = 12
+
+
+@dataclass(frozen=True)
+class CampaignReport:
+    """One run's part of one workflow.
+
+    :param outcomes: what it wrote down last of each event.
+    :param delays: seconds from what happened to its acknowledgement, ascending.
+    :param left: events that are still to be delivered, whichever run left them.
+    """
+
+    workflow: str
+    outcomes: tuple[Outcome, ...]
+    delays: tuple[float, ...]
+    left: int
+
+    def count(self, *states: str) -> int:
+        """Return how many events stand there."""
+        return sum(outcome.events for outcome in self.outcomes if outcome.state in states)
+
+    @property
+    def started(self) -> int:
+        """Return for how many events Ometria acknowledged the custom event."""
+        return self.count(ACKNOWLEDGED)
+
+
+def campaign_report(ledger: Ledger, account: str, workflow: str, run_id: str) -> CampaignReport:
+    """Return the report of one run.
+
+    :param account: the Antavo connection.
+    :param run_id: Airflow's id of the run.
+    """
+    return CampaignReport(
+        workflow,
+        tuple(outcomes(ledger, run_id, workflow)),
+        tuple(delays(ledger, run_id, workflow)),
+        undone(ledger, account, workflow),
+    )
+
+
+def percentile(ascending: Sequence[float], share: float) -> float:
+    """Return the smallest of the values that at least such a share of them does not exceed."""
+    return ascending[max(math.ceil(share * len(ascending)), 1) - 1]
+
+
+def render(report: CampaignReport, apis: Sequence[ApiUse] = ()) -> str:
+    """Return the report as text, one section for each question that people ask."""
+    sections = (
+        headline(report),
+        _events(report),
+        _reasons(report),
+        _delay(report),
+        requests_section(apis),
+        _next(report),
+    )
+    return "\n\n".join(section for section in sections if section)
+
+
+def headline(report: CampaignReport) -> str:
+    """Say in a sentence what the run did."""
+    seen = report.count(*STATES)
+    if not seen:
+        return "Nothing to deliver: no event waited, and none came."
+    said = f"{_events_of(report.started)} sent to Ometria and acknowledged"
+    rest = [f"{count:,} {state}" for state in STATES if state != ACKNOWLEDGED and (count := report.count(state))]
+    return f"{said}; {', '.join(rest)}." if rest else f"{said}, none left out."
+
+
+def _events_of(count: int) -> str:
+    return f"{count:,} {'event' if count == 1 else 'events'}"
+
+
+def _events(report: CampaignReport) -> str:
+    rows = [(state, count) for state in STATES if (count := report.count(state))]
+    return "Events\n" + table(("", ""), rows, indent="  ") if rows else ""
+
+
+def _reasons(report: CampaignReport) -> str:
+    told = [outcome for outcome in report.outcomes if outcome.reason is not None]
+    if not told:
+        return ""
+    rows = [(each.events, each.state, each.reason, each.example) for each in told[:_MOST_REASONS]]
+    more = len(told) - len(rows)
+    text = "Not mailed\n" + table(("events", "state", "reason", "such as"), rows, indent="  ")
+    return f"{text}\n  and {more} more reasons" if more else text
+
+
+def _delay(report: CampaignReport) -> str:
+    if not report.delays:
+        return ""
+    half, most = percentile(report.delays, 0.5), percentile(report.delays, 0.95)
+    return f"From what happened to its acknowledgement\n  median {duration(half)}, p95 {duration(most)}"
+
+
+def _next(report: CampaignReport) -> str:
+    lines = []
+    by_state = f"ometria-sync events --workflow {report.workflow} --state"
+    if report.left:
+        lines.append(f"{by_state} waiting: {_events_of(report.left)} that the next run delivers")
+    if report.count(REJECTED):
+        lines.append(f"{by_state} rejected: what must be mended, each with the field")
+        lines.append(f"ometria-sync events retry --workflow {report.workflow}: deliver them again when it is")
+    told = next((each for each in report.outcomes if each.reason is not None and each.state not in UNDONE), None)
+    if told:
+        lines.append(f"ometria-sync trace {told.example}: why one of them was not mailed")
+    if not lines:
+        lines.append(f"ometria-sync events --workflow {report.workflow}: what became of each event")
+    return "What to look at next\n" + "\n".join(f"  - {line}" for line in lines)

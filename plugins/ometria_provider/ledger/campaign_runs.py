@@ -1,0 +1,67 @@
+"""What one run made of its events, for its report."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+
+from ometria_provider.ledger.deliveries import ACKNOWLEDGED, STATES, UNDONE
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.models import EventDelivery, InboxEvent
+
+
+class Outcome(NamedTuple):
+    """Events that ended alike.
+
+    :param events: how many.
+    :param example: the id of one of them.
+    """
+
+    state: str
+    reason: str | None
+    events: int
+    example: str
+
+
+def outcomes(ledger: Ledger, run_id: str, workflow: str) -> list[Outcome]:
+    """Return what a run made of a workflow's events: by state, then the most frequent reason first.
+
+    :param run_id: Airflow's id of the run.
+    """
+    count = func.count()
+    query = (
+        select(EventDelivery.state, EventDelivery.reason, count, func.max(EventDelivery.event_id))
+        .where(EventDelivery.run_id == run_id, EventDelivery.workflow == workflow)
+        .group_by(EventDelivery.state, EventDelivery.reason)
+        .order_by(count.desc(), EventDelivery.reason)
+    )
+    with ledger.read() as connection:
+        found = [Outcome._make(row) for row in connection.execute(query)]
+    return sorted(found, key=lambda outcome: STATES.index(outcome.state))
+
+
+def delays(ledger: Ledger, run_id: str, workflow: str) -> list[float]:
+    """Return how many seconds passed between what happened and its acknowledgement, for each event, ascending."""
+    query = (
+        select(InboxEvent.occurred_at, EventDelivery.acknowledged_at)
+        .join(
+            InboxEvent,
+            (InboxEvent.account == EventDelivery.account) & (InboxEvent.event_id == EventDelivery.event_id),
+        )
+        .where(EventDelivery.run_id == run_id, EventDelivery.workflow == workflow)
+        .where(EventDelivery.state == ACKNOWLEDGED)
+    )
+    with ledger.read() as connection:
+        rows: list[tuple[datetime | None, datetime | None]] = [(row[0], row[1]) for row in connection.execute(query)]
+    return sorted((to - since).total_seconds() for since, to in rows if since is not None and to is not None)
+
+
+def undone(ledger: Ledger, account: str, workflow: str) -> int:
+    """Return how many of a workflow's events are still to be delivered, whichever run left them."""
+    query = select(func.count()).where(
+        EventDelivery.account == account, EventDelivery.workflow == workflow, EventDelivery.state.in_(UNDONE)
+    )
+    with ledger.read() as connection:
+        return int(connection.execute(query).scalar_one())

@@ -1,0 +1,92 @@
+"""A workflow's run, seen from outside: the sandbox's members claim rewards while it works, and its e-mails are read."""
+
+from __future__ import annotations
+
+from textwrap import indent
+from typing import Any
+
+import requests
+from ometria_provider.campaign_report import campaign_report, render
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.report import ApiUse
+from ometria_provider.workflows.model import Workflow
+
+from launcher.errors import Broken
+
+#: Members who claim before the run is started, and while it works.
+BEFORE, DURING = 25, 15
+#: Seconds from one claim to the next while the run works.
+_EVERY = 0.1
+_TIMEOUT = 30
+_STATES = {"success": "succeeded"}
+
+
+class Watch:
+    """One run of a workflow.
+
+    :param sandbox: root of the sandbox that stands in for its accounts; empty: they are real, and nobody claims.
+    """
+
+    def __init__(self, workflow: Workflow, sandbox: str) -> None:
+        self._workflow, self._sandbox = workflow, sandbox
+        self._apis: list[ApiUse] = []
+        self._sent_before = 0
+        self._claimed = 0
+        self._emails: dict[str, Any] = {}
+
+    def begin(self) -> None:
+        """Let members claim rewards, now and while the run works."""
+        if not self._sandbox:
+            return
+        workflow = self._workflow
+        self._control("settings", {"campaign_event_type": workflow.action.event_type})
+        self._sent_before = self._control("emails")["sent"]
+        names = {"action": workflow.trigger.event}
+        root, _, named_in = (workflow.reward_id or "").rpartition(".")
+        if root == "event.properties":
+            names["named_in"] = named_in
+        self._control("claims", {"count": BEFORE, **names})
+        self._control("claims", {"count": DURING, "every": _EVERY, **names})
+
+    def end(self) -> None:
+        """Look at what the run left behind, while the sandbox is still there."""
+        if not self._sandbox:
+            return
+        self._claimed = BEFORE + DURING - self._control("claims")["to_come"]
+        self._control("claims", method="DELETE")
+        self._control("validate", {})
+        self._emails = self._control("emails?limit=1")
+
+    def report(self, ledger: Ledger, run_id: str, state: str) -> str:
+        """Return what became of the run's events, and one of the e-mails."""
+        name = self._workflow.name
+        report = campaign_report(ledger, self._workflow.connections.antavo, name, run_id)
+        said = [f"Run {run_id} of workflow {name}: {_STATES.get(state, state)}"]
+        if self._sandbox:
+            said.append(
+                f"{self._claimed} members claimed a reward in the sandbox, {BEFORE} of them before the run began."
+            )
+        return "\n".join([*said, render(report, self._apis)]) + self._email()
+
+    def _email(self) -> str:
+        if not self._emails:
+            return ""
+        sent = self._emails["sent"] - self._sent_before
+        if not sent:
+            return "\n\nThe sandbox's campaign sent no e-mail."
+        newest = self._emails["emails"][0]
+        text = f"To: {newest['to']}\nSubject: {newest['subject']}\n\n{newest['text'].strip()}"
+        head = f"The newest of {sent:,} e-mails that the sandbox's campaign made"
+        return f"\n\n{head}\n{indent(text, '  | ', lambda _line: True)}"
+
+    def _control(self, path: str, content: Any = None, *, method: str | None = None) -> Any:
+        url = f"{self._sandbox}/_sandbox/{path}"
+        try:
+            with requests.Session() as session:
+                session.trust_env = False  # no proxy between us and this machine
+                how = method or ("GET" if content is None else "POST")
+                answer = session.request(how, url, json=content, timeout=_TIMEOUT)
+                answer.raise_for_status()
+                return answer.json()
+        except requests.RequestException as error:
+            raise Broken(f"The sandbox at {self._sandbox} does not answer: {type(error).__name__}.") from error

@@ -1,0 +1,44 @@
+"""What a run made of its events is told from the ledger alone."""
+
+from datetime import UTC, datetime, timedelta
+
+from ometria_provider.ledger import deliveries, inbox
+from ometria_provider.ledger.campaign_runs import Outcome, delays, outcomes, undone
+from ometria_provider.ledger.deliveries import ACKNOWLEDGED, SKIPPED, Settled
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.inbox import Collected
+
+ACCOUNT = "antavo_default"
+
+
+def put(ledger: Ledger, *ages: float | None, workflow: str = "thanks") -> list[int]:
+    """Keep an event for each age in seconds; return the numbers of their deliveries."""
+    now = datetime.now(UTC)
+    times = [None if age is None else now - timedelta(seconds=age) for age in ages]
+    events = [Collected(f"e{n}", "reward", "ann", at, b"{}", (workflow,)) for n, at in enumerate(times)]
+    inbox.put(ledger, ACCOUNT, events, inbox.ASKED)
+    return [row.id for row in deliveries.waiting(ledger, ACCOUNT, limit=100, workflow=workflow)]
+
+
+def test_outcomes_are_counted_by_state_and_reason_of_one_run_and_workflow(ledger: Ledger) -> None:
+    ids, other = put(ledger, *[1] * 6), put(ledger, 1, workflow="other")
+    deliveries.write(ledger, "before", settled=[Settled(ids[0], ACKNOWLEDGED)])
+    ends = [(SKIPPED, "rare"), (SKIPPED, "common"), (SKIPPED, "common"), (ACKNOWLEDGED, None)]
+    settled = [Settled(id_, state, reason) for id_, (state, reason) in zip(ids[1:], ends, strict=False)]
+    deliveries.write(ledger, "run", settled=[*settled, Settled(other[0], ACKNOWLEDGED)])
+    assert outcomes(ledger, "run", "thanks") == [
+        Outcome(ACKNOWLEDGED, None, 1, "e4"),
+        Outcome(SKIPPED, "common", 2, "e3"),
+        Outcome(SKIPPED, "rare", 1, "e1"),
+    ]
+    assert undone(ledger, ACCOUNT, "thanks") == 1
+    assert undone(ledger, "antavo_uk", "thanks") == 0
+
+
+def test_delays_ascend_and_leave_out_what_has_no_time_or_was_not_acknowledged(ledger: Ledger) -> None:
+    ids = put(ledger, 30, None, 10, 20)
+    ends = (ACKNOWLEDGED, ACKNOWLEDGED, ACKNOWLEDGED, SKIPPED)
+    deliveries.write(ledger, "run", settled=[Settled(i, end, "why") for i, end in zip(ids, ends, strict=True)])
+    found = delays(ledger, "run", "thanks")
+    assert [round(seconds, -1) for seconds in found] == [10, 30]
+    assert delays(ledger, "another", "thanks") == []
