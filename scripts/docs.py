@@ -1,6 +1,7 @@
-"""Write the generated pages of docs/ anew; with --check only say which differ, exit code 1 if any does.
+"""Write the generated pages of docs/ and the schemas of include/ anew.
 
-`make docs` and `make docs-check` call it; a test checks too, so that no page can grow old unseen.
+With --check only say which differ, exit code 1 if any does.
+`make docs` and `make docs-check` call it; a test checks too, so that none can grow old unseen.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ import os
 import sys
 import tempfile
 
-from reference.places import REFERENCE, ROOT
+from reference.places import INCLUDE, REFERENCE, ROOT
 
 
 def main(check: bool) -> int:
-    """Write or check every page and return the exit code."""
+    """Write or check every page and schema and return the exit code."""
     # Airflow is imported for the DAGs' page: it reads and writes no home of anybody's.
     with tempfile.TemporaryDirectory() as home:
         os.environ.update(AIRFLOW_HOME=home, AIRFLOW__CORE__LOAD_EXAMPLES="False")
-        from reference import PAGES
+        from reference import PAGES, SCHEMAS
 
         texts = {REFERENCE / name: write() for name, write in PAGES.items()}
+        texts |= {INCLUDE / name: write() for name, write in SCHEMAS.items()}
     stale = [file for file, text in texts.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
     if not check:
         for file in stale:
@@ -28,7 +30,7 @@ def main(check: bool) -> int:
     for file in stale:
         print(f"{file.relative_to(ROOT)} {verb}")
     if not stale:
-        print(f"{len(texts)} pages of {REFERENCE.relative_to(ROOT)} are up to date.")
+        print(f"{len(texts)} pages and schemas are up to date.")
     return 1 if check and stale else 0
 
 

@@ -4,7 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reference import answers, cli, configuration, connections, consent, dags, ledger, mapping, params, rules, sandbox
+from ometria_provider.mapping import files as mapping_files
+from ometria_provider.workflows import files as workflow_files
+
+from reference import (
+    answers,
+    cli,
+    configuration,
+    connections,
+    consent,
+    dags,
+    ledger,
+    mapping,
+    params,
+    rules,
+    sandbox,
+    workflow,
+)
+
+#: What editors check files with: path in include/ → what writes its text.
+SCHEMAS: dict[str, Callable[[], str]] = {
+    "mappings/mapping.schema.json": mapping_files.schema_text,
+    "workflows/workflow.schema.json": workflow_files.schema_text,
+}
 
 #: File name in docs/reference/ → what writes its text.
 PAGES: dict[str, Callable[[], str]] = {
@@ -19,4 +41,5 @@ PAGES: dict[str, Callable[[], str]] = {
     "params.md": params.page,
     "rules.md": rules.page,
     "sandbox.md": sandbox.page,
+    "workflow.md": workflow.page,
 }

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from datetime import timedelta
-from typing import Any, get_args
+from typing import get_args
 
 from ometria_provider.mapping import model, transforms
 from ometria_provider.mapping.fields import LOYALTY_FIELDS, REMOTE_FIELDS
-from pydantic import BaseModel, TypeAdapter
 
-from reference import markdown
+from reference import keys, markdown
 
 _INTRO = """\
 One YAML file is one mapping, one DAG and one Ometria collection. Only `list` and `fields` are required. An unknown key
@@ -60,7 +57,10 @@ def page() -> str:
         "Mapping files",
         "plugins/ometria_provider/mapping/",
         _INTRO,
-        "## Keys\n\n" + markdown.table(("key", "default", "what it is"), _key_rows()),
+        "## Keys\n\n"
+        + markdown.table(
+            ("key", "default", "what it is"), keys.rows(model.Mapping, _KEYS, {"collection": "the file's name"})
+        ),
         "## Operators of `where`\n\n" + markdown.table(("operator", "meaning"), _operator_rows()),
         "A missing value matches only `ne`, `not_in` and `exists: false`.",
         "## Transforms\n\nDone in their order. Empty stays empty through every one. A list is converted item by item "
@@ -77,38 +77,6 @@ def page() -> str:
         ),
         "When consent fields travel: [consent](consent.md). Directives (`@merge`, `@add_to_lists` …) are set for you.",
     )
-
-
-def _key_rows() -> Iterator[tuple[str, str, str]]:
-    for name, field in model.Mapping.model_fields.items():
-        if name == "name":
-            continue
-        yield (markdown.code(name), _default(name, field), _text(name, field))
-        if isinstance(field.default, BaseModel):
-            for inner, own in type(field.default).model_fields.items():
-                path = f"{name}.{inner}"
-                yield (markdown.code(path), _default(path, own), _text(path, own))
-
-
-def _text(path: str, field: Any) -> str:
-    text = field.description or _KEYS.get(path)
-    if not text:
-        raise ValueError(f"describe the key {path}")
-    return text
-
-
-def _default(path: str, field: Any) -> str:
-    if path == "collection":
-        return "the file's name"
-    if field.is_required():
-        return "required"
-    value = model.Mapping.model_fields[path].default if "." not in path else field.default
-    if isinstance(value, BaseModel):
-        return "as below"
-    if isinstance(value, timedelta):
-        return markdown.code(str(TypeAdapter(timedelta).dump_python(value, mode="json")))
-    text = json.dumps(value, ensure_ascii=False)
-    return markdown.code(text.replace('"', "") if isinstance(value, dict) else text.strip('"') or '""')
 
 
 def _operator_rows() -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ UNIT = CHECKOUT / "tests" / "unit"
 TESTED_ELSEWHERE: dict[str, str] = {
     "cli/checking.py": "unit/cli/test_cli_mappings.py",
     "cli/doctor.py": "unit/cli/test_cli_systems.py",
+    "cli/event_previewing.py": "unit/cli/test_cli_workflows.py",
     "cli/folder.py": "unit/cli/test_cli_mappings.py",
     "cli/output.py": "unit/cli/test_cli_app.py",
     "cli/previewing.py": "unit/cli/test_cli_mappings.py",

@@ -100,12 +100,12 @@ def member_text(member: Previewed) -> str:
     fate = {"record": "makes a record", "filtered": "left out", "rejected": "rejected"}[member.outcome]
     reasons = [*member.reasons, member.held] if member.held else member.reasons
     why = f" ({'; '.join(reasons)})" if reasons else ""
-    rows = [(trace.loyalty or "(constant)", _way(trace), trace.remote, _sent(trace)) for trace in member.fields]
+    rows = [(trace.loyalty or "(constant)", way(trace), trace.remote, sent(trace)) for trace in member.fields]
     head = ("loyalty field", "value, and after each transform", "remote field", "sent")
     return f"Customer {member.customer}: {fate}{why}\n" + table(head, rows, indent="  ")
 
 
-def _way(trace: FieldTrace) -> str:
+def way(trace: FieldTrace) -> str:
     """Return the value's way; a transform that changes nothing says so in one sign."""
     words, before = [_value(trace.value)], trace.value
     for name, value in trace.steps:
@@ -118,7 +118,8 @@ def _same(value: Any, other: Any) -> bool:
     return type(value) is type(other) and bool(value == other)
 
 
-def _sent(trace: FieldTrace) -> str:
+def sent(trace: FieldTrace) -> str:
+    """Return what is sent of a value, or why nothing is."""
     if trace.problem:
         return f"REJECTED: {trace.problem}"
     return "nothing (empty)" if trace.final is None else _value(trace.final)

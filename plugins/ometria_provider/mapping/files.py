@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,7 +119,3 @@ def schema_text() -> str:
     schema["description"] = "One mapping of Antavo customers to Ometria contacts."
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":  # `make docs` writes the schema anew
-    Path(sys.argv[1]).write_text(schema_text(), encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +115,3 @@ def schema_text() -> str:
     schema["description"] = "One workflow: an Antavo event starts an Ometria campaign."
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":  # `make docs` writes the schema anew
-    Path(sys.argv[1]).write_text(schema_text(), encoding="utf-8")

@@ -20,7 +20,11 @@ def imported_by(*arguments: str) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["show", "--help"], ["mappings", "check", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["show", "--help"], ["mappings", "check", "--help"], ["workflows", "preview", "--help"]],
+    ids=" ".join,
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert imported_by(*arguments) == set()
 
@@ -29,14 +33,27 @@ def test_ledger_commands_import_no_airflow(ledger) -> None:
     assert imported_by("history") == {"sqlalchemy"}
 
 
-def test_mapping_checks_import_no_airflow(folder) -> None:
-    assert imported_by("mappings", "check") & {"airflow", "great_expectations", "sqlalchemy"} == set()
+@pytest.mark.parametrize("files", ["mappings", "workflows"])
+def test_checks_of_files_import_no_airflow(folder, files: str) -> None:
+    assert imported_by(files, "check") & {"airflow", "great_expectations", "sqlalchemy"} == set()
 
 
 def test_help_names_every_command_and_the_exit_codes(command) -> None:
     result = command("--help")
     assert result.exit_code == 0
-    for name in ("mappings", "plan", "lists", "doctor", "history", "show", "rejections", "trace", "sandbox", "ledger"):
+    for name in (
+        "mappings",
+        "workflows",
+        "plan",
+        "lists",
+        "doctor",
+        "history",
+        "show",
+        "rejections",
+        "trace",
+        "sandbox",
+        "ledger",
+    ):
         assert f"\n  {name} " in result.stdout
     assert "2 used wrongly" in result.stdout
 

@@ -19,9 +19,7 @@ FILES = sorted(FOLDER.glob("*.yaml"))
 
 
 def test_schema_on_disk_is_the_models():
-    assert (FOLDER / "mapping.schema.json").read_text(encoding="utf-8") == schema_text(), (
-        "write it again: python -m ometria_provider.mapping.files include/mappings/mapping.schema.json"
-    )
+    assert (FOLDER / "mapping.schema.json").read_text(encoding="utf-8") == schema_text(), "write it again: make docs"
 
 
 def test_shipped_mappings_are_sound_and_own_a_collection_each():
