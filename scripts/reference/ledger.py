@@ -132,9 +132,11 @@ MEANINGS: dict[str, dict[str, str]] = {
     "cursor": {
         "account": "the connection's id",
         "collection": "Ometria's `@collection`; empty for what concerns the whole account",
-        "name": "what is read: `customers` (changed ones), `opt_out` (events), `unsubscribes`",
+        "name": "what is read: `customers` (changed ones), `opt_out` (events), `unsubscribes`; of a workflow file "
+        "`collected:<name>`, `swept:<name>` (as far back as events are wanted), and `workflow:<name>`, the time from "
+        "which on `start: now` mails",
         "at": "everything up to this time was read",
-        "sync_run_id": "the run that read it",
+        "sync_run_id": "the run that read it; 0: a run of campaigns",
     },
     "error_look": {
         "account": "the Ometria connection's id",

@@ -144,15 +144,18 @@ class AntavoHook(JsonApiHook):
         call = Call(self._apis()[1], "/customers/{id}", BUCKET, parts={"id": id}, check=check_customer)
         return one_object(self.call(call, absent=is_unknown))
 
-    def events(self, since: datetime) -> Iterator[list[Event]]:
+    def events(self, since: datetime, until: datetime | None = None) -> Iterator[list[Event]]:
         """Yield lists of the account's events from a time on, whatever their action: each exactly once.
 
+        :param until: none later than this; None: however late.
         :raises Misconfigured: the server ignores the order or the offset.
         """
 
         def fetch(start: Instant, offset: int) -> tuple[list[Event], int | None]:
             query = {"timestamp.gte": instant_text(start), "order": "asc", "offset": str(offset)}
             query["limit"] = str(EVENT_PAGE)
+            if until is not None:
+                query["timestamp.lte"] = instant_text(until)
             call = Call(self._apis()[0], "/customers/-/events", BUCKET, query=query, check=check_events)
             answer = self.call(call)
             total = answer.get("total")

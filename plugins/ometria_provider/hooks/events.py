@@ -7,13 +7,16 @@ last time seen and drops what it has had already; offsets serve only among event
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.hooks.scan import instant
 
 Event = dict[str, Any]
+
+#: Events may be backdated: each look goes so far back behind the one before (contract/antavo.md, "Events and rewards").
+LOOK_BACK = timedelta(minutes=15)
 
 #: (from this time on, offset) → the rows, ascending by time, and how many there are if the server says so.
 FetchEvents = Callable[[datetime, int], tuple[list[Event], int | None]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import select
@@ -18,17 +19,29 @@ def get(ledger: Ledger, account: str, collection: str, name: str) -> datetime | 
         return connection.execute(query).scalar()
 
 
+def all_of(ledger: Ledger, account: str, collection: str) -> dict[str, datetime]:
+    """Return where every cursor of a collection stands, by name."""
+    query = select(Cursor.name, Cursor.at).where(Cursor.account == account, Cursor.collection == collection)
+    with ledger.read() as connection:
+        return dict(iter(connection.execute(query)))
+
+
 def move(ledger: Ledger, account: str, collection: str, name: str, *, at: datetime, run_id: int) -> None:
     """Move a cursor forward; one that stands further on stays (an old run's task was cleared)."""
-    statement = insert(ledger, Cursor).values(
-        account=account, collection=collection, name=name, at=at, sync_run_id=run_id
-    )
+    move_all(ledger, account, collection, {name: at}, run_id=run_id)
+
+
+def move_all(ledger: Ledger, account: str, collection: str, marks: Mapping[str, datetime], *, run_id: int) -> None:
+    """Move cursors forward together, each as :func:`move` does."""
+    if not marks:
+        return
+    common = {"account": account, "collection": collection, "sync_run_id": run_id}
+    statement = insert(ledger, Cursor)
     new = statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=["account", "collection", "name"],
+        set_={"at": new.at, "sync_run_id": new.sync_run_id},
+        where=Cursor.at < new.at,
+    )
     with ledger.write() as connection:
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["account", "collection", "name"],
-                set_={"at": new.at, "sync_run_id": new.sync_run_id},
-                where=Cursor.at < new.at,
-            )
-        )
+        connection.execute(statement, [{**common, "name": name, "at": at} for name, at in marks.items()])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, select, text, update
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import EventDelivery, InboxEvent
+from ometria_provider.ledger.statements import is_one_of
 
 #: To be delivered; on its way. One that was on its way when its task died goes again, under the same id.
 WAITING, SENDING = "waiting", "sending"
@@ -119,6 +120,54 @@ def write(ledger: Ledger, run_id: str, *, settled: Sequence[Settled] = (), depar
                 ),
                 [{"of": id_, "as": custom_event_id} for id_, custom_event_id in departing],
             )
+
+
+def give_up(
+    ledger: Ledger,
+    run_id: str,
+    reason: str,
+    *,
+    account: str | None = None,
+    events: Sequence[str] | None = None,
+    workflows_left: Collection[str] | None = None,
+) -> int:
+    """Skip deliveries that nobody can make any more, and return how many.
+
+    :param run_id: Airflow's id of the run.
+    :param account: only of this Antavo connection.
+    :param events: only of these events.
+    :param workflows_left: only of workflows that are none of these.
+    """
+    which: list[Any] = [IS_UNDONE]
+    which += [] if account is None else [EventDelivery.account == account]
+    which += [] if events is None else [is_one_of(ledger, EventDelivery.event_id, events)]
+    which += [] if workflows_left is None else [EventDelivery.workflow.not_in(sorted(workflows_left))]
+    with ledger.read() as connection:
+        if connection.execute(select(EventDelivery.id).where(*which).limit(1)).first() is None:
+            return 0
+    values = {"state": SKIPPED, "reason": reason, "run_id": run_id, "updated_at": datetime.now(UTC)}
+    with ledger.write() as connection:
+        return int(connection.execute(update(EventDelivery).where(*which).values(values)).rowcount)
+
+
+def to_send_again(
+    ledger: Ledger, account: str, event_id: str, *, run_id: str, workflow: str | None = None
+) -> list[tuple[str, str]] | None:
+    """Return the state that each delivery of an event ended in, by workflow; None when there is no such event.
+
+    :param run_id: Airflow's id of the run that sends it again: what ended in that run already is left out.
+    :param workflow: only of this one.
+    """
+    query = select(EventDelivery.workflow, EventDelivery.state, EventDelivery.run_id).where(
+        EventDelivery.event_id == event_id, EventDelivery.account == account
+    )
+    if workflow is not None:
+        query = query.where(EventDelivery.workflow == workflow)
+    with ledger.read() as connection:
+        rows = connection.execute(query.order_by(EventDelivery.workflow)).all()
+    if not rows:
+        return None
+    return [(name, state) for name, state, ran in rows if state not in UNDONE and ran != run_id]
 
 
 def reopen(ledger: Ledger, account: str, events: Iterable[tuple[str, str]]) -> int:

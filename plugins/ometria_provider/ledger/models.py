@@ -227,13 +227,13 @@ class RateSlot(Base):
 
 
 class Cursor(Base):
-    """How far something was read from an account: changed customers, `opt_out` events, unsubscribes."""
+    """How far something was read from an account: changed customers, events, unsubscribes."""
 
     __tablename__ = "cursor"
 
     account: Mapped[str] = mapped_column(String(200), primary_key=True)
     collection: Mapped[str] = mapped_column(String(200), primary_key=True)
-    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(250), primary_key=True)
     at: Mapped[datetime]
     sync_run_id: Mapped[int] = mapped_column(BigInteger)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -25,9 +25,6 @@ log = logging.getLogger(__name__)
 
 #: Name of the ledger's cursor: up to when `opt_out` events were taken into account.
 CURSOR = "opt_out"
-
-#: Events may be backdated: each look goes so far back (contract/antavo.md, "Events and rewards").
-LOOK_BACK = timedelta(minutes=15)
 
 #: The step whose files in the run's folder say who was not read.
 FILES = "gate"
@@ -160,7 +157,7 @@ class Search:
         since = cursors.get(*self.of, CURSOR)
         if since is None:
             return {}
-        from ometria_provider.hooks.events import event_customer
+        from ometria_provider.hooks.events import LOOK_BACK, event_customer
         from ometria_provider.hooks.scan import instant
         from ometria_provider.mapping.customers import Projection
         from ometria_provider.mapping.identity import contact_id_reader

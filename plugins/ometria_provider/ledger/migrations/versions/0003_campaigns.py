@@ -11,6 +11,9 @@ down_revision = "0002"
 
 def upgrade() -> None:
     """Apply."""
+    with op.batch_alter_table("cursor") as table:
+        # Names hold those of workflow files.
+        table.alter_column("name", type_=sa.String(length=250), existing_type=sa.String(length=40))
     op.create_table(
         "event_inbox",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

@@ -1,0 +1,193 @@
+"""Collect an Antavo account's new events into the ledger's inbox, each once.
+
+Each workflow has its own cursors, so that one which is new, or was broken for three days, gets the events that it has
+not been told of, whatever the others read. The account is read once for all of them, from the earliest.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ometria_provider.hooks.events import LOOK_BACK
+from ometria_provider.ledger import cursors, deliveries, inbox
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.inbox import Bodiless, Collected
+from ometria_provider.workflows.events import Event, UnreadableEvent, event_view
+
+if TYPE_CHECKING:
+    from ometria_provider.hooks.antavo import AntavoHook
+    from ometria_provider.workflows.accounts import Campaigns
+    from ometria_provider.workflows.model import Workflow
+
+log = logging.getLogger(__name__)
+
+#: How often everything is read again that may still be mailed: events may be backdated that far.
+SWEEP_EVERY = timedelta(hours=1)
+
+#: Events that are asked for again lie at most so far apart to be asked for in one go.
+GAP = timedelta(hours=1)
+
+#: Events that are asked for again in one go.
+CHUNK = 5_000
+
+#: Antavo's times have milliseconds; what is asked for ends at the next one.
+TICK = timedelta(milliseconds=1)
+
+
+@dataclass
+class Found:
+    """What a collection found.
+
+    :param since: from when on events were read; None: nothing was read.
+    :param swept: as far back as any workflow wants them.
+    :param read: events read, of whatever action.
+    :param new: kept for the first time.
+    :param nameless: wanted ones that cannot be told from others: no id that could be used.
+    :param fetched: asked for again.
+    :param lost: asked for again, and gone from Antavo.
+    """
+
+    since: datetime | None = None
+    swept: bool = False
+    read: int = 0
+    new: int = 0
+    nameless: int = 0
+    fetched: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class Collector:
+    """Collects for the workflows of one Antavo account.
+
+    :param run_id: Airflow's id of the run.
+    """
+
+    ledger: Ledger
+    campaigns: Campaigns
+    hook: AntavoHook
+    run_id: str
+
+    @property
+    def account(self) -> str:
+        """The Antavo connection."""
+        return self.campaigns.account
+
+    def collect(self, *, sweep: bool = False) -> Found:
+        """Read what is new and put it into the inbox; the cursors move when all of it is there.
+
+        :param sweep: read everything that may still be mailed, due or not.
+        :raises Retryable: Antavo or the ledger does not answer; what was kept until then stays.
+        """
+        self._forget_removed_files()
+        found = Found()
+        if not self.campaigns.workflows:
+            return found
+        now = datetime.now(UTC)
+        marks = cursors.all_of(self.ledger, self.account, "")
+        # Before anything is kept: what happened until now is not mailed by `start: now`.
+        started = {f"workflow:{name}": now for name in self.campaigns.workflows if f"workflow:{name}" not in marks}
+        cursors.move_all(self.ledger, self.account, "", started, run_id=0)
+        found.since, found.swept = reach(self.campaigns.workflows, marks, now, sweep=sweep)
+        for page in self.hook.events(found.since):
+            found.read += len(page)
+            found.new += self._keep(page, found)
+        self._fetch_again(found)
+        names = ("collected", "swept") if found.swept else ("collected",)
+        moved = {f"{kind}:{name}": now for kind in names for name in self.campaigns.workflows}
+        cursors.move_all(self.ledger, self.account, "", moved, run_id=0)
+        return found
+
+    def _forget_removed_files(self) -> None:
+        """Let nothing wait for a workflow that is not there any more; a broken file is there."""
+        own = {*self.campaigns.workflows, *self.campaigns.unreadable}
+        reason = "the workflow file is gone, or another connection's"
+        count = deliveries.give_up(self.ledger, self.run_id, reason, account=self.account, workflows_left=own)
+        reason = "the workflow file is gone"
+        count += deliveries.give_up(self.ledger, self.run_id, reason, workflows_left=self.campaigns.files)
+        if count:
+            log.warning("%s deliveries are skipped: their workflow files are gone", count)
+
+    def _keep(self, page: Iterable[Mapping[str, Any]], found: Found) -> int:
+        """Keep the events of a page that somebody wants; return how many are new."""
+        events = []
+        for raw in page:
+            names = self._wanting(raw)
+            if not names:
+                continue
+            try:
+                events.append(collected(event_view(raw), names))
+            except UnreadableEvent as problem:
+                found.nameless += 1
+                log.warning("An event of action %s cannot be kept: %s", raw.get("action"), problem)
+        return sum(inbox.put(self.ledger, self.account, events, inbox.ASKED))
+
+    def _wanting(self, raw: Mapping[str, Any]) -> tuple[str, ...]:
+        action = str(raw.get("action"))
+        return tuple(name for name, each in self.campaigns.workflows.items() if each.trigger.event == action)
+
+    def _fetch_again(self, found: Found) -> None:
+        """Ask Antavo for events that somebody wants again and whose bodies were let go."""
+        after = 0
+        while missed := inbox.bodiless(self.ledger, self.account, limit=CHUNK, after=after):
+            after = missed[-1].id
+            wanted = {event.event_id for event in missed}
+            for since, until in windows(missed):
+                for page in self.hook.events(since, until):
+                    own = [raw for raw in page if str(raw.get("id")) in wanted]
+                    events = [collected(event_view(raw), self._wanting(raw)) for raw in own]
+                    inbox.put(self.ledger, self.account, events, inbox.ASKED)
+            still = {event.event_id for event in inbox.bodiless(self.ledger, self.account, limit=CHUNK)}
+            lost = sorted(wanted & still)
+            found.fetched += len(wanted) - len(lost)
+            found.lost += len(lost)
+            reason = "Antavo does not give this event again"
+            deliveries.give_up(self.ledger, self.run_id, reason, account=self.account, events=lost)
+        if found.lost:
+            log.warning("Antavo does not have %s events any more that were to be tried again", found.lost)
+
+
+def collected(event: Event, workflows: tuple[str, ...]) -> Collected:
+    """Return an event as the inbox takes it."""
+    return Collected(
+        event_id=event.id,
+        action=event.action,
+        customer_id=event.customer_id,
+        occurred_at=event.timestamp,
+        body=event.encode(),
+        workflows=workflows,
+    )
+
+
+def reach(
+    workflows: Mapping[str, Workflow], marks: Mapping[str, datetime], now: datetime, *, sweep: bool
+) -> tuple[datetime, bool]:
+    """Return from when on events are read, and whether that is as far back as any workflow wants them.
+
+    :param marks: the workflows' cursors: `collected:<name>`, `swept:<name>`.
+    """
+    due = any(marks.get(f"swept:{name}", datetime.min.replace(tzinfo=UTC)) <= now - SWEEP_EVERY for name in workflows)
+    sweep = sweep or due
+    starts = [at - LOOK_BACK for name in workflows if (at := marks.get(f"collected:{name}"))]
+    starts += [now - max(each.expires_after for each in workflows.values())] if sweep else []
+    return min(starts), sweep
+
+
+def windows(events: Iterable[Bodiless]) -> Iterator[tuple[datetime, datetime]]:
+    """Yield spans of time that hold the events, without the long times between them.
+
+    An event without a time is in none: Antavo can be asked by time only.
+    """
+    times = sorted(event.occurred_at for event in events if event.occurred_at)
+    first = last = None
+    for at in times:
+        if first is not None and last is not None and at - last > GAP:
+            yield first, last + TICK
+            first = None
+        first, last = first or at, at
+    if first is not None and last is not None:
+        yield first, last + TICK
