@@ -184,6 +184,11 @@ MEANINGS: dict[str, dict[str, str]] = {
         "updated_at": "when this row changed last",
         "acknowledged_at": "when Ometria acknowledged it",
     },
+    "webhook_token": {
+        "digest": "digest of the token's `jti`",
+        "event_id": "the event that it came with; with another one it is refused",
+        "expires_at": "when the token expires, and the row goes",
+    },
 }
 
 

@@ -33,6 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "campaign_report": {"ledger", "report", "report_text", "text"},
     "operators": {*PURE, "ledger", "staging", "hooks", "exceptions", "settings", "report", "report_text", "text"},
     "triggers": {"ledger", "exceptions", "settings"},
+    "web": {"workflows", "ledger", "hooks", "exceptions", "settings"},
     "dagdoc": {"mapping"},
     "factory": {"mapping", "operators", "dagdoc", "settings"},
     "cli": {

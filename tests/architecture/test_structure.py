@@ -33,6 +33,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "ledger/migrations/versions/0001_initial_tables.py": "unit/ledger/test_engine.py",
     "ledger/migrations/versions/0002_trust.py": "unit/ledger/test_engine.py",
     "ledger/migrations/versions/0003_campaigns.py": "unit/ledger/test_engine.py",
+    "ledger/migrations/versions/0004_webhook_tokens.py": "unit/ledger/test_engine.py",
     "ledger/models.py": "unit/ledger/test_engine.py",
     "ledger/statements.py": "unit/ledger/test_contacts.py",
     "ledger/unsubscribes.py": "integration/test_consent.py",
@@ -69,6 +70,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sandbox/wire.py": "unit/sandbox/test_sandbox_server.py",
     "sandbox/words.py": "unit/sandbox/test_sandbox_members.py",
     "staging/tables.py": "integration/test_delivery.py",
+    "web/keeping.py": "integration/test_webhooks.py",
+    "web/webhooks.py": "integration/test_webhooks.py",
     "validation/rules.py": "unit/validation/test_suites.py",
     "workflows/checks.py": "unit/workflows/test_workflows_files.py",
 }

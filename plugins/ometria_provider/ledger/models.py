@@ -324,3 +324,14 @@ class EventDelivery(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     acknowledged_at: Mapped[datetime | None]
+
+
+class WebhookToken(Base):
+    """A signed token of a webhook that was used, until it expires: it is good for one event."""
+
+    __tablename__ = "webhook_token"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    event_id: Mapped[str] = mapped_column(String(250))
+    expires_at: Mapped[datetime]

@@ -1,0 +1,5 @@
+"""What this provider serves inside Airflow's API server."""
+
+#: Where the receiver of webhooks is mounted, and the place of Antavo's in it.
+WEBHOOKS = "/ometria/webhooks"
+ANTAVO = "/antavo"
