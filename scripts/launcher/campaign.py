@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from textwrap import indent
 from typing import Any
 
 import requests
 from ometria_provider.campaign_report import campaign_report, render
+from ometria_provider.ledger import cursors
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.report import ApiUse
 from ometria_provider.workflows.model import Workflow
@@ -34,11 +36,12 @@ class Watch:
         self._claimed = 0
         self._emails: dict[str, Any] = {}
 
-    def begin(self) -> None:
+    def begin(self, ledger: Ledger) -> None:
         """Let members claim rewards, now and while the run works."""
         if not self._sandbox:
             return
         workflow = self._workflow
+        self._see_first(ledger)
         self._control("settings", {"campaign_event_type": workflow.action.event_type})
         self._sent_before = self._control("emails")["sent"]
         names = {"action": workflow.trigger.event}
@@ -47,6 +50,13 @@ class Watch:
             names["named_in"] = named_in
         self._control("claims", {"count": BEFORE, **names})
         self._control("claims", {"count": DURING, "every": _EVERY, **names})
+
+    def _see_first(self, ledger: Ledger) -> None:
+        """Let the workflow be seen now, if it never was: `start: now` mails nobody about claims before that."""
+        account, mark = self._workflow.connections.antavo, f"workflow:{self._workflow.name}"
+        if cursors.get(ledger, account, "", mark) is None:
+            now = datetime.now(UTC) - timedelta(seconds=1)  # events have whole milliseconds
+            cursors.move(ledger, account, "", mark, at=now, run_id=0)
 
     def end(self) -> None:
         """Look at what the run left behind, while the sandbox is still there."""

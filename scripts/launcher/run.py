@@ -126,7 +126,7 @@ def _trigger_and_watch(
     """
     was_paused = _wait_for_dag(request.dag_id, airflow, check, since)
     if watch:
-        watch.begin()
+        watch.begin(open_ledger(read_settings().ledger_url))
     run_id = airflow.trigger(request.dag_id, request.params)
     say(f"Run {run_id} of {request.dag_id}:")
     try:

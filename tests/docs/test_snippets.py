@@ -1,4 +1,4 @@
-"""What a reader may copy works: mapping snippets load, suites are accepted."""
+"""What a reader may copy works: snippets of mappings and workflows load, suites are accepted."""
 
 from __future__ import annotations
 
@@ -9,23 +9,34 @@ from typing import Any
 import pytest
 from ometria_provider.mapping.files import load_mapping
 from ometria_provider.validation.suites import load_suites
+from ometria_provider.workflows.files import load_workflow
 from ruamel.yaml import YAML
 
 #: What a snippet that shows only a few keys is completed with.
-_REST = "list: 4821\n", "fields:\n  - {loyalty: first_name, remote: firstname}\n"
+_MAPPING = "list: 4821\n", "fields:\n  - {loyalty: first_name, remote: firstname}\n"
+_WORKFLOW = (
+    "trigger: {event: reward}\n",
+    "action: {event_type: claimed}\n",
+    "reward_id: event.properties.reward\n",
+)
+_OF_WORKFLOWS = {"trigger", "action"}
+
+
+def _is_workflow(snippet: str) -> bool:
+    return bool(_OF_WORKFLOWS & YAML(typ="safe").load(snippet).keys())
 
 
 def _completed(snippet: str) -> str:
     data = YAML(typ="safe").load(snippet)
-    return snippet + "".join(part for part in _REST if part.partition(":")[0] not in data)
+    rest = _WORKFLOW if _is_workflow(snippet) else _MAPPING
+    return snippet + "".join(part for part in rest if part.partition(":")[0] not in data)
 
 
-def test_mapping_snippets_of_a_page_load(page: Any, tmp_path: Path) -> None:
-    snippets = page.blocks("yaml")
-    for number, snippet in enumerate(snippets):
+def test_snippets_of_a_page_load(page: Any, tmp_path: Path) -> None:
+    for number, snippet in enumerate(page.blocks("yaml")):
         file = tmp_path / f"snippet{number}.yaml"
         file.write_text(_completed(snippet), encoding="utf-8")
-        load_mapping(file)  # its error shows the line
+        (load_workflow if _is_workflow(snippet) else load_mapping)(file)  # its error shows the line
 
 
 def test_mapping_snippets_are_there(pages: list[Any]) -> None:

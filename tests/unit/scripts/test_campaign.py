@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import requests
 from launcher.campaign import BEFORE, DURING, Watch
 from launcher.errors import Broken
+from ometria_provider.ledger import cursors
 from ometria_provider.sandbox import SandboxSettings, running
 from ometria_provider.workflows.files import load_workflow
 
@@ -45,7 +47,7 @@ def claimed(event_id, **properties):
 
 def test_members_claim_before_the_run_and_while_it_works(workflow, sandbox, sqlite_ledger):
     watch = Watch(workflow, sandbox.url)
-    watch.begin()
+    watch.begin(sqlite_ledger)
     assert sandbox.control("claims")["claims"] >= BEFORE
     deadline = time.monotonic() + 30
     while sandbox.control("claims")["to_come"]:
@@ -61,7 +63,7 @@ def test_newest_email_is_shown_and_those_of_earlier_runs_are_not_counted(workflo
     push(sandbox, contact, claimed("old", reward_name="Mug"))
     sandbox.control("validate", {})
     watch = Watch(workflow, sandbox.url)
-    watch.begin()
+    watch.begin(sqlite_ledger)
     push(sandbox, claimed("new", reward_name="Tote bag"))
     watch.end()
     said = watch.report(sqlite_ledger, "run", "success")
@@ -72,12 +74,12 @@ def test_newest_email_is_shown_and_those_of_earlier_runs_are_not_counted(workflo
 
 def test_run_without_an_email_says_so(workflow, sandbox, sqlite_ledger):
     watch = Watch(workflow, sandbox.url)
-    watch.begin()
+    watch.begin(sqlite_ledger)
     watch.end()
     assert "sent no e-mail" in watch.report(sqlite_ledger, "run", "failed")
 
 
-def test_claims_and_campaign_go_by_the_workflows_names(workflow, sandbox):
+def test_claims_and_campaign_go_by_the_workflows_names(workflow, sandbox, sqlite_ledger):
     data = workflow.model_copy(
         update={
             "trigger": workflow.trigger.model_copy(update={"event": "coupon"}),
@@ -86,22 +88,31 @@ def test_claims_and_campaign_go_by_the_workflows_names(workflow, sandbox):
         }
     )
     watch = Watch(data, sandbox.url)
-    watch.begin()
+    watch.begin(sqlite_ledger)
     watch.end()
     assert sandbox.control("settings", {})["campaign_event_type"] == "coupon_used"
     assert sandbox.control("claims")["claims"] == 0, "they are events of another action"
     sandbox.control("settings", {"campaign_event_type": "loyalty_reward_claimed"})
 
 
+def test_workflow_is_seen_before_the_first_claim_and_once_only(workflow, sandbox, sqlite_ledger):
+    Watch(workflow, sandbox.url).begin(sqlite_ledger)
+    first = cursors.get(sqlite_ledger, "antavo_default", "", "workflow:reward_claimed")
+    assert first < datetime.now(UTC)
+    Watch(workflow, sandbox.url).begin(sqlite_ledger)
+    assert cursors.get(sqlite_ledger, "antavo_default", "", "workflow:reward_claimed") == first
+
+
 def test_real_accounts_are_left_alone(workflow, sqlite_ledger):
     watch = Watch(workflow, "")
-    watch.begin()
+    watch.begin(sqlite_ledger)
     watch.end()
     said = watch.report(sqlite_ledger, "run", "success")
     assert "Run run of workflow reward_claimed: succeeded" in said
     assert "sandbox" not in said
+    assert cursors.get(sqlite_ledger, "antavo_default", "", "workflow:reward_claimed") is None
 
 
-def test_sandbox_that_is_gone_is_named(workflow):
+def test_sandbox_that_is_gone_is_named(workflow, sqlite_ledger):
     with pytest.raises(Broken, match=r"The sandbox at http://127\.0\.0\.1:9 does not answer"):
-        Watch(workflow, "http://127.0.0.1:9").begin()
+        Watch(workflow, "http://127.0.0.1:9").begin(sqlite_ledger)
