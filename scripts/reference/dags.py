@@ -12,6 +12,13 @@ _FACTORY = """\
 file; catch-up is off, and one run is active at a time. A broken file gets a DAG that fails and whose doc page shows the
 errors; the other DAGs do not notice."""
 
+_MAINTENANCE = """\
+## maintain_ledger
+
+`dags/maintain_ledger.py` deletes old runs with what they found, done events and late errors every night at 04:17 UTC,
+as `ometria-sync ledger prune` does; its param `keep_days` is 90. What Ometria is known to hold stays, and of each
+mapping the last run and the scan that the next one compares with. Unpause it once the ledger grows."""
+
 _TASKS = {
     "plan": "checks params, files, connections and the list; cuts the customers into slices; says what the run costs",
     "prepare.extract": "reads a slice from Antavo into staging, keeping only what the mapping reads",
@@ -47,6 +54,7 @@ def page() -> str:
         "## Tasks\n\n" + markdown.table(("task", "what it does"), [(markdown.code(t), _TASKS[t]) for t in _TASKS]),
         "`prepare` and `push` are mapped over the slices (about 50,000 customers each).",
         policy,
+        _MAINTENANCE,
     )
 
 

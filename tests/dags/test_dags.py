@@ -38,7 +38,8 @@ def bag() -> DagBag:
 
 @pytest.fixture(scope="module")
 def dags(bag: DagBag) -> dict[str, DAG]:
-    return {dag_id.removeprefix(factory.PREFIX): dag for dag_id, dag in bag.dags.items()}
+    syncs = {dag_id: dag for dag_id, dag in bag.dags.items() if dag_id.startswith(factory.PREFIX)}
+    return {dag_id.removeprefix(factory.PREFIX): dag for dag_id, dag in syncs.items()}
 
 
 @pytest.fixture
@@ -55,7 +56,13 @@ def make(tmp_path: Path) -> Callable[..., DAG]:
 
 def test_folder_imports_without_errors_and_has_a_dag_for_each_mapping_file(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert sorted(bag.dag_ids) == [factory.PREFIX + name for name in SHIPPED]
+    assert sorted(bag.dag_ids) == [*(factory.PREFIX + name for name in SHIPPED), "maintain_ledger"]
+
+
+def test_ledger_is_pruned_every_night(bag: DagBag) -> None:
+    dag = bag.dags["maintain_ledger"]
+    assert dag.timetable.expression == "17 4 * * *"
+    assert (dag.catchup, dag.max_active_runs, dag.params["keep_days"]) == (False, 1, 90)
 
 
 AUDIT = """

@@ -177,3 +177,25 @@ def upgrade() -> None:
     url = read_settings().ledger_url
     version = migrate(url)
     typer.echo(f"The ledger {open_ledger(url)} is at version {version}.")
+
+
+@app.command()
+def prune(
+    keep_days: Annotated[int, typer.Option(min=1, help="Keep what ended within so many days.")] = 90,
+) -> None:
+    """Delete old runs with what they found, events that are done, and late errors.
+
+    What Ometria is known to hold stays, and of each mapping the last run and the scan that the next one compares with.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    from ometria_provider.ledger.prune import prune as let_go
+    from ometria_provider.settings import read_settings
+    from ometria_provider.workflows.files import longest_expiry
+
+    expiry = longest_expiry(read_settings().workflows_folder)
+    if expiry is None:
+        typer.echo("Events stay: a workflow file is broken (`ometria-sync workflows check`).", err=True)
+    before = datetime.now(UTC) - timedelta(days=keep_days)
+    pruned = let_go(open_for_reading(), before, expiry, lambda far: typer.echo(f"… {far}", err=True))
+    typer.echo(f"Deleted from before {before:%Y-%m-%d %H:%M} UTC: {pruned}.")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, not_, select, text, update
 
+from ometria_provider.ledger import cursors
 from ometria_provider.ledger.deliveries import IS_UNDONE, WAITING
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import EventDelivery, InboxEvent
@@ -17,6 +18,9 @@ from ometria_provider.ledger.statements import insert, is_one_of
 CHUNK = 5_000
 
 WEBHOOK, ASKED = "webhook", "asked"
+
+#: Name of the cursor that says up to where an account's events were let go (`ledger/prune.py`).
+PRUNED = "pruned_events"
 
 
 class Collected(NamedTuple):
@@ -62,19 +66,21 @@ def put(ledger: Ledger, account: str, events: Sequence[Collected], source: str) 
     """Keep events with what they start, and say of each whether it is new here. When this returns, they are safe.
 
     One that is here already stays as it is, but for a workflow that was not told of it before, and a body that was let
-    go while somebody wants the event delivered again.
+    go while somebody wants the event delivered again. One from before what was pruned was here, and is not new.
 
     :param account: the Antavo connection.
     :param source: `WEBHOOK` or `ASKED`.
     """
     new: list[bool] = []
+    pruned = cursors.get(ledger, account, "", PRUNED)
     for start in range(0, len(events), CHUNK):
-        new += _put(ledger, account, events[start : start + CHUNK], source)
+        new += _put(ledger, account, events[start : start + CHUNK], source, pruned)
     return new
 
 
-def _put(ledger: Ledger, account: str, events: Sequence[Collected], source: str) -> list[bool]:
-    known, told = _known(ledger, account, events)
+def _put(ledger: Ledger, account: str, given: Sequence[Collected], source: str, pruned: datetime | None) -> list[bool]:
+    known, told = _known(ledger, account, given)
+    events = [event for event in given if event.event_id in known or not _was_here(event, pruned)]
     unknown = {event.event_id: event for event in reversed(events) if event.event_id not in known}
     wanted = dict.fromkeys((e.event_id, w) for e in events for w in e.workflows if (e.event_id, w) not in told)
     gained = {event_id for event_id, _ in wanted}
@@ -85,14 +91,18 @@ def _put(ledger: Ledger, account: str, events: Sequence[Collected], source: str)
         if event.event_id in gained or known[event.event_id].is_undone
     }
     if not (unknown or wanted or missed):
-        return [False] * len(events)
+        return [False] * len(given)
     # Whoever writes them, in one order: two writers of the same events never wait for each other.
     rows = sorted(unknown.values(), key=_age)
     with ledger.write() as connection:
         added = _insert(ledger, connection, account, rows, source)
         _tell(ledger, connection, account, list(wanted))
         _restore(connection, account, missed)
-    return [event.event_id in added and unknown[event.event_id] is event for event in events]
+    return [event.event_id in added and unknown[event.event_id] is event for event in given]
+
+
+def _was_here(event: Collected, pruned: datetime | None) -> bool:
+    return pruned is not None and event.occurred_at is not None and event.occurred_at < pruned
 
 
 def _age(event: Collected) -> tuple[datetime, str]:

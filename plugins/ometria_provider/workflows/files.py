@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from ometria_provider.exceptions import Misconfigured
@@ -81,6 +82,15 @@ def check_folder(folder: Path, mappings: Path | None = None) -> tuple[list[Workf
     strange = list(_contact_mappings(read, mappings)) if mappings else []
     refused = {problem.file for problem in strange if not problem.warning}
     return [workflow for workflow, source in read if source.file not in refused], problems + strange
+
+
+def longest_expiry(folder: Path) -> timedelta | None:
+    """Return the longest `expires_after` of a folder's workflows; None when a file cannot be read, so nobody knows it.
+
+    :raises Misconfigured: when there is no such folder.
+    """
+    workflows, problems = load_folder(folder)
+    return None if problems else max((workflow.expires_after for workflow in workflows), default=timedelta(0))
 
 
 def _contact_mappings(read: list[tuple[Workflow, Source]], folder: Path) -> Iterator[Problem]:

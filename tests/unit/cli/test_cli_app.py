@@ -68,7 +68,7 @@ def test_help_names_every_command_and_the_exit_codes(command) -> None:
         ["history", "--nope"],
         ["history", "-o", "xml"],
         ["mappings", "fields", "--mode", "v3"],
-        ["ledger", "prune"],
+        ["ledger", "prune", "--keep-days", "0"],
         ["retry"],
         ["sandbox", "--unknown-fields", "perhaps"],
     ],

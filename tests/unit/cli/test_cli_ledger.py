@@ -167,3 +167,27 @@ def test_ledger_upgrade_of_a_locked_ledger_is_wrong_in_one_line(
     assert result.exit_code == 1
     assert "locked" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_prune_says_what_is_gone(command, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AIRFLOW__OMETRIA__WORKFLOWS_FOLDER", str(tmp_path))
+    green_run().write(ledger)
+    with ledger.write() as connection:
+        connection.exec_driver_sql("UPDATE sync_run SET ended_at = '2026-01-01 00:00:00'")
+    unchanged_run().write(ledger)
+    green_run(run_id="third").write(ledger)
+    result = command("ledger", "prune")
+    assert result.exit_code == 0
+    assert result.stdout.strip().endswith("UTC: runs 1, events 0, late errors 0.")
+    assert command("ledger", "prune", "--keep-days", 0).exit_code == 2
+
+
+def test_prune_leaves_events_alone_while_a_workflow_file_is_broken(
+    command, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW__OMETRIA__WORKFLOWS_FOLDER", str(tmp_path))
+    (tmp_path / "broken.yaml").write_text("trigger: 1\n")
+    green_run().write(ledger)
+    result = command("ledger", "prune")
+    assert result.exit_code == 0
+    assert "Events stay: a workflow file is broken" in result.stderr

@@ -1,0 +1,52 @@
+"""Keep the ledger small."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from ometria_provider.exceptions import Misconfigured
+from ometria_provider.ledger.engine import open_ledger
+from ometria_provider.ledger.prune import prune
+from ometria_provider.operators.base import retry_policy
+from ometria_provider.settings import read_settings
+from ometria_provider.workflows.files import longest_expiry
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+#: The param of the DAG: its JSON Schema and help text.
+KEEP_DAYS: dict[str, Any] = {
+    "default": 90,
+    "type": "integer",
+    "minimum": 1,
+    "title": "Days to keep",
+    "description": "Runs, done events and late errors that ended within so many days stay.",
+}
+
+
+class PruneLedgerOperator(BaseOperator):
+    """Delete old runs with what they found, events that are done, and late errors (`ledger/prune.py`)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"retry_policy": retry_policy(), **kwargs})
+
+    def execute(self, context: Context) -> None:
+        """Prune.
+
+        :raises Misconfigured: when the param is wrong, or the ledger is of another version.
+        """
+        days = context["params"]["keep_days"]
+        if not isinstance(days, int) or isinstance(days, bool) or days < 1:
+            raise Misconfigured("The param keep_days is not a whole number of days, 1 or more.")
+        settings = read_settings()
+        ledger = open_ledger(settings.ledger_url)
+        ledger.ready()
+        expiry = longest_expiry(settings.workflows_folder)
+        if expiry is None:
+            self.log.warning("Events stay: a workflow file is broken (`ometria-sync workflows check`)")
+        before = datetime.now(UTC) - timedelta(days=days)
+        pruned = prune(ledger, before, expiry, lambda far: self.log.info("%s so far", far))
+        self.log.info("Deleted from before %s: %s", before.isoformat(timespec="seconds"), pruned)
