@@ -84,7 +84,7 @@ def _ask(ids: list[str]) -> int:
     """Ask for the details of customers as extract does."""
     from ometria_provider.ledger.engine import open_ledger
     from ometria_provider.operators.accounts import antavo_hook
-    from ometria_provider.operators.details import side_by_side
+    from ometria_provider.operators.asking import side_by_side
     from ometria_provider.settings import read_settings
 
     ledger = open_ledger(read_settings().ledger_url)

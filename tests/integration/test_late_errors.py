@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -488,6 +489,43 @@ def test_records_that_ometria_has_not_got_to_yet_are_looked_for_again(sync: Sync
     run = sync.run()
     assert run.green, run.text
     assert sync.received()["stored"] == run.row["accepted"] == run.row["sent"]
+
+
+def test_suspect_that_arrives_late_is_not_convicted(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync.mapping()
+    assert sync.run().green
+    guilty, *slow = with_last_name(sync)[:6]
+    sync.change(guilty, *slow, last_name="Newname")
+    sync.fault("late_error", contacts=[guilty])
+    contact, looks = OmetriaHook.contact, Counter[str]()
+
+    def lagging(hook: OmetriaHook, collection: str, id_: str) -> dict[str, Any] | None:
+        looks[id_] += 1
+        return contact(hook, collection, id_) if looks[id_] > 1 else None
+
+    monkeypatch.setattr(late, "collection_size", lambda *_: 10**9)
+    monkeypatch.setattr(OmetriaHook, "contact", lagging)
+    run = sync.run()
+    run.assert_balanced()
+    assert set(rejected(run)) == {guilty}, "the others were only not there yet"
+    assert (run.row["accepted"], run.row["unverified"]) == (5, 0)
+    assert looks[guilty] >= 2
+    assert run.facts("reconcile")["read_back"] == 6
+
+
+def test_suspect_is_convicted_by_no_look_but_a_second_one(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync.mapping()
+    assert sync.run().green
+    guilty, innocent = with_last_name(sync)[:2]
+    sync.change(guilty, innocent, last_name="Newname")
+    sync.fault("late_error", contacts=[guilty])
+    with monkeypatch.context() as patch:
+        patch.setattr(readback, "SECOND_LOOK", 10**6)
+        run = sync.run()
+    run.assert_balanced()
+    assert run.rejections == []
+    assert run.row["unverified"] == 1, "there was no time for a second look"
+    assert set(rejected(sync.run())) == {guilty}
 
 
 def test_run_waits_settle_seconds_after_its_last_push(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:

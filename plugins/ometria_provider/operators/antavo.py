@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +18,7 @@ from ometria_provider.ledger import contacts, late, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators import changes, chosen, retry
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
+from ometria_provider.operators.asking import read_ahead
 from ometria_provider.operators.base import SyncOperator, Window, Work
 from ometria_provider.operators.chosen import Choice
 from ometria_provider.operators.details import Details, Staged
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from ometria_provider.hooks.antavo import AntavoHook
     from ometria_provider.hooks.ometria import OmetriaHook
     from ometria_provider.mapping.model import Mapping
-
-Page = TypeVar("Page")
 
 #: How long a run's staging is kept: it holds members' data, and a cleared task needs it.
 STAGING_KEEP = timedelta(days=3)
@@ -263,22 +261,6 @@ class ExtractOperator(SyncOperator):
         if choice is not None and (bounds := work.window.get("ids")):
             return chosen.read(hook, choice.ids[slice(*bounds)])
         return hook.scan(gte=work.window["gte"], lt=work.window["lt"])
-
-
-def read_ahead(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page]]:
-    """Yield each page with the time before it was asked for, while the next one is on its way: one, and no more.
-
-    An error is raised where its page would have come. Whoever stops early waits for the request that is under way.
-    """
-
-    def take() -> tuple[datetime, Page | None]:
-        return datetime.now(UTC), next(pages, None)
-
-    with ThreadPoolExecutor(1, thread_name_prefix="page") as pool:
-        coming = pool.submit(take)
-        while (page := (taken := coming.result())[1]) is not None:
-            coming = pool.submit(take)
-            yield taken[0], page
 
 
 def in_chunks(pages: Iterator[tuple[datetime, list[Staged]]], size: int) -> Iterator[tuple[datetime, list[Staged]]]:

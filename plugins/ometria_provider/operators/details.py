@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from queue import SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ometria_provider.delivery.digests import encode_source, with_details
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger import contacts
 from ometria_provider.mapping.customers import EXPIRING
+from ometria_provider.operators.asking import side_by_side
 from ometria_provider.text import duration
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ PROGRESS = 5.0
 
 #: Without a single answer that has them, after so many the account does not know expiring points.
 ENOUGH = 20
-
-Answer = TypeVar("Answer")
 
 
 class Staged(NamedTuple):
@@ -181,30 +178,3 @@ def progress(count: int, total: int, seconds: float) -> str:
     rate = count / seconds if seconds else 0.0
     rest = f"; about {duration((total - count) / rate)} remain" if rate and count < total else ""
     return f"Asked for the details of {count:,} of {total:,} customers, {rate:,.1f} a second{rest}"
-
-
-def side_by_side(ask: Callable[[str], Answer], ids: Iterable[str], threads: int) -> Iterator[tuple[str, Answer]]:
-    """Yield each id with its answer, as the answers come; several are asked for at once.
-
-    An error is raised where it happened; what was asked for besides is waited for, and the rest not begun.
-    """
-    answered: SimpleQueue[tuple[str, Future[Answer]]] = SimpleQueue()
-    waiting = 0
-
-    def take() -> tuple[str, Answer]:
-        id_, future = answered.get()
-        return id_, future.result()
-
-    with ThreadPoolExecutor(threads, thread_name_prefix="details") as pool:
-        try:
-            for id_ in ids:
-                if waiting >= 2 * threads:
-                    yield take()
-                    waiting -= 1
-                future = pool.submit(ask, id_)
-                future.add_done_callback(lambda done, id_=id_: answered.put((id_, done)))  # type: ignore[misc]
-                waiting += 1
-            for _ in range(waiting):
-                yield take()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from time import monotonic, sleep
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,6 +20,7 @@ from ometria_provider.exceptions import Misconfigured
 from ometria_provider.hooks.answer import leaf_texts, scrub
 from ometria_provider.hooks.ometria import PAGE, OmetriaHook
 from ometria_provider.ledger import late
+from ometria_provider.operators.asking import side_by_side
 from ometria_provider.operators.base import Work
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ TOGETHER = 50
 
 #: Seconds between two lines of progress.
 PROGRESS = 10.0
+
+#: Seconds at least until what did not arrive is looked for again.
+SECOND_LOOK = 1.0
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,6 +55,16 @@ class Item(NamedTuple):
     doubtful: bool
 
 
+class Turn(NamedTuple):
+    """A record to be looked for.
+
+    :param missed_at: when (by the monotonic clock) it was looked for last; None: not yet.
+    """
+
+    item: Item
+    missed_at: float | None = None
+
+
 @dataclass
 class Reader:
     """Reads back until it is done or its time is up.
@@ -70,77 +84,90 @@ class Reader:
     told: float = field(default_factory=monotonic)
 
     @property
+    def patience(self) -> float:
+        """Seconds until what did not arrive is looked for again."""
+        return max(self.hook.settle_seconds, SECOND_LOOK)
+
+    @property
     def is_over(self) -> bool:
         """Say whether the time is up."""
         return monotonic() >= self.deadline
 
     def check(self, items: Sequence[Item]) -> None:
         """Read records back, in their order, and write what becomes of each; those not reached stay as they are."""
-        items = self._without_unreadable(items)
-        items = self._by_pages(items)
-        waiting: list[Item] = []
-        for item, contact in self._each(self._contact, items):
-            self.read += 1
-            if reason := self._reason(item, contact):
-                self.guilty.append(reason)
-            else:
-                waiting.append(item)
-            if len(waiting) + len(self.guilty) >= TOGETHER:
-                self._write(waiting)
-                waiting = []
-            self._progress()
-        self._write(waiting)
+        self.judge(self.look(self._by_pages(self._without_unreadable(items))))
 
-    def sample(self, items: Sequence[Item], patience: float) -> tuple[Arrivals, list[tuple[Item, Record | None]]]:
-        """Read records back and count which fields arrived; nothing is judged.
+    def look(self, items: Iterable[Item]) -> Iterator[tuple[Item, Record | None]]:
+        """Yield each record with its contact once it is certain; for whom the time does not suffice stays in doubt.
 
-        :param patience: seconds until those that did not arrive, though no error speaks of them, are looked for again:
-            Ometria may not have got to them yet. As long as that finds some, it is done once more.
+        What is there is certain at once. What is not is looked for a second time, `patience` later, among those whose
+        turn it is then: Ometria may not have got to it yet. As long as a second look finds one of them, it is still at
+        work, and the others are looked for once more.
         """
-        found = dict(self._each(self._contact, items))
-        while wanting := [item for item, contact in found.items() if self._is_unexplained(item, contact)]:
-            if monotonic() + patience > self.deadline:
-                break
-            log.info("%s of %s records did not arrive yet: looking again in %.0f s", len(wanting), len(found), patience)
-            sleep(patience)
-            found |= self._each(self._contact, wanting)
-            if all(self._is_unexplained(item, found[item]) for item in wanting):
-                break
-        arrivals = Arrivals()
-        self.read += len(found)
-        for item, contact in found.items():
-            arrivals.add(msgspec.json.decode(item.body), contact, self.fields)
-        return arrivals, list(found.items())
+        fresh, again, found_late = iter(items), deque[Turn](), -inf
+        is_going = True
+        while is_going:
+            is_going = False
+            for turn, contact in self._each(self._contact, self._turns(fresh, again)):
+                is_going, is_first = True, turn.missed_at is None
+                self.read += is_first
+                if not self._wrong(turn.item, contact):
+                    found_late = found_late if is_first else monotonic()
+                    yield turn.item, contact
+                elif turn.missed_at is not None and found_late < turn.missed_at:
+                    yield turn.item, contact
+                else:
+                    again.append(Turn(turn.item, monotonic()))
+                self._progress()
 
-    def _is_unexplained(self, item: Item, contact: Record | None) -> bool:
-        return item.suspect is None and not item.doubtful and self._reason(item, contact) is not None
+    def _turns(self, fresh: Iterator[Item], again: deque[Turn]) -> Iterator[Turn]:
+        """Yield what to look for next: those whose second look is due first; wait for it when all else is done."""
+        for item in fresh:
+            while again and self._due_in(again[0]) <= 0:
+                yield again.popleft()
+            yield Turn(item)
+        while again and not self.is_over and (wait := self._due_in(again[0])) <= self.deadline - monotonic():
+            if wait > 0:
+                log.info("%s records did not arrive yet: looking again in %.0f s", len(again), wait)
+                sleep(wait)
+            yield again.popleft()
+
+    def _due_in(self, turn: Turn) -> float:
+        return (turn.missed_at or 0.0) + self.patience - monotonic()
+
+    def sample(self, items: Sequence[Item]) -> tuple[Arrivals, list[tuple[Item, Record | None]]]:
+        """Read records back and count which fields arrived; nothing is judged."""
+        arrivals, found = Arrivals(), list(self.look(items))
+        for item, contact in found:
+            arrivals.add(msgspec.json.decode(item.body), contact, self.fields)
+        return arrivals, found
 
     def judge(self, found: Iterable[tuple[Item, Record | None]]) -> None:
-        """Write what becomes of records that were read back."""
-        innocent = []
+        """Write what becomes of records that are certain."""
+        innocent: list[Item] = []
         for item, contact in found:
-            if reason := self._reason(item, contact):
-                self.guilty.append(reason)
+            if wrong := self._wrong(item, contact):
+                words = self._words(item, msgspec.json.decode(item.body), wrong[0])
+                self.guilty.append(late.Guilty(item.contact_id, item.slice, item.batch, *words))
             else:
                 innocent.append(item)
+            if len(innocent) + len(self.guilty) >= TOGETHER:
+                self._write(innocent)
+                innocent = []
         self._write(innocent)
 
-    def _contact(self, item: Item) -> Record | None:
-        return self.hook.contact(self.work.collection, item.contact_id)
+    def _contact(self, turn: Turn) -> Record | None:
+        return self.hook.contact(self.work.collection, turn.item.contact_id)
 
-    def _each(self, ask: Callable[[T], R], questions: Sequence[T]) -> Iterator[tuple[T, R]]:
-        """Ask about each, several at once, until the time is up; yield the answers in order."""
+    def _each(self, ask: Callable[[T], R], questions: Iterable[T]) -> Iterator[tuple[T, R]]:
+        """Ask about each, several at once, until the time is up."""
 
         def in_time(question: T) -> list[R]:
             return [] if self.is_over else [ask(question)]
 
-        with ThreadPoolExecutor(self.hook.concurrency, thread_name_prefix="read-back") as pool:
-            try:
-                for question, answers in zip(questions, pool.map(in_time, questions), strict=True):
-                    for answer in answers:
-                        yield question, answer
-            finally:
-                pool.shutdown(cancel_futures=True)  # nobody wants the rest when somebody raised, or has enough
+        for question, answers in side_by_side(in_time, questions, self.hook.concurrency):
+            for answer in answers:
+                yield question, answer
 
     def _without_unreadable(self, items: Sequence[Item]) -> list[Item]:
         """Acquit contacts whose id cannot stand in a URL: nobody can read them."""
@@ -166,7 +193,7 @@ class Reader:
                 there = [
                     left.pop(item.contact_id)
                     for contact in page or ()
-                    if (item := left.get(str(contact.get("id")))) and not self._reason(item, contact)
+                    if (item := left.get(str(contact.get("id")))) and not self._wrong(item, contact)
                 ]
                 self.read += len(there)
                 self._write(there)
@@ -177,19 +204,12 @@ class Reader:
             log.warning("The collection cannot be paged; its contacts are read one by one. %s", error)
         return list(left.values())
 
-    def _reason(self, item: Item, contact: Record | None) -> late.Guilty | None:
-        """Return why a record did not arrive, or None when it did."""
+    def _wrong(self, item: Item, contact: Record | None) -> list[Mismatch]:
+        """Return what of a record did not arrive."""
+        if contact is None:
+            return [Mismatch("", "the contact is not in Ometria")]
         record = msgspec.json.decode(item.body)
-        wrong = (
-            [Mismatch("", "the contact is not in Ometria")]
-            if contact is None
-            else faults(
-                mismatches(record, contact, self.fields), {*self.silent, *self._unproven(item, record, contact)}
-            )
-        )
-        if not wrong:
-            return None
-        return late.Guilty(item.contact_id, item.slice, item.batch, *self._words(item, record, wrong[0]))
+        return faults(mismatches(record, contact, self.fields), {*self.silent, *self._unproven(item, record, contact)})
 
     def _unproven(self, item: Item, record: Record, contact: Record) -> frozenset[str]:
         """Return the fields of consent that prove nothing, and that no error about this record names."""

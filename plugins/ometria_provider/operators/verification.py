@@ -31,9 +31,6 @@ SAMPLE = 20
 #: New errors hold a run up for at most so many times `settle_seconds`: other senders' may never end.
 PATIENCE = 6
 
-#: Seconds at least until what is missing in the sample is looked for again.
-SECOND_LOOK = 1.0
-
 #: Kinds of errors that a report lists.
 LISTED = 10
 
@@ -205,7 +202,7 @@ class Verification:
         if not chosen:
             self.silent = set(before[1]) if before and not changed else set()
         else:
-            arrivals, found = reader.sample(chosen, max(self.hook.settle_seconds, SECOND_LOOK))
+            arrivals, found = reader.sample(chosen)
             # What an error names is refused, not ignored.
             named = set().union(*(remotes or () for remotes in self._paths.values()))
             self.silent = set() if None in self._paths.values() else arrivals.missing.keys() - named
