@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from ometria_provider.settings import read_settings
+from ometria_provider.web import ANTAVO, CONNECTION, WEBHOOKS
 
 from launcher.accounts import fingerprint
 from launcher.api import Login
@@ -58,7 +59,8 @@ def _welcome(url: str, login: Login, home: Home) -> None:
     say(
         f"\n  Airflow    {url}\n"
         f"  User       {login.user}\n"
-        f"  Password   {login.password}\n\n"
+        f"  Password   {login.password}\n"
+        f"  Webhooks   {url}{WEBHOOKS}{ANTAVO} (when there is a connection {CONNECTION})\n\n"
         f"`make run` in another terminal runs a mapping here; `. {shell_file(home)}` there\n"
         "prepares a shell for `ometria-sync` and `airflow`. Ctrl-C ends everything."
     )

@@ -81,7 +81,7 @@ def _refusals() -> Iterator[tuple[str, str, str]]:
     yield "older than `expires_after` when its turn comes", "expired", "the limit"
     yield "names no customer, or one whom Antavo does not know", "skipped", "which of the two"
     yield "names no reward, or one that Antavo does not know, and the workflow reads `reward.*`", "skipped", "the same"
-    yield "has no time, or none that can be read", "rejected", "a webhook is answered 422 then"
+    yield "has no time, or none that can be read", "rejected", "a webhook with it is kept all the same, for `trace`"
     yield f"lies more than {minutes:g} minutes ahead", "rejected", "`timestamp lies in the future`"
     yield (
         f"has more than {events.MOST_PROPERTIES:,} properties, or is larger than {events.LARGEST_EVENT // 1024} KB",

@@ -19,9 +19,7 @@ from jwt.algorithms import get_default_algorithms
 
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.hooks.connection import Extras
-
-#: The Airflow connection of the receiver.
-CONNECTION = "antavo_webhook"
+from ometria_provider.web import CONNECTION
 
 #: Extras of that connection.
 KNOWN_EXTRAS = ("jwt_algorithm", "jwt_key", "jwt_max_lifetime", "antavo_connection")

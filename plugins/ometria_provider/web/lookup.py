@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.web.credentials import CONNECTION, Connection, Credentials
+from ometria_provider.web import CONNECTION
+from ometria_provider.web.credentials import Connection, Credentials
 from ometria_provider.workflows.files import load_folder
 from ometria_provider.workflows.model import Workflow
 
