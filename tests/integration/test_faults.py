@@ -217,6 +217,8 @@ def test_every_record_refused_halts_and_convicts_nobody(sync: Sync) -> None:
     assert sync.query("SELECT * FROM contact_state WHERE state='rejected'") == []
     alone = [batch for batch in run.batches if batch["records"] == 1]
     assert 20 <= len(alone) <= 20 + 8, "twenty alone, and those in flight"
+    came = sync.stats()["requests"]["ometria POST /v2/push"]
+    assert len(run.batches) == sum(came.values()), "none was written as on its way that did not go"
 
     sync.mend()
     second = sync.run()

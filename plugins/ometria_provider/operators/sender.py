@@ -16,7 +16,7 @@ from ometria_provider.delivery.batches import Batch, Outgoing, batches, body, ha
 from ometria_provider.delivery.consent import opts_out
 from ometria_provider.delivery.digests import digest
 from ometria_provider.delivery.poison import PoisonWatch
-from ometria_provider.exceptions import RecordRejected
+from ometria_provider.exceptions import Halted, RecordRejected
 from ometria_provider.hooks.ometria import OmetriaHook, PushAnswer
 from ometria_provider.ledger import batches as push_batches
 from ometria_provider.ledger import contacts, findings, runs
@@ -159,16 +159,31 @@ class Sender:
 
     def _write(self, answered: Sequence[tuple[int, Batch, Any]], going: Sequence[Batch]) -> list[tuple[int, bytes]]:
         """Write answers and departures in one transaction; return the departing batches' ids and request bodies."""
-        refused: list[tuple[Outgoing, str]] = []
+        verdicts, halt = self._judge(answered)
+        going = [] if halt else going
         with self.ledger.write() as connection:
             for id_, batch, outcome in answered:
-                refused += self._write_answer(connection, id_, batch, outcome)
+                self._write_answer(connection, id_, batch, outcome)
             for batch in going:
                 self._mark_opt_outs(connection, batch)
             departed = [self._write_departure(connection, batch) for batch in going]
-        for record, reason in refused:
-            self._reject(self._watch.refuse(record, reason))
+        self._reject(verdicts)
+        if halt:
+            raise halt
         return departed
+
+    def _judge(self, answered: Sequence[tuple[int, Batch, Any]]) -> tuple[list[tuple[Outgoing, str]], Halted | None]:
+        """Return the certain refusals; or why nothing more may go, which is known before more is written to go."""
+        if any(isinstance(outcome, PushAnswer) for *_, outcome in answered):
+            self._watch.acknowledged = True
+        certain: list[tuple[Outgoing, str]] = []
+        for _, batch, outcome in answered:
+            if isinstance(outcome, RecordRejected) and len(batch) == 1:
+                try:
+                    certain += self._watch.refuse(batch[0], f"{outcome.reason} (HTTP {outcome.status})")
+                except Halted as halt:
+                    return certain, halt
+        return certain, None
 
     def _write_departure(self, connection: Connection, batch: Batch) -> tuple[int, bytes]:
         payload = body(batch)
@@ -185,24 +200,19 @@ class Sender:
 
     def _write_answer(
         self, connection: Connection, id_: int, batch: Batch, outcome: PushAnswer | BaseException
-    ) -> list[tuple[Outgoing, str]]:
-        """Write what came back for one batch; return the record that was refused alone, if that was it."""
-        refused: list[tuple[Outgoing, str]] = []
+    ) -> None:
+        """Write what came back for one batch."""
         if isinstance(outcome, PushAnswer):
             state, reason = ("doubtful" if outcome.rejected else "acknowledged"), None
             self._write_contacts(connection, id_, batch, outcome)
-            self._watch.acknowledged = True
             self.tally.acknowledged += len(batch)
             self.tally.doubtful += len(batch) if outcome.rejected else 0
         elif isinstance(outcome, RecordRejected):
             state, reason = "refused", outcome.reason
-            if len(batch) == 1:
-                refused = [(batch[0], f"{outcome.reason} (HTTP {outcome.status})")]
         else:
             state, reason = "unanswered", str(outcome)
         request_id = getattr(outcome, "request_id", None)
         push_batches.answer(self.ledger, connection, id_, state=state, reason=reason, request_id=request_id)
-        return refused
 
     def _mark_opt_outs(self, connection: Connection, batch: Batch) -> None:
         """Remember who is about to be opted out: whatever becomes of the request, no older consent may follow."""
