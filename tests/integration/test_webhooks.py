@@ -18,6 +18,7 @@ import pytest
 from ometria_provider.ledger import inbox
 from ometria_provider.ledger.engine import Ledger, open_ledger, upgrade
 from ometria_provider.web import lookup, webhooks
+from ometria_provider.workflows.events import LARGEST_EVENT
 from receiver import CONNECTION, LOGIN, PASSWORD, SECRET, Site, event, serving, token
 from sqlalchemy import text
 
@@ -187,7 +188,8 @@ def test_webhook_that_is_too_large_is_413_whether_it_says_so_or_not(site, ledger
     with contextlib.suppress(OSError):  # the answer may be lost when the server closes while we send
         assert site.post(parts()).status_code == 413
     assert sent < 100
-    assert site.post(event("e1", properties={"a": "x" * (webhooks.LARGEST_BODY - 10_000)})).status_code == 200
+    assert site.post(event("e0", properties={"a": "x" * LARGEST_EVENT})).status_code == 422
+    assert site.post(event("e1", properties={"a": "x" * (LARGEST_EVENT - 1_000)})).status_code == 200
     assert rows(ledger) == ["e1"]
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ometria_provider.hooks.ometria import OmetriaHook
     from ometria_provider.ledger.engine import Ledger
     from ometria_provider.mapping.model import Mapping
+    from ometria_provider.mapping.source import Problem
+    from ometria_provider.workflows.model import Workflow
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,12 @@ def examine() -> list[Check]:
     """Look at everything."""
     settings = read_settings()
     mappings: list[Mapping] = []
+    workflows: list[Workflow] = []
     checks = [*_mapping_files(settings, mappings), *_suites(settings, mappings)]
+    checks += _workflow_files(settings, workflows)
     ledger, found = _ledger()
     checks += [found, _staging(settings)]
-    checks += _connections(mappings)
+    checks += _connections(mappings, workflows)
     if ledger:
         checks += _orphans(ledger, settings, mappings)
     return checks
@@ -57,14 +61,30 @@ def _mapping_files(settings: Settings, mappings: list[Mapping]) -> Iterator[Chec
         return
     good, problems = check_folder(folder)
     mappings += good
+    yield _files("mapping", folder, [mapping.name for mapping in good], problems) or Check(
+        "warn", "mapping files", f"there is none in {folder}."
+    )
+
+
+def _workflow_files(settings: Settings, workflows: list[Workflow]) -> Iterator[Check]:
+    """Check the workflow files, and add the good ones to `workflows`; who starts no campaigns has none."""
+    from ometria_provider.workflows.files import load_folder
+
+    folder = settings.workflows_folder
+    if folder.is_dir():
+        good, problems = load_folder(folder, settings.mappings_folder)
+        workflows += good
+        if check := _files("workflow", folder, [workflow.name for workflow in good], problems):
+            yield check
+
+
+def _files(kind: str, folder: Path, names: list[str], problems: Sequence[Problem]) -> Check | None:
+    """Say how a folder's files are; None when there are none."""
     if problems:
         broken = ", ".join(sorted({Path(problem.file).name for problem in problems}))
-        words = f"{len(problems)} errors in {broken}: `ometria-sync mappings check` shows them."
-        yield Check("fail", "mapping files", words)
-    elif not good:
-        yield Check("warn", "mapping files", f"there is none in {folder}.")
-    else:
-        yield Check("ok", "mapping files", f"{', '.join(mapping.name for mapping in good)} in {folder}")
+        words = f"{len(problems)} errors in {broken}: `ometria-sync {kind}s check` shows them."
+        return Check("fail", f"{kind} files", words)
+    return Check("ok", f"{kind} files", f"{', '.join(names)} in {folder}") if names else None
 
 
 def _suites(settings: Settings, mappings: Sequence[Mapping]) -> Iterator[Check]:
@@ -111,13 +131,14 @@ def _staging(settings: Settings) -> Check:
     return Check("ok", "staging", f"{settings.staging_path} can be written")
 
 
-def _connections(mappings: Sequence[Mapping]) -> Iterator[Check]:
-    """Check every connection that a mapping names (the default ones when there is no mapping), and each list."""
+def _connections(mappings: Sequence[Mapping], workflows: Sequence[Workflow]) -> Iterator[Check]:
+    """Check every connection that a file names (the default ones when there is no file), and each list."""
     from ometria_provider.hooks.antavo import AntavoHook
     from ometria_provider.hooks.ometria import OmetriaHook
 
-    sources = {mapping.connections.antavo for mapping in mappings} or {AntavoHook.default_conn_name}
-    targets = {mapping.connections.ometria for mapping in mappings} or {OmetriaHook.default_conn_name}
+    named = [mapping.connections for mapping in mappings] + [workflow.connections for workflow in workflows]
+    sources = {connections.antavo for connections in named} or {AntavoHook.default_conn_name}
+    targets = {connections.ometria for connections in named} or {OmetriaHook.default_conn_name}
     hooks: list[AntavoHook | OmetriaHook] = []
     answering: dict[str, Any] = {}
     for conn_id, make in [*((id_, antavo) for id_ in sorted(sources)), *((id_, ometria) for id_ in sorted(targets))]:

@@ -101,8 +101,8 @@ def _expected(source: AntavoHook, mapping: Mapping) -> int | None:
 def doctor(output: Output = "table") -> None:
     """Check all that a run needs, and say what to mend.
 
-    Connections, keys, signature, clock, lists, ledger, staging, mapping files and suites; connections that hold the
-    same key, and contacts whose mapping file is gone. Exit code 1: something fails; a warning alone does not.
+    Connections, keys, signature, clock, lists, ledger, staging, mapping and workflow files, suites; connections that
+    hold the same key, and contacts whose mapping file is gone. Exit code 1: something fails; a warning alone does not.
     """
     from ometria_provider.cli.connect import airflow
     from ometria_provider.cli.doctor import examine

@@ -16,6 +16,9 @@ class Unreadable(Exception):
 def read_webhook(body: bytes) -> Event:
     """Read a request's body.
 
+    An event that could never be mailed is not taken: Antavo's own list may hold it whole, and the first one that is
+    kept counts.
+
     :raises Unreadable: saying what is wrong and what to do.
     """
     try:
@@ -28,6 +31,8 @@ def read_webhook(body: bytes) -> Event:
         event = event_view(content["event"])
     except UnreadableEvent as error:
         raise Unreadable(f"{error}; {_SHAPE}") from None
+    if event.problem:
+        raise Unreadable(f"{event.problem}; {_SHAPE}")
     if event.customer_id is None:
         raise Unreadable(f"`customer.id` of the event is missing; {_SHAPE}")
     return event

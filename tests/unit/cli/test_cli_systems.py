@@ -169,6 +169,7 @@ def test_doctor_with_all_well_is_fine(command, ledger: Ledger) -> None:
     assert {state for state, _ in found.values()} == {"ok"}
     assert set(found) == {
         "mapping files",
+        "workflow files",
         "expectation suites",
         "ledger",
         "staging",
@@ -185,6 +186,7 @@ def test_doctor_with_faults_everywhere_finds_each(
     command, ledger: Ledger, folder: Path, tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "broken.yaml").write_text("list: 1\n")
+    (folder.parent / "workflows" / "claimed.yaml").write_text("trigger: {event: reward}\n")
     (folder.parent / "expectations" / "customers.json").write_text("{")
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("AIRFLOW__OMETRIA__STAGING_PATH", f"file://{tmp_path / 'file'}/staging")
@@ -197,6 +199,7 @@ def test_doctor_with_faults_everywhere_finds_each(
     # The clock is told though the signature is refused: it may be why.
     assert {subject for subject, (state, _) in found.items() if state != "fail"} == {"clock against antavo_default"}
     assert "broken.yaml" in found["mapping files"][1]
+    assert "claimed.yaml: `ometria-sync workflows check` shows" in found["workflow files"][1]
     assert "customers.json" in found["expectation suites"][1]
     assert "is at version 9999" in found["ledger"][1]
     assert "staging_path" in found["staging"][1]
@@ -218,6 +221,20 @@ def test_doctor_warns_of_two_connections_with_one_key(
     state, words = checks(command, exit_code=0)["connections ometria_default, ometria_twin"]
     assert state == "warn"
     assert "hold the same key" in words
+
+
+def test_doctor_checks_the_connections_of_workflows_too(command, ledger: Ledger, folder: Path) -> None:
+    file = folder.parent / "workflows" / "claimed.yaml"
+    file.write_text("connections: {antavo: antavo_nowhere}\n" + file.read_text())
+    state, words = checks(command, exit_code=1)["connection antavo_nowhere"]
+    assert (state, "is not defined" in words) == ("fail", True)
+
+
+def test_doctor_without_workflows_has_nothing_to_say_of_them(command, ledger: Ledger, folder: Path) -> None:
+    (folder.parent / "workflows" / "claimed.yaml").unlink()
+    assert "workflow files" not in checks(command, exit_code=0)
+    (folder.parent / "workflows").rmdir()
+    assert "workflow files" not in checks(command, exit_code=0)
 
 
 def test_doctor_warns_of_contacts_whose_mapping_file_is_gone(command, ledger: Ledger, folder: Path) -> None:

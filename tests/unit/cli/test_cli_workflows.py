@@ -36,6 +36,25 @@ def test_check_of_a_broken_file_shows_place_caret_and_suggestion(command, workfl
     assert "did you mean `reward.name`?" in result.stdout
 
 
+def test_check_with_a_warning_is_fine(command, workflows: Path) -> None:
+    row = "{loyalty: event.timestamp, remote: at}"
+    (workflows / "dated.yaml").write_text(f"trigger: {{event: reward}}\naction: {{event_type: x, payload: [{row}]}}\n")
+    result = command("workflows", "check")
+    assert (result.exit_code, ": warning: " in result.stdout) == (0, True)
+    assert result.stdout.endswith(f"2 workflow files in {workflows}: no errors, 1 warning.\n")
+    (problem,) = json.loads(command("workflows", "check", "-o", "json").stdout)["problems"]
+    assert problem["severity"] == "warning"
+
+
+def test_check_looks_for_contact_mappings_in_the_mappings_folder(command, workflows: Path) -> None:
+    text = (workflows / "claimed.yaml").read_text()
+    (workflows / "claimed.yaml").write_text(text + "contact_mapping: customers\n")
+    assert command("workflows", "check").exit_code == 0
+    (workflows / "claimed.yaml").write_text(text + "contact_mapping: custmers\n")
+    result = command("workflows", "check")
+    assert (result.exit_code, "did you mean `customers`?" in result.stdout) == (1, True)
+
+
 def test_check_as_json_gives_file_line_and_column(command, workflows: Path) -> None:
     (workflows / "broken.yaml").write_text(BROKEN)
     result = command("workflows", "check", "-o", "json")

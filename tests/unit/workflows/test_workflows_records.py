@@ -37,6 +37,7 @@ def event(**changes: Any) -> Event:
         "Customer": {"id": "c1"},
         "points": 50,
         "timestamp": "2026-01-15T11:59:00Z",
+        "expdate": "2026-12-31T02:00:00.000+02:00",
         "properties": [{"name": "reward", "value": "r1"}],
     }
     return event_view(raw | changes)
@@ -190,7 +191,12 @@ def test_detail_fields_are_asked_for_only_by_workflows_that_read_them() -> None:
             {"where": {"event.timestamp": {"lt": "2026-01-15T12:59:00+01:00"}}},
             Refusal("filtered", "where: event.timestamp lt 2026-01-15T12:59:00+01:00"),
         ),
-        ({"where": {"event.expdate": {"exists": True}}}, Refusal("filtered", "where: event.expdate exists true")),
+        ({"where": {"event.expdate": {"exists": False}}}, Refusal("filtered", "where: event.expdate exists false")),
+        (
+            {"where": {"event.expdate": {"lt": "2026-12-31T00:00:00+00:00"}}},
+            Refusal("filtered", "where: event.expdate lt 2026-12-31T00:00:00+00:00"),
+        ),
+        ({"where": {"event.expdate": {"lte": "2026-12-31T00:00:00+00:00"}}}, None),
         ({"where": {"customer.score": {"gt": 9999}}}, None),
         ({"start": "2026-01-15T11:59:00Z"}, None),
         ({"start": "2026-01-15T11:59:01Z"}, Refusal("filtered", "before the workflow's start, 2026-01-15 11:59:01Z")),
