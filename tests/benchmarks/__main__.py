@@ -24,6 +24,7 @@ from tests.benchmarks import (
     bench_read,
     bench_start,
     bench_verify,
+    bench_webhooks,
 )
 from tests.benchmarks.figures import Row, markdown, rewrite
 from tests.benchmarks.world import CHECKOUT
@@ -39,6 +40,7 @@ BENCHMARKS = {
     "idle": bench_idle,
     "start": bench_start,
     "verify": bench_verify,
+    "webhooks": bench_webhooks,
 }
 
 
