@@ -200,3 +200,38 @@ def test_old_push_cleared_after_a_run_for_chosen_customers_sends_theirs_no_more(
     again.assert_balanced()
     assert sync.contact(chosen_one)["properties"]["points"] == points, "what the old run read of it is stale"
     assert sync.contact(other)["properties"]["points"] == 2, "the others were not compared since"
+
+
+@pytest.mark.parametrize("older", ["rejected", "filtered"])
+@pytest.mark.parametrize("newer", ["delivered", "rejected", "filtered"])
+def test_old_push_cleared_after_a_run_for_chosen_customers_leaves_what_that_one_found(
+    sync: Sync, older: str, newer: str
+) -> None:
+    sync.mapping(
+        fields=[*FIELDS, {"loyalty": "birth_date", "remote": "date_of_birth"}],
+        limits=dict.fromkeys(("max_rejected_share", "max_outstanding_share", "max_departed_share")),
+    )
+    sync.nobody()
+    chosen_one, other = sync.member(score=1), sync.member(score=1)
+    assert sync.run().green
+    changes: dict[str, dict[str, Any]] = {
+        "delivered": {"birth_date": "1990-01-01", "status": "active"},
+        "rejected": {"birth_date": "2999-01-01", "status": "active"},
+        "filtered": {"birth_date": "1990-01-01", "status": "banned"},
+    }
+    sync.change(other, score=2)
+    sync.change(chosen_one, **changes[older])
+    sync.fault("500", path="/v2/push")
+    old = sync.run()
+    assert old.state == "failed"
+    sync.mend()
+    sync.change(chosen_one, score=3, **changes[newer])
+    sync.run(customer_ids=[chosen_one]).assert_balanced()
+    query = "SELECT * FROM contact_state WHERE contact_id = :id"
+    found = sync.query(query, id=chosen_one)
+    sync.clear(old, "push", "reconcile").assert_balanced()
+    after = sync.query(query, id=chosen_one)
+    if newer == "filtered":  # reconcile of the old run takes leave of whoever is filtered now, as the next run would
+        assert after[0]["state"] in {"filtered", "departed"}
+        found[0] |= {name: after[0][name] for name in ("state", "changed_at", "reason", "sync_run_id")}
+    assert {**after[0], "list_id": 0, "push_batch_id": 0} == {**found[0], "list_id": 0, "push_batch_id": 0}

@@ -174,6 +174,18 @@ def superseded_by(ledger: Ledger, run: Run, *, account: str, collection: str, sn
         ).scalar()
 
 
+def has_newer(ledger: Ledger, run: Run, *, account: str, collection: str) -> bool:
+    """Say whether a newer run worked for the same contacts, for all of them or for some."""
+    newer = select(SyncRun.id).where(
+        SyncRun.account == account,
+        SyncRun.collection == collection,
+        SyncRun.id > run.id,
+        SyncRun.dry_run.is_(False),
+    )
+    with ledger.read() as connection:
+        return connection.execute(newer.limit(1)).first() is not None
+
+
 @contextmanager
 def working(ledger: Ledger, run: Run, step: str, slice_: int = WHOLE_RUN) -> Iterator[Step]:
     """Keep a step's times, facts and end in the ledger while the block works.

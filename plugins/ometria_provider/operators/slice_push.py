@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -224,6 +224,8 @@ class SlicePush(Push):
         ]
         names = ("contact_id", "source_digest", "reason", "held")
         ids, digests, reasons, held = (table[name].to_pylist() for name in names)
+        overtaken = self._overtaken([ids[row] for row in rows], snapshot_at)
+        rows = [row for row in rows if ids[row] not in overtaken]
         judged: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
         for row in rows:
             state = "rejected" if row in refused else _STATES[actions[row]]
@@ -246,6 +248,14 @@ class SlicePush(Push):
                     changes, shared["snapshot_at"] = contacts.STILL, snapshot_at
                 contacts.write_states(self.work.ledger, connection, shared, own, changes)
 
+    def _overtaken(self, ids: Sequence[str], snapshot_at: datetime) -> Collection[str]:
+        """Return who was looked at since by a newer run for some members."""
+        work = self.work
+        if not runs.has_newer(work.ledger, work.run, account=work.account, collection=work.collection):
+            return ()
+        known = contacts.known_contacts(work.ledger, work.account, work.collection, ids)
+        return {id_ for id_, one in known.items() if _is_overtaken(one, snapshot_at, work.run.id)}
+
 
 def _done(known: contacts.Known, record: Outgoing, snapshot_at: datetime, run_id: int) -> str | None:
     """Return why a record need not be sent: an earlier attempt of this run dealt with it, or it is out of date."""
@@ -259,11 +269,15 @@ def _done(known: contacts.Known, record: Outgoing, snapshot_at: datetime, run_id
         return "already"
     if own and known.state == "rejected" and known.source_digest == record.source_digest:
         return "refused"
+    return "superseded" if _is_overtaken(known, snapshot_at, run_id) else None
+
+
+def _is_overtaken(known: contacts.Known, snapshot_at: datetime, run_id: int) -> bool:
+    """Say whether a member was delivered as read later, or a newer run looked at it since and delivered nothing."""
     if known.snapshot_at is not None and known.snapshot_at > snapshot_at:
-        return "superseded"
-    # A newer run has looked at the member since and delivered nothing.
-    judged = known.sync_run_id > run_id and known.state in {"rejected", "filtered", "departed"}
-    return "superseded" if judged and known.changed_at > snapshot_at else None
+        return True
+    is_judged = known.sync_run_id > run_id and known.state in {"rejected", "filtered", "departed"}
+    return is_judged and known.changed_at > snapshot_at
 
 
 def _is_news(record: Outgoing, known: contacts.Known | None, snapshot_at: datetime) -> bool:
