@@ -189,6 +189,12 @@ MEANINGS: dict[str, dict[str, str]] = {
         "event_id": "the event that it came with; with another one it is refused",
         "expires_at": "when the token expires, and the row goes",
     },
+    "cached_reward": {
+        "account": "the Antavo connection's id",
+        "reward_id": "Antavo's id of the reward",
+        "body": "the reward as Antavo gave it, as JSON",
+        "read_at": "when; after ten minutes it is asked for again",
+    },
 }
 
 

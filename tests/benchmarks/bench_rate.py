@@ -73,7 +73,7 @@ def _send(index: int, count: int, whose: str) -> dict[str, int]:
     ledger = open_ledger(read_settings().ledger_url)
     hook = ometria_hook(ledger, "ometria_default")
     name, run, slice_ = (f"bench{index}", index + 1, 0) if whose == "own" else ("bench", 1, index)
-    sender = Sender(ledger, hook, Target("ometria_default", name, run, slice_))
+    sender = Sender(ledger, Target("ometria_default", name, run, slice_), hook=hook)
 
     def record(id_: str) -> Outgoing:
         body = encode({"@type": "contact", "@collection": name, "id": id_, "email": f"{id_}@example.org"})

@@ -58,7 +58,7 @@ def _read_back(count: int) -> dict[str, int]:
 
     ids = [f"c{number:05}" for number in range(count)]
     records = [Outgoing(id_, body(id_, "Lee"), digest(body(id_, "Lee")), None, None) for id_ in ids]
-    Sender(ledger, hook, Target(account, collection, run.id, 0)).send(records, datetime.now(UTC))
+    Sender(ledger, Target(account, collection, run.id, 0), hook=hook).send(records, datetime.now(UTC))
     at = late.standings(ledger, account, collection, ids)
     sent = [body(id_, "Lee" if id_ != ids[0] else "Other") for id_ in ids]
     items = [Item(id_, sent[n], 0, at[id_].batch, "root > lastname", False) for n, id_ in enumerate(ids)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 #: Records in one push request (contract/ometria.md, `POST /push`).
 MAX_RECORDS = 100
@@ -16,8 +16,18 @@ MAX_RECORDS = 100
 MAX_BYTES = 1_000_000
 
 
+class Sendable(Protocol):
+    """A record as JSON, as it goes over the wire, with whatever its sender wants to know of it."""
+
+    @property
+    def body(self) -> bytes: ...
+
+
+Record = TypeVar("Record", bound=Sendable)
+
+
 class Outgoing(NamedTuple):
-    """One record on its way.
+    """One contact's record on its way.
 
     :param body: the record as JSON, as it goes over the wire.
     :param fingerprint: digest of its canonical form, its consent group apart.
@@ -44,7 +54,7 @@ Batch = tuple[Outgoing, ...]
 _BODY = attrgetter("body")
 
 
-def batches(records: Sequence[Outgoing]) -> Iterator[Batch]:
+def batches(records: Sequence[Record]) -> Iterator[tuple[Record, ...]]:
     """Yield batches within Ometria's limits, in the records' order."""
     start = 0
     while start < len(records):
@@ -56,12 +66,12 @@ def batches(records: Sequence[Outgoing]) -> Iterator[Batch]:
         start += len(batch)
 
 
-def body(batch: Batch) -> bytes:
+def body(batch: Sequence[Sendable]) -> bytes:
     """Return the request body of a batch: the records' own bytes, not encoded a second time."""
     return b"[" + b",".join(map(_BODY, batch)) + b"]"
 
 
-def halves(batch: Batch) -> tuple[Batch, Batch]:
+def halves(batch: tuple[Record, ...]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
     """Split a refused batch of two records or more, to find the record at fault."""
     middle = len(batch) // 2
     return batch[:middle], batch[middle:]

@@ -26,6 +26,10 @@ FORBIDDING = frozenset(("banned", "suspended", "merged"))
 AFTER_OPT_OUT = "opt-in held back: we sent an opt-out, and no newer timestamp_subscribed is mapped"
 AFTER_UNSUBSCRIBE = "opt-in held back: unsubscribed in Ometria, and no newer timestamp_subscribed is mapped"
 BY_STATUS = "opt-in held back: the member's status in Antavo forbids it"
+OUT_BY_US = "opted out: the consent last sent was an opt-out"
+OUT_IN_ANTAVO = "opted out in Antavo"
+UNSUBSCRIBED = "unsubscribed in Ometria"
+
 UNSURE = "opt-in held back: not all unsubscribes in Ometria are known yet"
 
 _IDENTITY = ("@type", "@collection", "@merge", "id", "email", "customer_id")
@@ -149,6 +153,25 @@ def opt_outs(group: Group) -> Group:
     if not out and False not in _sms(group).values():
         return {}
     return _without(group, marketing=not out, sms=True)
+
+
+def opted_out(group: bytes | None, facts: Facts) -> str | None:
+    """Return why a member gets no marketing; None: nothing is known against it.
+
+    An opt-in counts again when it is newer than the refusal, and Ometria has acknowledged it.
+
+    :param group: the consent group that the mapping makes of the member today; None: it says nothing.
+    """
+    wanted: Group = msgspec.json.decode(group) if group else {}
+    if wanted.get("marketing_optin") == OPTED_OUT:
+        return OUT_BY_US if facts.opted_out_at else OUT_IN_ANTAVO
+    refusals = [at for at in (facts.opted_out_at, facts.unsubscribed_at) if at]
+    if not refusals:
+        return None
+    at = _consent_time(wanted)
+    if group is not None and digest(group) == facts.last and at is not None and at > max(refusals):
+        return None
+    return OUT_BY_US if facts.opted_out_at else UNSUBSCRIBED
 
 
 def opts_out(group: bytes) -> tuple[bool, bool]:

@@ -40,6 +40,7 @@ class Known(NamedTuple):
     sms_opted_out_at: datetime | None
     held: str | None
     suspect: str | None
+    push_batch_id: int | None = None
 
     @property
     def is_with_us(self) -> bool:

@@ -200,6 +200,24 @@ def reopen(ledger: Ledger, account: str, events: Iterable[tuple[str, str]]) -> i
     return int(count)
 
 
+def acknowledged_since(ledger: Ledger, account: str, workflows: Iterable[str], since: datetime) -> bool:
+    """Say whether Ometria acknowledged an event for one of these workflows at or after a time."""
+    # By its index: the newest events are the last ones to be acknowledged, but for a few that went again.
+    query = (
+        select(EventDelivery.acknowledged_at)
+        .where(
+            EventDelivery.workflow == bindparam("of"),
+            EventDelivery.state == ACKNOWLEDGED,
+            EventDelivery.account == account,
+        )
+        .order_by(EventDelivery.id.desc())
+        .limit(20)
+    )
+    with ledger.read() as connection:
+        latest = [at for name in workflows for at in connection.execute(query, {"of": name}).scalars()]
+    return any(at is not None and at >= since for at in latest)
+
+
 def counts(ledger: Ledger, account: str, run_id: str) -> dict[tuple[str, str], int]:
     """Return how many deliveries a run has written last, by workflow and state.
 

@@ -335,3 +335,14 @@ class WebhookToken(Base):
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     event_id: Mapped[str] = mapped_column(String(250))
     expires_at: Mapped[datetime]
+
+
+class CachedReward(Base):
+    """A reward as Antavo gave it last, for the runs of the next minutes. No member's data is in it."""
+
+    __tablename__ = "cached_reward"
+
+    account: Mapped[str] = mapped_column(String(200), primary_key=True)
+    reward_id: Mapped[str] = mapped_column(String(250), primary_key=True)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    read_at: Mapped[datetime]

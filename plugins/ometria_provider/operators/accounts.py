@@ -5,7 +5,7 @@ They are imported when they are made: a task that asks no API (nothing changed) 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ometria_provider.ledger.budget import RateBudget
 from ometria_provider.ledger.engine import Ledger
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from ometria_provider.hooks.ometria import OmetriaHook
 
 
-def antavo_hook(ledger: Ledger, conn_id: str) -> AntavoHook:
-    """Return a hook to an Antavo account."""
+def antavo_hook(ledger: Ledger, conn_id: str, **options: Any) -> AntavoHook:
+    """Return a hook to an Antavo account.
+
+    :param options: of the hook: `attempts`, `first_wait`.
+    """
     from ometria_provider.hooks.antavo import AntavoHook
 
-    hook = AntavoHook(conn_id)
+    hook = AntavoHook(conn_id, **options)
     hook.limiter = RateBudget(ledger, conn_id, {"requests": hook.requests_per_minute / 60})
     return hook
 

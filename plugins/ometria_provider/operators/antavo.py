@@ -108,7 +108,7 @@ class PlanOperator(SyncOperator):
         if mapping.consent_remotes:
             from ometria_provider.operators import unsubscribes
 
-            facts["unsubscribes_known"] = unsubscribes.read(work, ometria)
+            facts["unsubscribes_known"] = unsubscribes.read(work.ledger, work.account, ometria, run_id=work.run.id)
         self._forget_old_staging(work)
         return windows
 

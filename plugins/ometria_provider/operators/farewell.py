@@ -46,7 +46,7 @@ class Farewell:
         close_interrupted(self.work.ledger, self.target)
         runs.drop_rejections(self.work.ledger, self.work.run.id, DEPARTURES, "push")
         hook, started = ometria_hook(self.work.ledger, self.target.account), monotonic()
-        sender = FarewellSender(self.work.ledger, hook, self.target, mode=self.work.mapping.departed)
+        sender = FarewellSender(self.work.ledger, self.target, hook=hook, mode=self.work.mapping.departed)
         try:
             for reasons in self._everybody():
                 self._take_leave(sender, reasons, snapshot_at)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.exceptions import Misconfigured
@@ -75,21 +74,15 @@ class OmetriaPushOperator(SyncOperator):
         return push_file(file, dag_id=f"{self.dag_id}.{self.task_id}{part}", run_id=str(context["run_id"]))
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
-        """Send what is to be sent and was not acknowledged yet; keep the states of those who need nothing sent."""
+        """Push the slice; a dry run ends here."""
         work.files.read_manifest("validate")
-        chunks = work.files.read_manifest("map")["chunks"]
         if work.run.dry_run:
             self.log.info("A dry run: nothing is sent")
             return
-        mapped = {index: chunk for index, chunk in enumerate(chunks) if chunk["mapped"]}
-        if not mapped:
+        if not any(chunk["mapped"] for chunk in work.files.read_manifest("map")["chunks"]):
             self.log.info("Nothing differs: nothing is sent")
             return
         # The HTTP client comes with it: only a push that has something to push pays for that.
-        from ometria_provider.operators.slice_push import SlicePush
+        from ometria_provider.operators.slice_push import push_slice
 
-        push = SlicePush(work, facts)
-        with push.measured():
-            for index, chunk in mapped.items():
-                times = (chunk[name] and datetime.fromisoformat(chunk[name]) for name in ("snapshot_at", "details_at"))
-                push.chunk(index, *times)
+        push_slice(work, facts)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -12,22 +11,19 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection, update
 
-from ometria_provider.delivery.batches import Batch, Outgoing, batches, body, halves
+from ometria_provider.delivery.batches import Batch, Outgoing, batches, body
 from ometria_provider.delivery.consent import opts_out
 from ometria_provider.delivery.digests import digest
 from ometria_provider.delivery.poison import PoisonWatch
-from ometria_provider.exceptions import Halted, RecordRejected
-from ometria_provider.hooks.ometria import OmetriaHook, PushAnswer
+from ometria_provider.exceptions import RecordRejected
+from ometria_provider.hooks.ometria import PushAnswer
 from ometria_provider.ledger import batches as push_batches
 from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import PushBatch
-from ometria_provider.operators.couriers import Couriers
+from ometria_provider.operators.dispatcher import Answered, Dispatcher
 
 log = logging.getLogger(__name__)
-
-#: Seconds that an answer may wait for the next one, so that both are written at once.
-LINGER = 0.01
 
 #: Seconds between two lines of progress.
 PROGRESS = 5.0
@@ -57,20 +53,16 @@ class Tally:
 
 
 @dataclass
-class Sender:
+class Sender(Dispatcher[Outgoing]):
     """Pushes records to one collection.
 
     Before a batch goes, and when its answer came, it is written to the ledger: the answers that arrived and the
     batches that go next share one transaction. A sender that is killed has lost no acknowledged record's
     fingerprint, so whoever goes on sends at most the requests that were in flight again.
-
-    :param go_on: asked before more is sent; raises when nothing more is to go.
     """
 
     ledger: Ledger
-    hook: OmetriaHook
     target: Target
-    go_on: Callable[[], None] = lambda: None
     tally: Tally = field(default_factory=Tally)
     #: Records that Ometria refused alone, and that opt their members out.
     opt_outs: list[Outgoing] = field(default_factory=list)
@@ -80,8 +72,7 @@ class Sender:
     def __post_init__(self) -> None:
         # What an earlier attempt, or another slice, got through says as much as what this one does.
         through = runs.count_records(self.ledger, self.target.run_id, "acknowledged", "doubtful")
-        self._watch = PoisonWatch(acknowledged=through > 0)
-        self._split: deque[Batch] = deque()
+        self.watch = PoisonWatch(acknowledged=through > 0)
         self._snapshot_at: datetime | None = None
         self._details_at: datetime | None = None
         self._told = monotonic()
@@ -98,68 +89,12 @@ class Sender:
         :raises Halted: when every record is refused alone, so that the fault is not in the records.
         """
         self._snapshot_at, self._details_at = snapshot_at, details_at
-        source = batches(records)
-        in_flight: dict[int, Batch] = {}
-        with Couriers(self.hook.push, self.hook.concurrency) as couriers:
-            try:
-                going = self._next(source, self.hook.concurrency)
-                departed = self._write([], going)
-                while going or in_flight:
-                    for (id_, payload), batch in zip(departed, going, strict=True):
-                        in_flight[id_] = batch
-                        couriers.send(id_, payload)
-                    answered = self._answers(in_flight, couriers)
-                    self._stop_if_told(answered)
-                    going = self._next(source, self.hook.concurrency - len(in_flight))
-                    departed = self._write(answered, going)
-                    self._progress()
-            except BaseException:
-                self._drain(in_flight, couriers)
-                raise
-        self._reject(self._watch.verdicts())
+        self.dispatch(batches(records))
+        self._reject(self.watch.verdicts())
 
-    def _stop_if_told(self, answered: Sequence[tuple[int, Batch, Any]]) -> None:
-        """Ask whether more may go; what was answered is written all the same."""
-        try:
-            self.go_on()
-        except BaseException:
-            self._write(answered, [])
-            raise
-
-    def _next(self, source: Iterator[Batch], room: int) -> list[Batch]:
-        """Return the batches to go now, halves of refused ones first."""
-        going: list[Batch] = []
-        while len(going) < room and (batch := self._split.popleft() if self._split else next(source, None)):
-            going.append(batch)
-        return going
-
-    def _answers(self, in_flight: dict[int, Batch], couriers: Couriers) -> list[tuple[int, Batch, Any]]:
-        """Wait for an answer; return those that came, and split or convict what was refused."""
-        # One transaction for several, while others are still on their way.
-        came = couriers.answers(at_most=(len(in_flight) + 1) // 2, linger=LINGER)
-        answered = [(id_, in_flight.pop(id_), outcome) for id_, outcome in came]
-        fatal = next(
-            (o for *_, o in answered if isinstance(o, BaseException) and not isinstance(o, RecordRejected)), None
-        )
-        if fatal is not None:
-            self._write(answered, [])
-            raise fatal
-        # Before the next batches are chosen: the halves go first, and the loop must see them.
-        for _, batch, outcome in answered:
-            if isinstance(outcome, RecordRejected) and len(batch) > 1:
-                self._split.extendleft(reversed(halves(batch)))
-        return answered
-
-    def _drain(self, in_flight: dict[int, Batch], couriers: Couriers) -> None:
-        """Stopping: hear the answers to what is in flight, so that what they acknowledge is not sent again."""
-        answered: list[tuple[int, Batch, Any]] = []
-        while in_flight:
-            answered += [(id_, in_flight.pop(id_), outcome) for id_, outcome in couriers.answers(1, LINGER)]
-        self._write([entry for entry in answered if not isinstance(entry[2], RecordRejected)], [])
-
-    def _write(self, answered: Sequence[tuple[int, Batch, Any]], going: Sequence[Batch]) -> list[tuple[int, bytes]]:
+    def write(self, answered: Sequence[Answered[Outgoing]], going: Sequence[Batch]) -> list[tuple[int, bytes]]:
         """Write answers and departures in one transaction; return the departing batches' ids and request bodies."""
-        verdicts, halt = self._judge(answered)
+        verdicts, halt = self.judge(answered)
         going = [] if halt else going
         with self.ledger.write() as connection:
             for id_, batch, outcome in answered:
@@ -170,20 +105,8 @@ class Sender:
         self._reject(verdicts)
         if halt:
             raise halt
+        self._progress()
         return departed
-
-    def _judge(self, answered: Sequence[tuple[int, Batch, Any]]) -> tuple[list[tuple[Outgoing, str]], Halted | None]:
-        """Return the certain refusals; or why nothing more may go, which is known before more is written to go."""
-        if any(isinstance(outcome, PushAnswer) for *_, outcome in answered):
-            self._watch.acknowledged = True
-        certain: list[tuple[Outgoing, str]] = []
-        for _, batch, outcome in answered:
-            if isinstance(outcome, RecordRejected) and len(batch) == 1:
-                try:
-                    certain += self._watch.refuse(batch[0], f"{outcome.reason} (HTTP {outcome.status})")
-                except Halted as halt:
-                    return certain, halt
-        return certain, None
 
     def _write_departure(self, connection: Connection, batch: Batch) -> tuple[int, bytes]:
         payload = body(batch)

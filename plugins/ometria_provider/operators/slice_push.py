@@ -46,8 +46,8 @@ class Push:
     def __init__(self, ledger: Ledger, target: Target, facts: dict[str, Any], watch: Watch | None = None) -> None:
         self.ledger, self.target, self.facts, self.watch = ledger, target, facts, watch
         self.hook = ometria_hook(ledger, target.account)
-        self.sender = Sender(ledger, self.hook, target)
-        self.alone = OptOutSender(ledger, self.hook, target)
+        self.sender = Sender(ledger, target, hook=self.hook)
+        self.alone = OptOutSender(ledger, target, hook=self.hook)
         if watch:
             self.sender.go_on = watch.check
         self.counts: Counter[str] = Counter()
@@ -134,6 +134,22 @@ class Push:
         self.alone.send([found for record in records if (found := opt_out_of(record))], None)
 
 
+def push_slice(work: Work, facts: dict[str, Any], sender: Sender | None = None) -> None:
+    """Send what is to be sent and was not acknowledged yet; keep the states of those who need nothing sent.
+
+    :param sender: who sends; None: the usual one.
+    """
+    push = SlicePush(work, facts)
+    if sender:
+        sender.go_on, push.sender = push.sender.go_on, sender
+    with push.measured():
+        for index, chunk in enumerate(work.files.read_manifest("map")["chunks"]):
+            if not chunk["mapped"]:
+                continue
+            times = (chunk[name] and datetime.fromisoformat(chunk[name]) for name in ("snapshot_at", "details_at"))
+            push.chunk(index, *times)
+
+
 class SlicePush(Push):
     """The push of one slice, chunk by chunk."""
 
@@ -165,7 +181,7 @@ class SlicePush(Push):
     @cached_property
     def _matcher(self) -> Matcher:
         """Read once more who unsubscribed: between map and push lie minutes, or hours when the push was cleared."""
-        unsubscribes.read(self.work, self.hook)
+        unsubscribes.read(self.work.ledger, self.work.account, self.hook, run_id=self.work.run.id)
         return Matcher(self.work.ledger, self.work.account, self.work.collection)
 
     def unsubscribed(self, records: Sequence[Outgoing]) -> Mapping[str, datetime | None]:

@@ -19,7 +19,6 @@ from ometria_provider.delivery.consent import who
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger import cursors, unsubscribes
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.operators.base import Work
 
 if TYPE_CHECKING:
     from ometria_provider.hooks.ometria import OmetriaHook, Unsubscribed
@@ -44,41 +43,56 @@ class Person(NamedTuple):
     customer_id: str | None
 
 
-def read(work: Work, hook: OmetriaHook) -> bool:
+def read(ledger: Ledger, account: str, hook: OmetriaHook, *, run_id: int) -> bool:
     """Read who unsubscribed since the last reading; return whether all of them are known now."""
-    account, now = work.account, datetime.now(UTC)
-    since = cursors.get(work.ledger, account, "", CURSOR)
     try:
-        rows = hook.unsubscribes(since and since - LOOK_BACK)
-        rows.sort(key=lambda row: row.at)
-        until = _keep(work, hook, rows)
+        known = catch_up(ledger, account, hook, run_id=run_id, patience=PATIENCE)
     except Misconfigured as refusal:
         # Opt-outs must not wait for somebody to mend the key.
         log.warning("Ometria's unsubscribes cannot be read, so that no new opt-in is sent: %s", refusal)
         return False
-    cursors.move(work.ledger, account, "", CURSOR, at=min(until or now, now), run_id=work.run.id)
-    if until is not None:
+    if not known:
         log.warning("More unsubscribes than can be looked up now; until they are no new opt-in is sent")
+    return known
+
+
+def catch_up(ledger: Ledger, account: str, hook: OmetriaHook, *, run_id: int, patience: float) -> bool:
+    """Read who unsubscribed since the last reading; return whether the profiles of all are known now.
+
+    :param run_id: the run that the ledger's cursor names; 0: none.
+    :param patience: seconds that looking up profiles may take.
+    :raises Misconfigured: when the key may not read them.
+    """
+    now = datetime.now(UTC)
+    since = cursors.get(ledger, account, "", CURSOR)
+    rows = hook.unsubscribes(since and since - LOOK_BACK)
+    rows.sort(key=lambda row: row.at)
+    until = _keep(ledger, account, hook, rows, room=int(hook.data_requests_per_second * patience))
+    cursors.move(ledger, account, "", CURSOR, at=min(until or now, now), run_id=run_id)
     return until is None
 
 
-def _keep(work: Work, hook: OmetriaHook, rows: Sequence[Unsubscribed]) -> datetime | None:
-    """Keep the unsubscribes of a reading; return the time of the first that was not looked up, None when all were."""
+def _keep(
+    ledger: Ledger, account: str, hook: OmetriaHook, rows: Sequence[Unsubscribed], *, room: int
+) -> datetime | None:
+    """Keep the unsubscribes of a reading; return the time of the first that was not looked up, None when all were.
+
+    :param room: profiles that may be looked up.
+    """
     times: dict[bytes, datetime] = {}
     new: dict[str, Unsubscribed] = {}
-    profiles = {who(work.account, "profile", row.profile_id): row.profile_id for row in rows if row.profile_id}
-    known = unsubscribes.known(work.ledger, work.account, list(profiles))
+    profiles = {who(account, "profile", row.profile_id): row.profile_id for row in rows if row.profile_id}
+    known = unsubscribes.known(ledger, account, list(profiles))
     for row in rows:
         if row.email:
-            times[who(work.account, "email", row.email)] = row.at
-        mark = who(work.account, "profile", row.profile_id) if row.profile_id else None
+            times[who(account, "email", row.email)] = row.at
+        mark = who(account, "profile", row.profile_id) if row.profile_id else None
         if row.profile_id and mark is not None and (mark not in known or known[mark] < row.at):
             new[row.profile_id] = row
-    unsubscribes.keep(work.ledger, work.account, times)
-    room = int(hook.data_requests_per_second * PATIENCE)
+    unsubscribes.keep(ledger, account, times)
     for profile_id, row in islice(new.items(), room):
-        marks = [*_people_of(work.account, hook.profile(profile_id)), who(work.account, "profile", profile_id)]
-        unsubscribes.keep(work.ledger, work.account, dict.fromkeys(marks, row.at))
+        marks = [*_people_of(account, hook.profile(profile_id)), who(account, "profile", profile_id)]
+        unsubscribes.keep(ledger, account, dict.fromkeys(marks, row.at))
     return min((row.at for row in islice(new.values(), room, None)), default=None)
 
 

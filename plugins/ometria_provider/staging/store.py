@@ -156,6 +156,11 @@ class RunStore:
             folder.rmdir(recursive=True)
         return len(old)
 
+    def remove(self) -> None:
+        """Remove the staging of this run."""
+        if self._folder.exists():
+            self._folder.rmdir(recursive=True)
+
     @staticmethod
     def name(run: int) -> str:
         """Return the name of a run's folder."""

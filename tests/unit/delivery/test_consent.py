@@ -112,3 +112,32 @@ def test_alone_holds_identity_and_consent_and_nothing_else() -> None:
     assert made == {
         "@type": "contact", "@collection": "c", "@merge": True, "id": "1", "customer_id": "9", **group(OPTED_OUT),
     }  # fmt: skip
+
+
+OUT_NOW, IN_NOW = encode(group(OPTED_OUT)), encode(group(OPTED_IN, AFTER))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "facts", "reason"),
+    [
+        pytest.param(None, {}, None, id="nothing known"),
+        pytest.param(encode(group(OPTED_IN)), {}, None, id="opted in"),
+        pytest.param(OUT_NOW, {}, consent.OUT_IN_ANTAVO, id="opted out in Antavo, not sent yet"),
+        pytest.param(OUT_NOW, {"opted_out_at": NOON}, consent.OUT_BY_US, id="opt-out sent"),
+        pytest.param(None, {"opted_out_at": NOON}, consent.OUT_BY_US, id="opt-out sent, consent no longer mapped"),
+        pytest.param(IN_NOW, {"opted_out_at": NOON}, consent.OUT_BY_US, id="newer opt-in, not sent yet"),
+        pytest.param(IN_NOW, {"opted_out_at": NOON, "last": digest(IN_NOW)}, None, id="newer opt-in, acknowledged"),
+        pytest.param(
+            IN_NOW, {"unsubscribed_at": NOON, "last": digest(IN_NOW)}, None, id="in again after unsubscribing"
+        ),
+        pytest.param(
+            IN_NOW,
+            {"unsubscribed_at": NOON + timedelta(hours=2), "last": digest(IN_NOW)},
+            consent.UNSUBSCRIBED,
+            id="unsubscribed since",
+        ),
+        pytest.param(encode(group(OPTED_IN)), {"unsubscribed_at": NOON}, consent.UNSUBSCRIBED, id="undated opt-in"),
+    ],
+)
+def test_opted_out_says_who_gets_no_marketing(wanted: bytes | None, facts: dict[str, Any], reason: str | None) -> None:
+    assert consent.opted_out(wanted, Facts(**facts)) == reason

@@ -59,3 +59,11 @@ def upgrade() -> None:
     op.create_index(
         "ix_event_delivery_undone", "event_delivery", ["account", "id"], sqlite_where=undone, postgresql_where=undone
     )
+    op.create_table(
+        "cached_reward",
+        sa.Column("account", sa.String(length=200), nullable=False),
+        sa.Column("reward_id", sa.String(length=250), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("account", "reward_id", name=op.f("pk_cached_reward")),
+    )

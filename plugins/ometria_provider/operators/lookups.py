@@ -1,0 +1,100 @@
+"""Ask Antavo for the customers and rewards that events name: several requests in flight, each once.
+
+A lookup that fails leaves its own events waiting and no others. When so many fail one after the other that the server
+must be the cause, the rest is not asked for in this run: it waits for the next one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ometria_provider.exceptions import Fatal, SyncError
+from ometria_provider.ledger import rewards
+from ometria_provider.ledger.engine import Ledger
+
+if TYPE_CHECKING:
+    from ometria_provider.hooks.antavo import AntavoHook
+
+#: How old a reward may be: its name seldom changes, and a run for each minute would ask for the same few again.
+REWARD_AGE = timedelta(minutes=10)
+
+#: Failures in a row after which nobody is asked any more.
+ENOUGH = 20
+
+Found = dict[str, Any] | None
+
+
+@dataclass
+class Asking:
+    """Asks for one kind of thing by id, until the server must be taken for dead."""
+
+    ask: Callable[[str], Found]
+    in_flight: int
+    _failed_in_a_row: int = 0
+    _gave_up: SyncError | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def all(self, ids: Iterable[str]) -> dict[str, Found | SyncError]:
+        """Return what each id stands for: None, where Antavo knows none; an error, where it did not say."""
+        unique = list(dict.fromkeys(ids))
+        if len(unique) < 2:
+            return {id_: self._one(id_) for id_ in unique}
+        with ThreadPoolExecutor(min(self.in_flight, len(unique)), thread_name_prefix="lookup") as pool:
+            return dict(zip(unique, pool.map(self._one, unique), strict=True))
+
+    def _one(self, id_: str) -> Found | SyncError:
+        if self._gave_up is not None:
+            return self._gave_up
+        try:
+            found = self.ask(id_)
+        except SyncError as error:
+            with self._lock:
+                self._failed_in_a_row += 1
+                if isinstance(error, Fatal) or self._failed_in_a_row >= ENOUGH:
+                    self._gave_up = error
+            return error
+        self._failed_in_a_row = 0
+        return found
+
+
+class Lookups:
+    """Looks customers and rewards of one Antavo account up.
+
+    :param account: the Antavo connection.
+    :param detail_fields: what a detail call is asked for beside; empty: none is made.
+    """
+
+    def __init__(self, ledger: Ledger, account: str, hook: AntavoHook, detail_fields: Sequence[str]) -> None:
+        self._ledger, self._account, self._hook = ledger, account, hook
+        self._detail_fields = detail_fields
+        self._customers = Asking(self._customer, hook.in_flight)
+        self._rewards = Asking(hook.reward, hook.in_flight)
+
+    def customers(self, ids: Iterable[str]) -> dict[str, Found | SyncError]:
+        """Return whole customers of the Read API, with their details where those are read."""
+        return self._customers.all(ids)
+
+    def rewards(self, ids: Iterable[str]) -> dict[str, Found | SyncError]:
+        """Return rewards, as the ledger remembers them for a while; no failure and no unknown one is remembered."""
+        wanted = list(dict.fromkeys(ids))
+        found: dict[str, Found | SyncError] = {}
+        if wanted:
+            found |= rewards.read_since(self._ledger, self._account, wanted, datetime.now(UTC) - REWARD_AGE)
+            asked = self._rewards.all(id_ for id_ in wanted if id_ not in found)
+            rewards.keep(self._ledger, self._account, {id_: one for id_, one in asked.items() if isinstance(one, dict)})
+            found |= asked
+        return found
+
+    def _customer(self, id_: str) -> Found:
+        customer = self._hook.customer(id_)
+        if customer is None or not self._detail_fields:
+            return customer
+        from ometria_provider.mapping.customers import with_details
+
+        details = self._hook.details(id_, self._detail_fields)
+        return None if details is None else with_details(customer, details)
