@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.workflows.files import Problem, WorkflowFileError, check_folder, load_folder, load_workflow
+from ometria_provider.workflows.model import Workflow
+from ometria_provider.workflows.records import Recipe
 
 LEAST = "trigger: {event: reward}\naction: {event_type: claimed}\n"
 BROKEN = "trigger: {event: reward}\naction: {event_typ: claimed}\n"
@@ -257,3 +264,52 @@ def test_check_folder_with_a_good_contact_mapping_is_fine(tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "claimed.yaml").write_text(f"{LEAST}contact_mapping: customers\n")
     assert check_folder(folder, tmp_path)[1] == []
+
+
+NAMES = st.sampled_from(
+    ["event.points", "event.timestamp", "reward.name", "customer.email", "nothing", "event", "", "a b"]
+)
+LEAVES = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | NAMES | st.text(max_size=3)
+KEYS = st.sampled_from(
+    [
+        "loyalty",
+        "remote",
+        "transform",
+        "value",
+        "map",
+        "join",
+        "eq",
+        "in",
+        "gt",
+        "event",
+        "event_type",
+        "payload",
+        "event.points",
+    ]
+)
+ANYTHING = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=8
+)
+FILES = st.fixed_dictionaries(
+    {},
+    optional={
+        **{key: ANYTHING for key in Workflow.model_fields if key not in ("name", "action", "trigger")},
+        "trigger": st.just({"event": "reward"}) | ANYTHING,
+        "action": ANYTHING
+        | st.fixed_dictionaries({"event_type": st.just("x"), "payload": st.lists(ANYTHING, max_size=3)}),
+    },
+)
+
+
+@given(FILES)
+def test_load_workflow_of_anything_loads_or_shows_every_problem_with_a_place(data: Any) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "claimed.yaml"
+        path.write_text(json.dumps(data))
+        try:
+            workflow = load_workflow(path)
+        except WorkflowFileError as error:
+            assert [problem for problem in error.problems if not problem.warning]
+            assert all(problem.line == 1 and problem.message for problem in error.problems)
+        else:
+            Recipe(workflow)  # whatever passes the checks can be used
