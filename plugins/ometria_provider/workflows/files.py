@@ -108,7 +108,7 @@ def _contact_mappings(read: list[tuple[Workflow, Source]], folder: Path) -> Iter
         try:
             mapping = load_mapping(folder / f"{name}.yaml")
         except MappingFileError:
-            message = f"the mapping `{name}` has errors: contacts that Ometria lacks wait until it is mended"
+            message = f"the mapping `{name}` has errors: events wait until it is mended"
             yield replace(source.problem(loc, message, "see `ometria-sync mappings check`"), warning=True)
             continue
         if mapping.connections != workflow.connections:
