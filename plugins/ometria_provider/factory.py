@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, get_parsing_context, task_group
 
+from ometria_provider.dagdefaults import DEFAULT_ARGS, START
 from ometria_provider.dagdoc import broken_doc, mapping_doc
 from ometria_provider.mapping.files import MappingFileError, load_mapping, require_folder, schedule_of
 from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
@@ -21,18 +21,6 @@ from ometria_provider.settings import read_settings
 
 #: What the id of every DAG of this factory begins with.
 PREFIX = "contact_sync__"
-
-#: A task tries again by itself after an error that passes, sooner at first; other errors fail it at once.
-DEFAULT_ARGS: dict[str, Any] = {
-    "owner": "ometria-sync",
-    "retries": 3,
-    "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=10),
-}
-
-#: Scheduled runs never reach back (catchup is off), so any past date does.
-START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def contact_sync_dags(folder: Path | str | None = None) -> dict[str, DAG]:

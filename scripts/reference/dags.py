@@ -1,4 +1,4 @@
-"""docs/reference/dags.md: the DAGs that the shipped mapping files make."""
+"""docs/reference/dags.md: the DAGs that the shipped mapping and workflow files make."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ _MAINTENANCE = """\
 `dags/maintain_ledger.py` deletes old runs with what they found, done events and late errors every night at 04:17 UTC,
 as `ometria-sync ledger prune` does; its param `keep_days` is 90. What Ometria is known to hold stays, and of each
 mapping the last run and the scan that the next one compares with. Unpause it once the ledger grows."""
+
+_CAMPAIGNS = """\
+## campaign_events
+
+`dags/campaign_events.py` makes one DAG `campaign_events__<connection>` for each Antavo connection that files in the
+workflows folder name. It runs every minute, and at once when a webhook put an event into the ledger's inbox; catch-up
+is off, and one run is active at a time. Its one task `campaigns` collects new events (from 15 minutes before the last
+time on; once an hour, and in a run for one `workflow`, as far back as the longest `expires_after`), delivers all that
+waits for every workflow, and says in its log what became of them. A broken file keeps its own events waiting: the
+others are delivered, and the run is red until it is mended. Events that are filtered, expired or skipped leave a run
+green."""
 
 _TASKS = {
     "plan": "checks params, files, connections and the list; cuts the customers into slices; says what the run costs",
@@ -48,14 +59,24 @@ def page() -> str:
     )
     return markdown.page(
         "DAGs",
-        "plugins/ometria_provider/factory.py`, `include/mappings/",
+        "plugins/ometria_provider/factory.py`, `campaign_factory.py`, `include/",
         _FACTORY,
         markdown.table(("DAG", "schedule", "tags", "what it is for"), rows),
         "## Tasks\n\n" + markdown.table(("task", "what it does"), [(markdown.code(t), _TASKS[t]) for t in _TASKS]),
         "`prepare` and `push` are mapped over the slices (about 50,000 customers each).",
         policy,
+        _CAMPAIGNS,
+        markdown.table(("DAG", "schedule", "tags", "what it is for"), _campaign_rows()),
         _MAINTENANCE,
     )
+
+
+def _campaign_rows() -> list[tuple[str, ...]]:
+    from ometria_provider.campaign_factory import campaign_event_dags
+
+    dags = campaign_event_dags(ROOT / "include" / "workflows")
+    schedule = "every minute, and by the inbox's asset"
+    return [(markdown.code(name), schedule, _tags(dag), str(dag.description)) for name, dag in sorted(dags.items())]
 
 
 def _schedule(dag: Any) -> str:

@@ -56,7 +56,8 @@ def make(tmp_path: Path) -> Callable[..., DAG]:
 
 def test_folder_imports_without_errors_and_has_a_dag_for_each_mapping_file(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert sorted(bag.dag_ids) == [*(factory.PREFIX + name for name in SHIPPED), "maintain_ledger"]
+    syncs = [factory.PREFIX + name for name in SHIPPED]
+    assert sorted(bag.dag_ids) == ["campaign_events__antavo_default", *syncs, "maintain_ledger"]
 
 
 def test_ledger_is_pruned_every_night(bag: DagBag) -> None:
@@ -77,7 +78,8 @@ def refuse(event, args):
 
 sys.addaudithook(refuse)
 sys.path.insert(0, "dags")
-import contact_sync
+import campaign_events, contact_sync
+assert "campaign_events__antavo_default" in vars(campaign_events)
 print(sorted(name for name in vars(contact_sync) if name.startswith("contact_sync__")))
 """
 

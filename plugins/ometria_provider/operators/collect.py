@@ -59,6 +59,23 @@ class Found:
     fetched: int = 0
     lost: int = 0
 
+    def counts(self) -> dict[str, int]:
+        """Return what was read, new and gone."""
+        return {"read": self.read, "new": self.new, "nameless": self.nameless, "lost": self.lost}
+
+    def sentence(self) -> str:
+        """Say it for the log."""
+        if self.since is None:
+            return "Nothing was collected: there is no workflow."
+        text = f"Read {self.read:,} events since {self.since:%Y-%m-%d %H:%M:%SZ}{' (a sweep)' if self.swept else ''}"
+        parts = [f"{self.new:,} are new and wanted"]
+        parts += [f"{self.nameless:,} have no id that could be used, so that nobody can deliver them once"] * bool(
+            self.nameless
+        )
+        parts += [f"{self.fetched:,} were asked for again"] * bool(self.fetched)
+        parts += [f"{self.lost:,} that were to be tried again are gone from Antavo"] * bool(self.lost)
+        return f"{text}: {', '.join(parts)}."
+
 
 @dataclass(frozen=True)
 class Collector:

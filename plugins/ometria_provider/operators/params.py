@@ -1,15 +1,15 @@
-"""The params of a contact sync: declared for Airflow's form, and checked again however the run was triggered."""
+"""The params of runs: declared for Airflow's form, and checked again however the run was triggered."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ometria_provider.exceptions import Misconfigured
 
-#: Params by name: their JSON Schema and help text.
+#: Params of a contact sync by name: their JSON Schema and help text.
 PARAMS: dict[str, dict[str, Any]] = {
     "dry_run": {
         "default": False,
@@ -44,6 +44,37 @@ PARAMS: dict[str, dict[str, Any]] = {
     },
 }
 
+#: The same of a run of campaigns.
+CAMPAIGN_PARAMS: dict[str, dict[str, Any]] = {
+    "workflow": {
+        "default": None,
+        "type": ["null", "string"],
+        "title": "Only this workflow",
+        "description": "The name of a workflow file, without `.yaml`: only its events are delivered, and everything "
+        "that may still be mailed is collected again. Empty: all workflows of the connection.",
+    },
+    "send_again": {
+        "default": None,
+        "type": ["null", "string", "integer"],
+        "title": "Send an event again",
+        "description": "Antavo's id of one event that goes again under the same id, however old it is, for each "
+        "workflow that it started or was kept from (with `workflow`: for that one). A campaign that it started "
+        "already may start twice.",
+    },
+}
+
+
+@dataclass(frozen=True)
+class CampaignParams:
+    """What a run of campaigns was triggered with, checked.
+
+    :param workflow: the only one that it delivers for; None: all.
+    :param send_again: the event that goes again; None: none does.
+    """
+
+    workflow: str | None = None
+    send_again: str | None = None
+
 
 @dataclass(frozen=True)
 class RunParams:
@@ -64,15 +95,40 @@ def run_params(conf: Mapping[str, Any]) -> RunParams:
 
     :raises Misconfigured: for an unknown param or a wrong value, with the params that there are.
     """
+    _check_names(conf, PARAMS)
     for name, value in conf.items():
-        if name not in PARAMS:
-            near = difflib.get_close_matches(name, PARAMS, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(f'`{known}`' for known in PARAMS)}."
-            raise Misconfigured(f"There is no param `{name}`: {hint}")
         _check_value(name, value)
     return RunParams(
         _customer_ids(conf.get("customer_ids")), _retry_run(conf.get("retry_run")), conf.get("strategy") or None
     )
+
+
+def campaign_params(conf: Mapping[str, Any], workflows: Collection[str]) -> CampaignParams:
+    """Check what a run of campaigns was triggered with, and return it.
+
+    :param workflows: the names of the connection's workflow files, broken ones too.
+    :raises Misconfigured: for an unknown param or a wrong value, with what there is.
+    """
+    _check_names(conf, CAMPAIGN_PARAMS)
+    workflow, event = conf.get("workflow"), conf.get("send_again")
+    if workflow is not None and workflow not in workflows:
+        raise Misconfigured(
+            f"Param `workflow`: no workflow of this connection has this name; {_hint(workflow, workflows)}"
+        )
+    if event is not None and (isinstance(event, bool) or not isinstance(event, str | int) or not str(event).strip()):
+        raise Misconfigured("Param `send_again` must be Antavo's id of an event, as `ometria-sync events` shows it.")
+    return CampaignParams(workflow, None if event is None else str(event).strip())
+
+
+def _check_names(conf: Mapping[str, Any], params: Collection[str]) -> None:
+    for name in conf:
+        if name not in params:
+            raise Misconfigured(f"There is no param `{name}`: {_hint(name, params)}")
+
+
+def _hint(name: Any, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f"did you mean `{near[0]}`?" if near else f"there are {', '.join(f'`{one}`' for one in known)}."
 
 
 def _check_value(name: str, value: Any) -> None:

@@ -1,0 +1,63 @@
+"""Make a DAG for each Antavo connection that workflow files name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, get_parsing_context
+
+from ometria_provider.dagdefaults import DEFAULT_ARGS, START
+from ometria_provider.dagdoc import campaigns_doc
+from ometria_provider.operators.campaign import CampaignOperator
+from ometria_provider.operators.params import CAMPAIGN_PARAMS
+from ometria_provider.settings import read_settings
+from ometria_provider.triggers.inbox import inbox_asset
+from ometria_provider.workflows.accounts import Campaigns, load_accounts
+
+#: What the id of every DAG of this factory begins with.
+PREFIX = "campaign_events__"
+
+
+def campaign_event_dags(folder: Path | str | None = None) -> dict[str, DAG]:
+    """Return a DAG for each Antavo connection, by DAG id.
+
+    A connection all of whose files are broken has one too: its runs fail and say why.
+
+    :param folder: the workflow files' folder; default `[ometria] workflows_folder`.
+    :raises Misconfigured: when there is no such folder; Airflow shows it as an import error, where else all DAGs would
+        vanish without a word.
+    """
+    folder = Path(folder) if folder else read_settings().workflows_folder
+    wanted = get_parsing_context().dag_id
+    found = {dag_id(account): campaigns for account, campaigns in load_accounts(folder).items()}
+    return {id_: _dag(id_, campaigns) for id_, campaigns in found.items() if wanted in (None, id_)}
+
+
+def dag_id(connection: str) -> str:
+    """Return the id of a connection's DAG; a name that Airflow would refuse is bent until it takes it."""
+    return PREFIX + re.sub(r"[^\w.-]", "_", connection)[:200]
+
+
+def _dag(id_: str, campaigns: Campaigns) -> DAG:
+    """Return a connection's DAG: one task, as each costs a lone event most of a second."""
+    files = [*campaigns.workflows, *campaigns.broken]
+    every_minute = CronTriggerTimetable("* * * * *", timezone="UTC")
+    with DAG(
+        id_,
+        description=f"Antavo events of {campaigns.account} start campaigns: {', '.join(files)}",
+        # At once when a webhook put something into the inbox, and by the clock for what has to be asked for.
+        schedule=AssetOrTimeSchedule(timetable=every_minute, assets=[inbox_asset(campaigns.account)]),
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        default_args=DEFAULT_ARGS,
+        params={name: Param(**param) for name, param in CAMPAIGN_PARAMS.items()},
+        tags={"ometria", "campaign_events", *(["broken"] if campaigns.broken else [])},
+        doc_md=campaigns_doc(campaigns),
+    ) as dag:
+        CampaignOperator(task_id="campaigns", connection=campaigns.account)
+    return dag
+
+
+__all__ = ["campaign_event_dags"]

@@ -1,0 +1,143 @@
+"""The one task of a campaign DAG: collect events, deliver them, say what became of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from ometria_provider.exceptions import Misconfigured, SyncError
+from ometria_provider.ledger import deliveries
+from ometria_provider.ledger.engine import Ledger, open_ledger
+from ometria_provider.operators.base import retry_policy
+from ometria_provider.operators.params import CampaignParams, campaign_params
+from ometria_provider.settings import read_settings
+from ometria_provider.workflows.accounts import Campaigns, load_accounts
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from ometria_provider.operators.collect import Found
+
+log = logging.getLogger(__name__)
+
+
+class BrokenWorkflows(Misconfigured):
+    """Workflow files of the connection cannot be used: their events wait until somebody mends them."""
+
+
+class CampaignOperator(BaseOperator):
+    """Collect an Antavo connection's new events and deliver them for every workflow.
+
+    :param connection: the Antavo connection.
+    :raises Misconfigured: for a wrong param, workflow file or connection. Broken files take no other with them: the run
+        delivers for the others before it fails.
+    :raises Retryable: when a server did not answer; what is not delivered waits.
+    """
+
+    template_fields: Sequence[str] = ()
+
+    def __init__(self, *, connection: str, **kwargs: Any) -> None:
+        kwargs["retry_policy"] = kwargs.get("retry_policy") or retry_policy()
+        super().__init__(**kwargs)
+        self.connection = connection
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Do all of it; red is what a person must look at, and nothing else."""
+        from ometria_provider.operators.deliver import complaint, deliver
+
+        ledger = open_ledger(read_settings().ledger_url)
+        ledger.ready()
+        run_id = str(context["run_id"])
+        campaigns = self._campaigns()
+        params = self._params(campaigns, getattr(context["dag_run"], "conf", None) or {})
+        if params.send_again:
+            self._reopen(ledger, params.send_again, run_id, params.workflow)
+        found, fault = self._collect(ledger, campaigns, run_id, params)
+        tally = deliver(
+            ledger,
+            campaigns.workflows.values(),
+            self.connection,
+            run_id,
+            dag_id=self.dag_id,
+            unreadable=campaigns.unreadable,
+            only=params.workflow,
+            send_again=params.send_again,
+        )
+        self._report(ledger, campaigns, run_id)
+        if error := complaint(tally) or fault or _broken(campaigns):
+            raise error
+        return {**(found.counts() if found else {}), **tally.states}
+
+    def _campaigns(self) -> Campaigns:
+        """Return the connection's workflows as the files say now.
+
+        :raises Misconfigured: when there is none that could be used.
+        """
+        folder = read_settings().workflows_folder
+        campaigns = load_accounts(folder).get(self.connection)
+        if campaigns is None:
+            raise Misconfigured(f"No workflow file in {folder} names connection `{self.connection}` any more.")
+        if not campaigns.workflows and (error := _broken(campaigns)):
+            raise error
+        return campaigns
+
+    def _params(self, campaigns: Campaigns, conf: dict[str, Any]) -> CampaignParams:
+        broken = {file.rpartition(".")[0]: problems for file, problems in campaigns.broken.items()}
+        params = campaign_params(conf, [*campaigns.workflows, *broken])
+        if params.workflow in broken:
+            raise BrokenWorkflows(f"Nothing was delivered. Mend the file first:\n{broken[params.workflow]}")
+        return params
+
+    def _reopen(self, ledger: Ledger, event_id: str, run_id: str, workflow: str | None) -> None:
+        """Let an event be delivered again: once in a run, however often its task is cleared."""
+        ends = deliveries.to_send_again(ledger, self.connection, event_id, run_id=run_id, workflow=workflow)
+        if ends is None:
+            raise Misconfigured(
+                f"Param `send_again`: the ledger knows no such event of connection `{self.connection}`"
+                f"{f' and workflow `{workflow}`' if workflow else ''}. `ometria-sync events` lists those that it knows."
+            )
+        for name, state in ends:
+            if state == deliveries.ACKNOWLEDGED:
+                log.warning(
+                    "Event %s was acknowledged for %s already and goes again: its campaign may start twice.",
+                    event_id,
+                    name,
+                )
+        deliveries.reopen(ledger, self.connection, [(event_id, name) for name, _ in ends])
+
+    def _collect(
+        self, ledger: Ledger, campaigns: Campaigns, run_id: str, params: CampaignParams
+    ) -> tuple[Found | None, SyncError | None]:
+        """Collect; what goes wrong does not keep back what is in the inbox already."""
+        from ometria_provider.operators.accounts import antavo_hook
+        from ometria_provider.operators.collect import Collector
+
+        collector = Collector(ledger, campaigns, antavo_hook(ledger, self.connection), run_id)
+        try:
+            found = collector.collect(sweep=params.workflow is not None)
+        except SyncError as error:
+            log.warning("Events could not be collected: %s", error)
+            return None, error
+        log.info("%s", found.sentence())
+        return found, None
+
+    def _report(self, ledger: Ledger, campaigns: Campaigns, run_id: str) -> None:
+        from ometria_provider.campaign_report import campaign_report, headline, render
+
+        reports = [campaign_report(ledger, self.connection, name, run_id) for name in campaigns.workflows]
+        busy = [report for report in reports if report.outcomes]
+        for report in busy:
+            log.info("%s: %s", report.workflow, render(report))
+        if not busy:
+            log.info("%s", headline(reports[0]))
+
+
+def _broken(campaigns: Campaigns) -> BrokenWorkflows | None:
+    if not campaigns.broken:
+        return None
+    problems = "\n".join(campaigns.broken.values())
+    others = "The other workflows were delivered" if campaigns.workflows else "Nothing was delivered"
+    return BrokenWorkflows(f"{others}. Mend {', '.join(campaigns.broken)}; until then their events wait:\n{problems}")

@@ -1,0 +1,219 @@
+"""Whole runs of campaigns: events happen in Antavo, custom events arrive in Ometria, each once."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from campaign import ACCOUNT, Campaign
+from ometria_provider.campaign_factory import campaign_event_dags
+from ometria_provider.exceptions import Misconfigured, Retryable, SyncError
+from ometria_provider.ledger import deliveries, inbox
+from ometria_provider.operators import deliver as delivering
+from ometria_provider.operators.campaign import BrokenWorkflows, CampaignOperator
+from sync import Sync
+
+
+@pytest.fixture
+def campaign(sync: Sync) -> Campaign:
+    sync.mapping()
+    return Campaign(sync)
+
+
+def run(campaign: Campaign, run_id: str | None = None, **conf: Any) -> dict[str, int]:
+    """Do the task of the DAG as a worker does; with a run id again: clear it."""
+    dag = campaign_event_dags(campaign.folder)[f"campaign_events__{ACCOUNT}"]
+    (task,) = dag.tasks
+    assert isinstance(task, CampaignOperator)
+    context: Any = {"run_id": run_id or f"manual__{uuid.uuid4()}", "dag_run": SimpleNamespace(conf=conf)}
+    return task.execute(context)
+
+
+def claims(campaign: Campaign, count: int = 1, **more: Any) -> list[str]:
+    """Let members of Antavo whom the mapping includes claim rewards; return the ids of the events."""
+    more = {"customers": campaign.sync.members_to_send()[:3]} | more
+    found: list[str] = campaign.sync.sandbox.control("claims", {"count": count, **more})["ids"]
+    return found
+
+
+def happened(campaign: Campaign, **event: Any) -> str:
+    content = {"action": "reward", "customer_id": campaign.sync.member(), "properties": {"reward": campaign.rewards[0]}}
+    return str(campaign.sync.sandbox.control("events", content | event)["id"])
+
+
+def test_claim_becomes_a_custom_event_once_however_often_it_is_read(campaign: Campaign) -> None:
+    campaign.workflow()
+    ids = claims(campaign, 3)
+    counts = run(campaign)
+    assert (counts["new"], counts["acknowledged"]) == (3, 3)
+    for _ in range(2):
+        assert run(campaign, workflow="thanks")["new"] == 0
+    assert {campaign.fate(id_) for id_ in ids} == {("acknowledged", None)}
+    assert campaign.received() == {"stored": 3, "received": 3, "most_for_one": 1}
+    assert campaign.sync.query("SELECT count(*) AS n FROM event_inbox WHERE body IS NOT NULL") == [{"n": 0}]
+
+
+def test_start_now_mails_nothing_from_before_the_first_collection_and_says_so(campaign: Campaign) -> None:
+    campaign.workflow(start="now")
+    before = happened(campaign)
+    run(campaign)
+    after = happened(campaign)
+    run(campaign)
+    state, reason = campaign.fate(before)
+    assert (state, "before the workflow's start" in str(reason)) == ("filtered", True)
+    assert campaign.fate(after)[0] == "acknowledged"
+    assert campaign.received()["stored"] == 1
+
+
+def test_start_of_a_date_leaves_out_what_is_older(campaign: Campaign) -> None:
+    campaign.workflow(start=(datetime.now(UTC) - timedelta(hours=2)).isoformat(), expires_after="P7D")
+    old = happened(campaign, timestamp=(datetime.now(UTC) - timedelta(hours=3)).isoformat())
+    new = happened(campaign, timestamp=(datetime.now(UTC) - timedelta(hours=1)).isoformat())
+    run(campaign)
+    assert (campaign.fate(old)[0], campaign.fate(new)[0]) == ("filtered", "acknowledged")
+
+
+@pytest.mark.parametrize("stamp", [None, "yesterday", "2099-01-01T00:00:00Z"], ids=["none", "unreadable", "future"])
+def test_event_with_a_strange_time_is_rejected_and_holds_no_other_back(campaign: Campaign, stamp: str | None) -> None:
+    campaign.workflow()
+    odd, good = happened(campaign, timestamp=stamp), happened(campaign)
+    run(campaign)
+    state, reason = campaign.fate(odd)
+    assert (state, "timestamp" in str(reason)) == ("rejected", True)
+    assert campaign.fate(good)[0] == "acknowledged"
+
+
+def test_filtered_and_skipped_events_leave_the_run_green(campaign: Campaign) -> None:
+    campaign.workflow(where={"event.points": {"gte": 1}})
+    filtered = happened(campaign, points=0)
+    stranger = happened(campaign, points=5, customer_id="nobody")
+    run(campaign)
+    assert (campaign.fate(filtered)[0], campaign.fate(stranger)[0]) == ("filtered", "skipped")
+
+
+def test_run_in_which_everything_was_rejected_is_red(campaign: Campaign) -> None:
+    campaign.workflow(identity={"identity_email": None, "identity_account_id": "customer.properties.nothing"})
+    happened(campaign)
+    with pytest.raises(SyncError, match="rejected"):
+        run(campaign)
+
+
+def test_broken_file_is_red_after_the_others_were_delivered(campaign: Campaign) -> None:
+    campaign.workflow()
+    (campaign.folder / "bent.yaml").write_text("nonsense: 1\n")
+    claim = happened(campaign)
+    with pytest.raises(BrokenWorkflows, match=r"(?s)other workflows were delivered.*bent\.yaml.*nonsense"):
+        run(campaign)
+    assert campaign.fate(claim)[0] == "acknowledged"
+
+
+def test_connection_with_broken_files_only_fails_and_says_why(campaign: Campaign) -> None:
+    (campaign.folder / "bent.yaml").write_text("nonsense: 1\n")
+    with pytest.raises(BrokenWorkflows, match=r"(?s)Nothing was delivered.*nonsense"):
+        run(campaign)
+
+
+def test_file_that_was_broken_gets_its_events_when_it_is_mended(campaign: Campaign) -> None:
+    campaign.workflow()
+    campaign.workflow("survey", event_type="asked")
+    run(campaign)
+    good = (campaign.folder / "survey.yaml").read_text()
+    (campaign.folder / "survey.yaml").write_text("nonsense: 1\n")
+    claim = happened(campaign)
+    with pytest.raises(BrokenWorkflows):
+        run(campaign)
+    (campaign.folder / "survey.yaml").write_text(good)
+    run(campaign)
+    assert (campaign.fate(claim)[0], campaign.fate(claim, "survey")[0]) == ("acknowledged", "acknowledged")
+
+
+@pytest.mark.parametrize("conf", [{"workflow": "thank"}, {"workflows": "thanks"}, {"send_again": []}])
+def test_wrong_params_are_refused_before_anything_is_sent(campaign: Campaign, conf: dict[str, Any]) -> None:
+    campaign.workflow()
+    happened(campaign)
+    with pytest.raises(Misconfigured, match=r"[Pp]aram"):
+        run(campaign, **conf)
+    assert campaign.received()["received"] == 0
+
+
+def test_run_for_one_workflow_leaves_the_others_waiting(campaign: Campaign) -> None:
+    campaign.workflow()
+    campaign.workflow("survey", event_type="asked")
+    claim = happened(campaign)
+    run(campaign, workflow="survey")
+    assert (campaign.fate(claim)[0], campaign.fate(claim, "survey")[0]) == ("waiting", "acknowledged")
+
+
+def test_event_sent_again_on_purpose_goes_once_for_each_run_and_warns(
+    campaign: Campaign, caplog: pytest.LogCaptureFixture
+) -> None:
+    campaign.workflow()
+    claim, _ = happened(campaign), happened(campaign)
+    run(campaign)
+    with caplog.at_level(logging.WARNING):
+        run(campaign, "manual__again", send_again=claim)
+    assert "may start twice" in caplog.text
+    assert campaign.received() == {"stored": 2, "received": 3, "most_for_one": 2}
+    run(campaign, "manual__again", send_again=claim)
+    assert campaign.received()["received"] == 3, "clearing the task sends nothing a third time"
+    assert campaign.fate(claim) == ("acknowledged", None)
+
+
+def test_event_to_be_sent_again_that_nobody_knows_is_refused(campaign: Campaign) -> None:
+    campaign.workflow()
+    with pytest.raises(Misconfigured, match="knows no such event"):
+        run(campaign, send_again="nothing")
+
+
+def test_antavo_that_gives_no_events_does_not_keep_the_inbox_back(campaign: Campaign) -> None:
+    campaign.workflow()
+    run(campaign)
+    member = campaign.sync.member()
+    by_webhook = campaign.happens(member)
+    campaign.sync.fault("500", api="antavo", path="/customers/-/events", times=50)
+    with pytest.raises(Retryable):
+        run(campaign)
+    assert campaign.fate(by_webhook)[0] == "acknowledged"
+
+
+def test_run_that_dies_after_collecting_goes_on_where_it_stopped(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign.workflow()
+    claims(campaign, 5)
+
+    def die(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(delivering, "deliver", die)
+        with pytest.raises(KeyboardInterrupt):
+            run(campaign, "manual__one")
+    assert len(deliveries.waiting(campaign.sync.ledger, ACCOUNT, limit=10)) == 5
+    run(campaign, "manual__one")
+    assert campaign.received() == {"stored": 5, "received": 5, "most_for_one": 1}
+
+
+def test_event_that_came_by_webhook_and_by_asking_is_one(campaign: Campaign) -> None:
+    campaign.workflow()
+    (claim,) = claims(campaign)
+    run(campaign)
+    content = inbox.Collected(claim, "reward", None, datetime.now(UTC), b"{}", ("thanks",))
+    assert inbox.put(campaign.sync.ledger, ACCOUNT, [content], inbox.WEBHOOK) == [False]
+    run(campaign, workflow="thanks")
+    assert campaign.received() == {"stored": 1, "received": 1, "most_for_one": 1}
+
+
+def test_log_says_what_was_read_and_delivered(campaign: Campaign, caplog: pytest.LogCaptureFixture) -> None:
+    campaign.workflow()
+    claims(campaign, 2)
+    with caplog.at_level(logging.INFO):
+        run(campaign)
+        run(campaign)
+    assert "2 are new and wanted" in caplog.text
+    assert "2 events sent to Ometria and acknowledged" in caplog.text
+    assert "Nothing to deliver" in caplog.text
