@@ -82,10 +82,20 @@ def _head(report: RunReport) -> str:
     if run.plan:
         lines.append(f"Plan: {run.plan}")
     if report.unknown:
-        ids, more = report.unknown_ids[:10], report.unknown - 10
-        listed = ", ".join(ids) + (f" and {more:,} more" if more > 0 else "")
+        listed = _listed(report.unknown_ids, report.unknown)
         lines.append(f"Not in Antavo: {report.unknown:,} of the chosen members ({listed})")
+    if report.shared:
+        listed = _listed(report.shared_ids, report.shared)
+        lines.append(
+            f"Warning: customers of different slices share {report.shared:,} contact id{'s' * (report.shared > 1)}, so "
+            f"that their records overwrite one another ({listed}). Map `identity.id` to a field that is unique."
+        )
     return "\n".join(lines)
+
+
+def _listed(ids: list[str], count: int) -> str:
+    more = count - 10
+    return ", ".join(ids[:10]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _members(report: RunReport) -> str:

@@ -225,3 +225,45 @@ def test_slices_scheduled_by_airflow_run_as_mapped_tasks(
     run = sync.run_dag()
     complete(sync, run)
     assert {"extract[0]", "extract[1]", "push[0]", "push[1]"} <= run.tasks.keys()
+
+
+def test_contact_id_of_customers_in_two_slices_is_named(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(antavo_operators, "CHUNK", 2)
+    sync.nobody()
+    for number, name in enumerate(["one", "two", "three", "four", "one"]):
+        sync.member(nickname=name, handler=name, created_at=f"2026-01-0{number + 1}T00:00:00+00:00")
+    sync.mapping(identity={"id": "nickname", "email": "email", "customer_id": "id"})
+    run = sync.run()
+    assert run.facts("gate")["shared_ids"] == ["one"], "in slices of their own"
+    assert "customers of different slices share 1 contact id," in sync.show(run)
+    sync.mapping(identity={"id": "id", "email": "email", "customer_id": "id"})
+    assert "shared" not in sync.run().facts("gate")
+
+
+def test_reconcile_cleared_after_its_staging_is_gone_says_so_and_the_next_run_looks(sync: Sync) -> None:
+    sync.mapping()
+    member = sync.members_to_send()[0]
+    sync.fault("late_error", field="id", contacts=[member])
+    run = sync.run_until_push()
+    sync.clear(run, "push")
+    shutil.rmtree(sync.staging)
+    again = sync.clear(run, "reconcile")
+    assert again.state == "failed"
+    assert "staging of this run is gone" in str(again.errors["reconcile"])
+    again.assert_balanced()
+    sync.mend()
+    fresh = sync.run()
+    fresh.assert_balanced()
+    assert [row["contact_id"] for row in fresh.rejections] == [member], "it was under suspicion still"
+    assert fresh.row["unverified"] == 0
+
+
+def test_reconcile_that_needs_no_records_needs_no_staging(sync: Sync) -> None:
+    sync.mapping()
+    assert sync.run().green
+    sync.change(sync.members_to_send()[0], score=77)
+    run = sync.run()
+    shutil.rmtree(sync.staging)
+    again = sync.clear(run, "reconcile")
+    assert again.green, again.text
+    assert again.books == run.books

@@ -72,6 +72,8 @@ def plan(
             # As if nobody had been asked yet: how many are fresh is for the run to find out.
             fresh_details=0 if Projection(mapping).detail_fields else None,
         )
+        if Projection(mapping).detail_fields:
+            sentence += " Details that the ledger has and that are fresh are not asked for again: a run says how many."
         if mapping.strategy == "incremental":
             sentence += " This mapping is incremental: other runs read only who changed, one request each."
     if output == "json":

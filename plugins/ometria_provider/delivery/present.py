@@ -30,6 +30,25 @@ class Present:
         places = np.searchsorted(self._read, wanted).clip(max=len(self._read) - 1)
         return [ids[row] for row in np.flatnonzero(self._read[places] != wanted).tolist()]
 
+    def shared(self) -> Shared:
+        """Return what tells ids that were read more than once."""
+        again = self._read[1:][self._read[1:] == self._read[:-1]]
+        return Shared(again)
+
+
+class Shared:
+    """Ids that several customers have, by their hashes."""
+
+    def __init__(self, hashes: NDArray[np.int64]) -> None:
+        self._hashes = set(hashes.tolist())
+
+    def __bool__(self) -> bool:
+        return bool(self._hashes)
+
+    def among(self, ids: Sequence[str]) -> list[str]:
+        """Return those of some ids that several customers have."""
+        return [id_ for id_ in ids if hash(id_) in self._hashes]
+
 
 def _hashes(ids: Sequence[str]) -> NDArray[np.int64]:
     return np.fromiter(map(hash, ids), np.int64, len(ids))

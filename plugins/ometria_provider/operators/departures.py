@@ -92,6 +92,15 @@ class Search:
             missing = set(self._present.missing(page))
             departures.note_missing(*self.of, [id_ for id_ in page if id_ not in missing], None)
 
+    def shared(self) -> list[str]:
+        """Return the contact ids that customers of different slices have; within a slice map rejects all but one.
+
+        Antavo's own id is one customer's: nobody has to look.
+        """
+        if len(self.extracts) < 2 or self.work.mapping.identity.id == "id" or not (shared := self._present.shared()):
+            return []
+        return sorted({id_ for ids in self._read_ids() for id_ in shared.among(ids)})
+
     def _expected(self) -> Iterator[list[str]]:
         """Yield the contacts whom the run would have met if nobody had left.
 

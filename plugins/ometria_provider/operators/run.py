@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SLICE_STEPS = ("extract", "map", "validate", "push")
 RUN_STEPS = ("plan", "gate", "reconcile")
 
-#: Ids kept of the chosen members whom Antavo does not have; the count is complete.
+#: Ids kept of the chosen members whom Antavo does not have, and of those that customers share; the count is complete.
 UNKNOWN_IDS = 1_000
 
 
@@ -84,6 +84,7 @@ class GateOperator(SyncOperator):
             )
         search = Search(work, steps)
         counts = counts_so_far(work, steps, search.look(facts))
+        self._tell_shared(search, facts)
         reasons = [sentence for step in steps if step.step == "validate" for sentence in step.facts.get("stopped", [])]
         reasons += limits_broken(work, counts)
         facts["breaches"] = reasons
@@ -92,6 +93,14 @@ class GateOperator(SyncOperator):
         if not work.run.dry_run:
             search.note()
         self.log.info("The gate is open: %s records to send", f"{total(steps, 'map', 'to_send'):,}")
+
+    def _tell_shared(self, search: Search, facts: dict[str, Any]) -> None:
+        """Keep which contact ids several customers have: each of their records overwrites the other's."""
+        if shared := search.shared():
+            facts.update(shared=len(shared), shared_ids=shared[:UNKNOWN_IDS])
+            self.log.warning(
+                "%s contact ids belong to customers of different slices: %s", len(shared), ", ".join(shared[:20])
+            )
 
     def _tell_unknown(self, work: Work, slices: int, facts: dict[str, Any]) -> None:
         """Keep which chosen members Antavo does not have: they are in no account of the books, as nobody was read."""
