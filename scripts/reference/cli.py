@@ -23,7 +23,10 @@ read the same environment (or airflow.cfg) as your Airflow."""
 
 
 def commands() -> dict[str, Any]:
-    """Return every command by the words that call it: `ometria-sync mappings check`; groups are left out."""
+    """Return every command by the words that call it: `ometria-sync mappings check`.
+
+    Groups that do nothing by themselves are left out.
+    """
     root = get_command(app)
     context = root.make_context("ometria-sync", [], resilient_parsing=True, terminal_width=WIDTH)
     return dict(_walk("ometria-sync", root, context))
@@ -33,6 +36,8 @@ def _walk(words: str, command: Any, context: Any) -> Iterator[tuple[str, Any]]:
     for name, child in getattr(command, "commands", {}).items():
         own = child.make_context(name, [], parent=context, resilient_parsing=True, terminal_width=WIDTH)
         if getattr(child, "commands", None):
+            if child.invoke_without_command:
+                yield f"{words} {name}", (child, own)
             yield from _walk(f"{words} {name}", child, own)
         else:
             yield f"{words} {name}", (child, own)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import uuid
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from campaign import ACCOUNT, Campaign
 from ometria_provider.campaign_factory import campaign_event_dags
 from ometria_provider.exceptions import Misconfigured, Retryable, SyncError
 from ometria_provider.ledger import deliveries, inbox
+from ometria_provider.ledger.events import retry
 from ometria_provider.operators import deliver as delivering
 from ometria_provider.operators.campaign import BrokenWorkflows, CampaignOperator
 from sync import Sync
@@ -217,3 +220,38 @@ def test_log_says_what_was_read_and_delivered(campaign: Campaign, caplog: pytest
     assert "2 are new and wanted" in caplog.text
     assert "2 events sent to Ometria and acknowledged" in caplog.text
     assert "Nothing to deliver" in caplog.text
+
+
+def test_event_that_is_tried_again_is_asked_for_again_and_delivered_once(campaign: Campaign) -> None:
+    def named(field: str) -> None:
+        campaign.workflow(identity={"identity_email": None, "identity_account_id": f"customer.{field}"})
+
+    named("properties.nothing")
+    rejected = happened(campaign)
+    with pytest.raises(SyncError):
+        run(campaign)
+    assert campaign.fate(rejected)[0] == "rejected"
+    named("id")
+    assert run(campaign).get("acknowledged", 0) == 0, "nobody asked for it"
+    command = [sys.executable, "-c", "from ometria_provider.cli import main; main()", "events", "retry"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "1 wait again" in done.stdout
+    for _ in range(2):
+        run(campaign)
+    assert campaign.fate(rejected) == ("acknowledged", None)
+    assert campaign.received() == {"stored": 1, "received": 1, "most_for_one": 1}
+    assert campaign.sync.query("SELECT count(*) AS n FROM event_inbox WHERE body IS NOT NULL") == [{"n": 0}]
+
+
+def test_expired_event_expires_again_until_somebody_sends_it_on_purpose(campaign: Campaign) -> None:
+    campaign.workflow(expires_after="PT1H")
+    campaign.workflow("survey", event_type="asked", expires_after="PT5H")
+    old = happened(campaign, timestamp=(datetime.now(UTC) - timedelta(hours=2)).isoformat())
+    run(campaign)
+    assert (campaign.fate(old)[0], campaign.fate(old, "survey")[0]) == ("expired", "acknowledged")
+    assert retry(campaign.sync.ledger, events=[old]).deliveries == 1
+    run(campaign)
+    assert campaign.fate(old)[0] == "expired"
+    run(campaign, workflow="thanks", send_again=old)
+    assert campaign.fate(old) == ("acknowledged", None)
+    assert campaign.received() == {"stored": 2, "received": 2, "most_for_one": 1}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typer
 
-from ometria_provider.cli import ledger, mappings, retry, systems, workflows
+from ometria_provider.cli import events, ledger, mappings, retry, systems, workflows
 from ometria_provider.cli.output import Group
 from ometria_provider.sandbox.command import sandbox
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(mappings.app, name="mappings")
 app.add_typer(workflows.app, name="workflows")
+app.add_typer(events.app, name="events")
 systems.add_to(app)
 ledger.add_to(app)
 app.command()(retry.retry)

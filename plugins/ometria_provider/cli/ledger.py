@@ -139,22 +139,31 @@ def rejections(
 
 
 def trace(
-    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="The contact's id (Antavo's customer id).")],
+    what: Annotated[
+        str, typer.Argument(metavar="CUSTOMER|EVENT", help="The contact's id (Antavo's customer id), or an event's.")
+    ],
     output: Output = "table",
 ) -> None:
-    """Say where one customer stands, and why.
+    """Say where one customer or one event stands, and why.
 
-    State, reason, run and request in every mapping, and all its rejections. Exit code 1: no mapping ever met it.
+    Of a customer: state, reason, run and request in every mapping, its rejections, and its events. Of an event: what
+    became of it for each workflow, and its customer. Exit code 1: no mapping and no workflow ever met it.
     """
+    from ometria_provider.cli.events import explained
     from ometria_provider.cli.tracing import explain
+    from ometria_provider.ledger.events import deliveries_about
     from ometria_provider.ledger.trace import trace as look_up
 
-    found = look_up(open_for_reading(), customer)
+    ledger = open_for_reading()
+    events = explained(deliveries_about(ledger, what))
+    customer = next((row.customer_id for row in events if row.event_id == what and row.customer_id), what)
+    found = look_up(ledger, customer)
+    known = found.known or bool(events)
     if output == "json":
-        print_json({**_fields(found), "known": found.known})
+        print_json({**_fields(found), "events": events, "known": known})
     else:
-        typer.echo(explain(found))
-    if not found.known:
+        typer.echo(explain(found, events))
+    if not known:
         wrong()
 
 

@@ -1,13 +1,14 @@
-"""Put into words where one contact stands."""
+"""Put into words where one contact or event stands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ometria_provider.text import moment, table
 
 if TYPE_CHECKING:
+    from ometria_provider.ledger.events import Delivery
     from ometria_provider.ledger.trace import Standing, Trace
 
 _MEANING = {
@@ -19,10 +20,26 @@ _MEANING = {
 }
 
 
-def explain(trace: Trace) -> str:
-    """Return what the ledger knows of a contact, as text."""
+_BECAME = {
+    "waiting": "the next run delivers it",
+    "sending": "it was on its way when its run ended: it goes again under the same id",
+    "acknowledged": "Ometria has it",
+    "filtered": "left out on purpose",
+    "expired": "not mailed",
+    "skipped": "not mailed",
+    "rejected": "not mailed: `ometria-sync events retry` tries it again once it is mended",
+}
+
+
+def explain(trace: Trace, events: Sequence[Delivery] = ()) -> str:
+    """Return what the ledger knows of a contact and of events, as text.
+
+    :param events: the contact's, or one event's.
+    """
     blocks = [f"Contact {trace.contact_id}"]
-    if not trace.known:
+    if not trace.known and events:
+        blocks.append("No mapping ever read it; what is known of it are its events.")
+    elif not trace.known:
         blocks.append(_never_read(trace))
     else:
         blocks += ["\n".join(_standing(standing)) for standing in trace.standings]
@@ -32,7 +49,22 @@ def explain(trace: Trace) -> str:
                 "Its rejections, the newest first\n"
                 + table(("run", "when", "stage", "field", "reason"), rows, indent="  ")
             )
+    if events:
+        blocks += ["Its events, the newest first", *("\n".join(_delivery(each)) for each in events)]
     return "\n\n".join(blocks)
+
+
+def _delivery(delivery: Delivery) -> Iterator[str]:
+    happened = moment(delivery.occurred_at) if delivery.occurred_at else "at no time that could be read"
+    came = "came by webhook" if delivery.source == "webhook" else "was asked for"
+    yield f"Event {delivery.event_id} ({delivery.action}, {happened}; {came} {moment(delivery.received_at)})"
+    yield f"  {delivery.workflow}: {delivery.state}, {_BECAME[delivery.state]}"
+    if delivery.reason:
+        yield f"  why          {delivery.reason}"
+    yield f"  since        {moment(delivery.updated_at)}" + (f", run {delivery.run_id}" if delivery.run_id else "")
+    if delivery.custom_event_id:
+        sent = f", in {delivery.attempts} request{'' if delivery.attempts == 1 else 's'}"
+        yield f"  last sent    as custom event {delivery.custom_event_id}{sent}"
 
 
 def _standing(standing: Standing) -> Iterator[str]:
