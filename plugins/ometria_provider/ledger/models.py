@@ -23,7 +23,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -274,11 +273,6 @@ class Unsubscribe(Base):
     at: Mapped[datetime]
 
 
-def _index_of(name: str, condition: str) -> Index:
-    """Return an index of the few rows of an account that are still to be worked on, in their order."""
-    return Index(name, "account", "id", sqlite_where=text(condition), postgresql_where=text(condition))
-
-
 class InboxEvent(Base):
     """An Antavo event that a workflow waits for, kept once however often and however it came."""
 
@@ -286,7 +280,8 @@ class InboxEvent(Base):
     __table_args__ = (
         UniqueConstraint("event_id", "account"),
         Index(None, "customer_id"),
-        _index_of("ix_event_inbox_undone", "done_at IS NULL"),
+        # Of those not done, as the migration says: said here, it would import PostgreSQL's dialect everywhere.
+        Index("ix_event_inbox_undone", "account", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -309,7 +304,7 @@ class EventDelivery(Base):
         UniqueConstraint("event_id", "account", "workflow"),
         Index(None, "run_id"),
         Index(None, "workflow", "state", "id"),
-        _index_of("ix_event_delivery_undone", "state IN ('waiting', 'sending')"),
+        Index("ix_event_delivery_undone", "account", "id"),  # of those to be delivered
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

@@ -4,7 +4,17 @@ import sys
 
 import pytest
 
-HEAVY = ("airflow", "pandas", "great_expectations", "sqlalchemy", "numpy", "pyarrow", "requests")
+HEAVY = (
+    "airflow",
+    "pandas",
+    "great_expectations",
+    "sqlalchemy",
+    "sqlalchemy.dialects.postgresql",
+    "numpy",
+    "pyarrow",
+    "requests",
+    "ometria_provider.sandbox.process",
+)
 
 
 def imported_by(*arguments: str) -> set[str]:
