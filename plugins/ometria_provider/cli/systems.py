@@ -89,14 +89,14 @@ def _expected(source: AntavoHook, mapping: Mapping) -> int | None:
     """Return about how many members there are: Antavo's count of active ones, or what the last scan read."""
     from ometria_provider.cli.connect import ready_ledger
     from ometria_provider.exceptions import SyncError
-    from ometria_provider.ledger.history import last_read
+    from ometria_provider.ledger.runs import last_scan
 
     try:
         return source.count_active()
     except SyncError as error:
         typer.echo(f"Antavo does not say how many members there are: {error}", err=True)
     if ledger := ready_ledger():
-        return last_read(ledger, account=mapping.connections.ometria, collection=mapping.collection)
+        return last_scan(ledger, None, account=mapping.connections.ometria, collection=mapping.collection)
     return None
 
 

@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, Select, func, select, true
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, PushBatch, Rejection, RuleResult, SyncRun
-from ometria_provider.ledger.runs import is_complete_scan
 
 #: States of `sync_run` (design.md, "Ledger").
 RUN_STATES = ("running", "succeeded", "failed", "halted", "awaiting_approval")
@@ -295,19 +294,3 @@ def has_contacts(ledger: Ledger, account: str, collection: str) -> bool:
     )
     with ledger.read() as connection:
         return connection.execute(query.limit(1)).first() is not None
-
-
-def last_read(ledger: Ledger, *, account: str, collection: str) -> int | None:
-    """Return how many members the last complete scan of a collection read, or None when there was none."""
-    query = (
-        select(SyncRun.read)
-        .where(
-            SyncRun.account == account,
-            SyncRun.collection == collection,
-            *is_complete_scan(),
-        )
-        .order_by(SyncRun.id.desc())
-        .limit(1)
-    )
-    with ledger.read() as connection:
-        return connection.execute(query).scalar()

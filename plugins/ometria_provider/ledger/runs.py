@@ -320,16 +320,12 @@ def is_complete_scan() -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _last_scan(what: Any, run: Run, account: str, collection: str) -> Select[Any]:
-    """Select something of the last complete scan before a run."""
+def _last_scan(what: Any, run: Run | None, account: str, collection: str) -> Select[Any]:
+    """Select something of the last complete scan, before a run if there is one."""
+    before = [] if run is None else [SyncRun.id < run.id]
     return (
         select(what)
-        .where(
-            SyncRun.account == account,
-            SyncRun.collection == collection,
-            SyncRun.id < run.id,
-            *is_complete_scan(),
-        )
+        .where(SyncRun.account == account, SyncRun.collection == collection, *before, *is_complete_scan())
         .order_by(SyncRun.id.desc())
         .limit(1)
     )
@@ -348,8 +344,8 @@ def last_scan_run(ledger: Ledger, run: Run, *, account: str, collection: str, de
     return None if row is None else _run(row)
 
 
-def last_scan(ledger: Ledger, run: Run, *, account: str, collection: str) -> int | None:
-    """Return how many members the last complete scan before this run read, or None when there was none."""
+def last_scan(ledger: Ledger, run: Run | None, *, account: str, collection: str) -> int | None:
+    """Return how many members the last complete scan (before this run, if any) read; None when there was none."""
     with ledger.read() as connection:
         return connection.execute(_last_scan(SyncRun.read, run, account, collection)).scalar()
 

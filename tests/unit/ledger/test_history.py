@@ -1,6 +1,6 @@
 import pytest
 from ledgers import PastRun, green_run, unchanged_run, write_batch, write_contact
-from ometria_provider.ledger import findings, history
+from ometria_provider.ledger import findings, history, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import UnknownRun
 from ometria_provider.validation.run import RuleResult as Result
@@ -140,8 +140,8 @@ def test_has_contacts_looks_at_one_collection(ledger: Ledger) -> None:
     assert not history.has_contacts(ledger, "ometria_default", "other")
 
 
-def test_last_read_is_that_of_the_last_complete_scan(ledger: Ledger) -> None:
+def test_last_scan_without_a_run_is_that_of_the_last_complete_scan(ledger: Ledger) -> None:
     green_run().write(ledger)
     PastRun(run_id="manual__3", state="failed", counts={"read": 5}).write(ledger)
-    assert history.last_read(ledger, account="ometria_default", collection="customers") == 2000
-    assert history.last_read(ledger, account="ometria_default", collection="other") is None
+    assert runs.last_scan(ledger, None, account="ometria_default", collection="customers") == 2000
+    assert runs.last_scan(ledger, None, account="ometria_default", collection="other") is None
