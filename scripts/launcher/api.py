@@ -113,6 +113,12 @@ class Airflow:
         found: list[dict[str, Any]] = self._call("GET", path)["task_instances"]
         return found
 
+    def xcom(self, task: Mapping[str, Any], key: str) -> Any:
+        """Return what a task left under a key; None when it left nothing."""
+        place = f"/dags/{quote(task['dag_id'])}/dagRuns/{quote(task['dag_run_id'])}/taskInstances/{task['task_id']}"
+        found = self._find(f"{place}/xcomEntries/{quote(key)}?stringify=false")
+        return found["value"] if found else None
+
     def log(self, task: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the lines of a task's last try, each with ``event`` and perhaps ``level``, ``error_detail``."""
         place = f"/dags/{quote(task['dag_id'])}/dagRuns/{quote(task['dag_run_id'])}/taskInstances/{task['task_id']}"

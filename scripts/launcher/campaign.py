@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from textwrap import indent
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from ometria_provider.campaign_report import campaign_report, render
 from ometria_provider.ledger import cursors
+from ometria_provider.ledger.campaign_runs import told
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.operators.accounts import REQUESTS
 from ometria_provider.report import ApiUse
 from ometria_provider.workflows.model import Workflow
 
+from launcher.api import Airflow
 from launcher.errors import Broken
 
 #: Members who claim before the run is started, and while it works.
@@ -33,7 +37,7 @@ class Watch:
         self._workflow, self._sandbox = workflow, sandbox
         self._apis: list[ApiUse] = []
         self._sent_before = 0
-        self._claimed = 0
+        self._claimed = self._claims = 0
         self._emails: dict[str, Any] = {}
 
     def begin(self, ledger: Ledger) -> None:
@@ -58,11 +62,14 @@ class Watch:
             now = datetime.now(UTC) - timedelta(seconds=1)  # events have whole milliseconds
             cursors.move(ledger, account, "", mark, at=now, run_id=0)
 
-    def end(self) -> None:
-        """Look at what the run left behind, while the sandbox is still there."""
+    def end(self, airflow: Airflow, dag_id: str, run_id: str) -> None:
+        """Look at what the run left behind, while Airflow and the sandbox are still there."""
+        for task in airflow.tasks(dag_id, run_id):
+            self._apis += [ApiUse(**use) for use in airflow.xcom(task, REQUESTS) or ()]
         if not self._sandbox:
             return
-        self._claimed = BEFORE + DURING - self._control("claims")["to_come"]
+        claims = self._control(f"claims?action={quote(self._workflow.trigger.event)}")
+        self._claimed, self._claims = BEFORE + DURING - claims["to_come"], claims["claims"]
         self._control("claims", method="DELETE")
         self._control("validate", {})
         self._emails = self._control("emails?limit=1")
@@ -76,6 +83,9 @@ class Watch:
             said.append(
                 f"{self._claimed} members claimed a reward in the sandbox, {BEFORE} of them before the run began."
             )
+            late = self._claims - told(ledger, self._workflow.connections.antavo, name)
+            if 0 < late <= DURING:
+                said.append(f"{late} of these came after the run had looked: the next one delivers them.")
         return "\n".join([*said, render(report, self._apis)]) + self._email()
 
     def _email(self) -> str:

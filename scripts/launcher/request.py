@@ -13,7 +13,7 @@ from ometria_provider.exceptions import Misconfigured
 from ometria_provider.mapping.files import MappingFileError, load_mapping
 from ometria_provider.mapping.files import check_folder as read_mappings
 from ometria_provider.mapping.model import Mapping as Mapped
-from ometria_provider.operators.params import run_params
+from ometria_provider.operators.params import campaign_params, run_params
 from ometria_provider.workflows.files import WorkflowFileError, load_workflow
 from ometria_provider.workflows.files import check_folder as read_workflows
 from ometria_provider.workflows.model import Workflow
@@ -66,8 +66,10 @@ def read_workflow_request(workflow: str, params: str, folder: Path) -> Request:
         raise Refused(f"{error}\nNothing was started: mend {path.name} first.") from error
     pair = (found.connections.antavo, found.connections.ometria)
     given = _read_object(params)
-    if unknown := given.keys() - {"send_again"}:
-        raise Refused(f"PARAMS: unknown {', '.join(sorted(unknown))}. A workflow's run takes `send_again` alone.")
+    try:
+        campaign_params(given, [workflow])
+    except Misconfigured as error:
+        raise Refused(str(error)) from error
     return Request(f"campaign_events__{found.connections.antavo}", pair, {**given, "workflow": workflow}, found)
 
 

@@ -44,7 +44,8 @@ _TASKS = {
 
 def page() -> str:
     """Return the page."""
-    from ometria_provider.factory import DEFAULT_ARGS, contact_sync_dags
+    from ometria_provider.dagdefaults import DEFAULT_ARGS
+    from ometria_provider.factory import contact_sync_dags
 
     dags = contact_sync_dags(ROOT / "include" / "mappings")
     rows = [(markdown.code(name), _schedule(dag), _tags(dag), dag.description) for name, dag in sorted(dags.items())]

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -27,12 +28,12 @@ def campaign(sync: Sync) -> Campaign:
     return Campaign(sync)
 
 
-def run(campaign: Campaign, run_id: str | None = None, **conf: Any) -> dict[str, int]:
+def run(campaign: Campaign, run_id: str | None = None, ti: Any = None, **conf: Any) -> dict[str, int]:
     """Do the task of the DAG as a worker does; with a run id again: clear it."""
     dag = campaign_event_dags(campaign.folder)[f"campaign_events__{ACCOUNT}"]
     (task,) = dag.tasks
     assert isinstance(task, CampaignOperator)
-    context: Any = {"run_id": run_id or f"manual__{uuid.uuid4()}", "dag_run": SimpleNamespace(conf=conf)}
+    context: Any = {"run_id": run_id or f"manual__{uuid.uuid4()}", "dag_run": SimpleNamespace(conf=conf), "ti": ti}
     return task.execute(context)
 
 
@@ -58,6 +59,22 @@ def test_claim_becomes_a_custom_event_once_however_often_it_is_read(campaign: Ca
     assert {campaign.fate(id_) for id_ in ids} == {("acknowledged", None)}
     assert campaign.received() == {"stored": 3, "received": 3, "most_for_one": 1}
     assert campaign.sync.query("SELECT count(*) AS n FROM event_inbox WHERE body IS NOT NULL") == [{"n": 0}]
+
+
+def test_run_tells_what_it_asked_each_api_for_as_the_apis_counted_it(campaign: Campaign) -> None:
+    campaign.workflow()
+    claims(campaign, 3)
+    campaign.sync.sandbox.control("reset", {"what": ["stats"]})
+    left: dict[str, Any] = {}
+    ti = SimpleNamespace(xcom_push=lambda key, value: left.update({key: value}))
+    run(campaign, ti=ti)
+    counted: Counter[str] = Counter()
+    for endpoint, answers in campaign.sync.sandbox.control("stats")["requests"].items():
+        counted["Ometria" if endpoint.startswith("ometria") else "Antavo"] += sum(answers.values())
+    told = {use["api"]: use for use in left["requests"]}
+    assert {api: use["requests"] for api, use in told.items()} == counted
+    assert all(0 < use["share"] <= 1 for use in told.values())
+    assert told["Antavo"]["throttled"] == told["Ometria"]["throttled"] == 0
 
 
 def test_start_now_mails_nothing_from_before_the_first_collection_and_says_so(campaign: Campaign) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -82,6 +82,7 @@ class RateBudget:
         self._intervals = {bucket: 1 / (rate * PACE) for bucket, rate in rates.items()}
         self._queues: dict[str, _Queue] = defaultdict(_Queue)
         self.waited = 0.0
+        self.granted: Counter[str] = Counter()
 
     def acquire(self, bucket: str) -> None:
         """Block until a request may go now.
@@ -97,6 +98,7 @@ class RateBudget:
                     self.waited += wait
                     time.sleep(wait)
                 queue.taken -= 1
+                self.granted[bucket] += 1
         finally:
             with queue.counting:
                 queue.waiting -= 1

@@ -65,3 +65,10 @@ def undone(ledger: Ledger, account: str, workflow: str) -> int:
     )
     with ledger.read() as connection:
         return int(connection.execute(query).scalar_one())
+
+
+def told(ledger: Ledger, account: str, workflow: str) -> int:
+    """Return how many events a workflow was ever told of, as far as the ledger goes back."""
+    query = select(func.count()).where(EventDelivery.account == account, EventDelivery.workflow == workflow)
+    with ledger.read() as connection:
+        return int(connection.execute(query).scalar_one())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -11,6 +13,7 @@ from airflow.sdk import BaseOperator
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import deliveries
 from ometria_provider.ledger.engine import Ledger, open_ledger
+from ometria_provider.operators.accounts import REQUESTS, noting, uses
 from ometria_provider.operators.base import retry_policy
 from ometria_provider.operators.params import CampaignParams, campaign_params
 from ometria_provider.settings import read_settings
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from ometria_provider.operators.collect import Found
+    from ometria_provider.report import ApiUse
 
 log = logging.getLogger(__name__)
 
@@ -55,18 +59,20 @@ class CampaignOperator(BaseOperator):
         params = self._params(campaigns, getattr(context["dag_run"], "conf", None) or {})
         if params.send_again:
             self._reopen(ledger, params.send_again, run_id, params.workflow)
-        found, fault = self._collect(ledger, campaigns, run_id, params)
-        tally = deliver(
-            ledger,
-            campaigns.workflows.values(),
-            self.connection,
-            run_id,
-            dag_id=self.dag_id,
-            unreadable=campaigns.unreadable,
-            only=params.workflow,
-            send_again=params.send_again,
-        )
-        self._report(ledger, campaigns, run_id)
+        began = monotonic()
+        with noting() as made:
+            found, fault = self._collect(ledger, campaigns, run_id, params)
+            tally = deliver(
+                ledger,
+                campaigns.workflows.values(),
+                self.connection,
+                run_id,
+                dag_id=self.dag_id,
+                unreadable=campaigns.unreadable,
+                only=params.workflow,
+                send_again=params.send_again,
+            )
+        self._report(ledger, campaigns, run_id, uses(made, monotonic() - began), context)
         if error := complaint(tally) or fault or _broken(campaigns):
             raise error
         return {**(found.counts() if found else {}), **tally.states}
@@ -124,8 +130,9 @@ class CampaignOperator(BaseOperator):
         log.info("%s", found.sentence())
         return found, None
 
-    def _report(self, ledger: Ledger, campaigns: Campaigns, run_id: str) -> None:
+    def _report(self, ledger: Ledger, campaigns: Campaigns, run_id: str, apis: list[ApiUse], context: Context) -> None:
         from ometria_provider.campaign_report import campaign_report, headline, render
+        from ometria_provider.report_text import requests_section
 
         reports = [campaign_report(ledger, self.connection, name, run_id) for name in campaigns.workflows]
         busy = [report for report in reports if report.outcomes]
@@ -133,6 +140,10 @@ class CampaignOperator(BaseOperator):
             log.info("%s: %s", report.workflow, render(report))
         if not busy:
             log.info("%s", headline(reports[0]))
+        if apis:
+            log.info("%s", requests_section(apis))
+        if ti := context.get("ti"):  # for whoever watches the run from outside
+            ti.xcom_push(key=REQUESTS, value=[asdict(use) for use in apis])
 
 
 def _broken(campaigns: Campaigns) -> BrokenWorkflows | None:

@@ -74,7 +74,8 @@ class Claims:
         if claim.every is None:
             return [self._record(claim, *each) for each in made]
         self.to_come += len(made)
-        self._later(claim.every, lambda: self._next(claim, made, self._round))
+        begun_in = self._round
+        self._later(claim.every, lambda: self._next(claim, made, begun_in))
         return []
 
     def stop(self) -> None:

@@ -31,7 +31,8 @@
     last ``within`` seconds; with ``every`` they come one after the other from now on. ``action`` and ``named_in`` are
     the event's action and the property that names the reward, both ``reward``. Answers {"ids": of the events}.
 ``GET``, ``DELETE /_sandbox/claims``
-    {"claims": how many there are, "to_come": how many of those one after the other}. DELETE lets nobody claim any more.
+    {"claims": how many there are (``?action=`` counts another action), "to_come": how many of those one after the
+    other}. DELETE lets nobody claim any more.
 ``POST /_sandbox/webhooks``
     A *Webhook message* node: {"url", "actions": ["reward"], "login", "password", "jwt_algorithm", "jwt_key", …} posts
     every event from now on; see ``webhooks.Node`` for its keys. A second one takes the place of the first.
@@ -138,7 +139,8 @@ def _look_campaigns(sandbox: Sandbox, call: Call) -> Any:  # noqa: PLR0911 (a re
         case ["rewards"]:
             return [sandbox.rewards.get(reward_id) for reward_id in sandbox.rewards.ids()]
         case ["claims"]:
-            return {"claims": sandbox.events.count(claims.ACTION), "to_come": sandbox.claims.to_come}
+            action = call.query.get("action", claims.ACTION)
+            return {"claims": sandbox.events.count(action), "to_come": sandbox.claims.to_come}
         case ["webhooks"]:
             return sandbox.webhooks.counts()
         case ["custom_events"]:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from ometria_provider.ledger import deliveries, inbox
-from ometria_provider.ledger.campaign_runs import Outcome, delays, outcomes, undone
+from ometria_provider.ledger.campaign_runs import Outcome, delays, outcomes, told, undone
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, SKIPPED, Settled
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Collected
@@ -33,6 +33,7 @@ def test_outcomes_are_counted_by_state_and_reason_of_one_run_and_workflow(ledger
     ]
     assert undone(ledger, ACCOUNT, "thanks") == 1
     assert undone(ledger, "antavo_uk", "thanks") == 0
+    assert (told(ledger, ACCOUNT, "thanks"), told(ledger, "antavo_uk", "thanks")) == (6, 0)
 
 
 def test_delays_ascend_and_leave_out_what_has_no_time_or_was_not_acknowledged(ledger: Ledger) -> None:

@@ -10,12 +10,24 @@ import pytest
 import requests
 from launcher.campaign import BEFORE, DURING, Watch
 from launcher.errors import Broken
-from ometria_provider.ledger import cursors
+from ometria_provider.ledger import cursors, inbox
+from ometria_provider.ledger.inbox import Collected
 from ometria_provider.sandbox import SandboxSettings, running
 from ometria_provider.workflows.files import load_workflow
 
 WORKFLOWS = Path(__file__).parents[3] / "include" / "workflows"
 KEY = {"X-Ometria-Auth": SandboxSettings.ometria_key}
+
+
+class Asked:
+    """An Airflow whose only task was at two APIs."""
+
+    def tasks(self, *_):
+        return [{"task_id": "campaigns"}]
+
+    def xcom(self, _task, key):
+        use = {"requests": 4, "throttled": 0, "retried": 0, "rate": 8.0, "share": 0.25}
+        return [{"api": "Ometria", **use}] if key == "requests" else None
 
 
 @pytest.fixture
@@ -53,9 +65,10 @@ def test_members_claim_before_the_run_and_while_it_works(workflow, sandbox, sqli
     while sandbox.control("claims")["to_come"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    watch.end()
+    watch.end(Asked(), "d", "r")
     said = watch.report(sqlite_ledger, "run", "success")
     assert f"{BEFORE + DURING} members claimed a reward in the sandbox, {BEFORE} of them before the run began" in said
+    assert "came after the run had looked" not in said, "nobody was told of any: there was no run"
 
 
 def test_newest_email_is_shown_and_those_of_earlier_runs_are_not_counted(workflow, sandbox, sqlite_ledger):
@@ -65,7 +78,7 @@ def test_newest_email_is_shown_and_those_of_earlier_runs_are_not_counted(workflo
     watch = Watch(workflow, sandbox.url)
     watch.begin(sqlite_ledger)
     push(sandbox, claimed("new", reward_name="Tote bag"))
-    watch.end()
+    watch.end(Asked(), "d", "r")
     said = watch.report(sqlite_ledger, "run", "success")
     assert "The newest of 1 e-mails" in said
     assert "  | Subject: Tote bag is yours" in said
@@ -75,7 +88,7 @@ def test_newest_email_is_shown_and_those_of_earlier_runs_are_not_counted(workflo
 def test_run_without_an_email_says_so(workflow, sandbox, sqlite_ledger):
     watch = Watch(workflow, sandbox.url)
     watch.begin(sqlite_ledger)
-    watch.end()
+    watch.end(Asked(), "d", "r")
     assert "sent no e-mail" in watch.report(sqlite_ledger, "run", "failed")
 
 
@@ -89,7 +102,7 @@ def test_claims_and_campaign_go_by_the_workflows_names(workflow, sandbox, sqlite
     )
     watch = Watch(data, sandbox.url)
     watch.begin(sqlite_ledger)
-    watch.end()
+    watch.end(Asked(), "d", "r")
     assert sandbox.control("settings", {})["campaign_event_type"] == "coupon_used"
     assert sandbox.control("claims")["claims"] == 0, "they are events of another action"
     sandbox.control("settings", {"campaign_event_type": "loyalty_reward_claimed"})
@@ -103,12 +116,24 @@ def test_workflow_is_seen_before_the_first_claim_and_once_only(workflow, sandbox
     assert cursors.get(sqlite_ledger, "antavo_default", "", "workflow:reward_claimed") == first
 
 
+def test_claims_after_the_look_are_the_next_runs(workflow, sandbox, sqlite_ledger):
+    watch = Watch(workflow, sandbox.url)
+    watch.begin(sqlite_ledger)
+    sandbox.control("claims", method="DELETE")
+    events = sandbox.control("claims")["claims"] - 2
+    seen = [Collected(str(n), "reward", "c", datetime.now(UTC), b"{}", ("reward_claimed",)) for n in range(events)]
+    inbox.put(sqlite_ledger, "antavo_default", seen, inbox.ASKED)
+    watch.end(Asked(), "d", "r")
+    assert "2 of these came after the run had looked" in watch.report(sqlite_ledger, "run", "success")
+
+
 def test_real_accounts_are_left_alone(workflow, sqlite_ledger):
     watch = Watch(workflow, "")
     watch.begin(sqlite_ledger)
-    watch.end()
+    watch.end(Asked(), "d", "r")
     said = watch.report(sqlite_ledger, "run", "success")
     assert "Run run of workflow reward_claimed: succeeded" in said
+    assert "Ometria         4  8 a second  25%" in said
     assert "sandbox" not in said
     assert cursors.get(sqlite_ledger, "antavo_default", "", "workflow:reward_claimed") is None
 

@@ -89,7 +89,7 @@ def test_read_workflow_request_names_the_connections_dag_and_the_workflow(workfl
             r"no workflow .* Did you mean reward_claimed\? There are: reward_claimed",
         ),
         ("nothing", "", r"There are: reward_claimed\."),
-        ("reward_claimed", '{"dry_run": true}', "unknown dry_run"),
+        ("reward_claimed", '{"dry_run": true}', "no param `dry_run`"),
         ("reward_claimed", "[]", "JSON object"),
     ],
 )
