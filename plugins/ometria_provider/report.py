@@ -399,7 +399,7 @@ def next_steps(report: RunReport) -> list[str]:
     if books.new and report.rejections:
         lines.append(f"ometria-sync rejections {run.id}: all that this run rejected, and where they stand now")
         if not run.dry_run and run.ended_at is not None:
-            lines.append(f"ometria-sync retry {run.id}: try them again, with today's data")
+            lines.append(f"ometria-sync retry {run.id}: once they are mended, try them again with today's data")
         if first := report.rejections[0].first_ids:
             lines.append(f"ometria-sync trace {first[0]}: where one of them stands")
     if report.departures.refused:
