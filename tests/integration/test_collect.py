@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -217,3 +219,37 @@ def test_many_events_are_collected_in_pages_by_the_shared_budget(sync: Sync, mon
     asked = [key for key in sync.stats()["requests"] if "/customers/-/events" in key]
     assert asked
     assert sync.query("SELECT count(*) AS n FROM rate_budget WHERE account = 'antavo_default'")[0]["n"] == 1
+
+
+COLLECT_ONCE = """\
+from pathlib import Path
+from ometria_provider.operators.accounts import antavo_hook
+from ometria_provider.operators.collect import Collector
+from ometria_provider.ledger.engine import open_ledger
+from ometria_provider.settings import read_settings
+from ometria_provider.workflows.accounts import load_accounts
+settings = read_settings()
+ledger = open_ledger(settings.ledger_url)
+campaigns = load_accounts(settings.workflows_folder)["antavo_default"]
+Collector(ledger, campaigns, antavo_hook(ledger, "antavo_default"), "killed").collect()
+"""
+
+
+def test_collection_killed_in_the_middle_loses_and_repeats_nothing(sync: Sync) -> None:
+    workflow(sync)
+    gather(sync)
+    ids = sync.sandbox.control("claims", {"count": 200, "within": 600})["ids"]
+    sync.sandbox.control("settings", {"most_events": 10, "latency_ms": 50})
+    process = subprocess.Popen([sys.executable, "-c", COLLECT_ONCE], stderr=subprocess.DEVNULL)
+    try:
+        while not sync.query("SELECT count(*) AS n FROM event_inbox")[0]["n"]:
+            assert process.poll() is None, "the collection ended before it could be killed: slow the sandbox down"
+    finally:
+        process.kill()
+        process.wait()
+    kept = sync.query("SELECT count(*) AS n FROM event_inbox")[0]["n"]
+    assert 0 < kept < 200
+    assert sync.query("SELECT count(*) AS n FROM event_delivery")[0]["n"] == kept
+    sync.sandbox.control("settings", {"most_events": 1_000, "latency_ms": 0})
+    assert gather(sync).new == 200 - kept
+    assert sorted(waiting(sync)) == sorted((id_, "thanks") for id_ in ids)
