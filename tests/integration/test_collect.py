@@ -238,7 +238,9 @@ Collector(ledger, campaigns, antavo_hook(ledger, "antavo_default"), "killed").co
 def test_collection_killed_in_the_middle_loses_and_repeats_nothing(sync: Sync) -> None:
     workflow(sync)
     gather(sync)
-    ids = sync.sandbox.control("claims", {"count": 200, "within": 600})["ids"]
+    paused_at = datetime.now(UTC) - timedelta(hours=5)
+    sync.execute("UPDATE cursor SET at = :at", at=paused_at.strftime("%Y-%m-%d %H:%M:%S.%f"))
+    ids = sync.sandbox.control("claims", {"count": 200, "within": 4 * 3_600})["ids"]
     sync.sandbox.control("settings", {"most_events": 10, "latency_ms": 50})
     process = subprocess.Popen([sys.executable, "-c", COLLECT_ONCE], stderr=subprocess.DEVNULL)
     try:
