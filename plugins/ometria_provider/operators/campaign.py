@@ -150,5 +150,5 @@ def _broken(campaigns: Campaigns) -> BrokenWorkflows | None:
     if not campaigns.broken:
         return None
     problems = "\n".join(campaigns.broken.values())
-    others = "The other workflows were delivered" if campaigns.workflows else "Nothing was delivered"
-    return BrokenWorkflows(f"{others}. Mend {', '.join(campaigns.broken)}; until then their events wait:\n{problems}")
+    first = "The other workflows were delivered. Mend" if campaigns.workflows else "Nothing was delivered. Mend"
+    return BrokenWorkflows(f"{first} {', '.join(campaigns.broken)}; until then their events wait:\n{problems}")
