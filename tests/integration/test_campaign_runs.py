@@ -129,6 +129,11 @@ def test_broken_file_is_red_after_the_others_were_delivered(campaign: Campaign) 
     with pytest.raises(BrokenWorkflows, match=r"(?s)other workflows were delivered.*bent\.yaml.*nonsense"):
         run(campaign)
     assert campaign.fate(claim)[0] == "acknowledged"
+    later = happened(campaign)
+    run(campaign, workflow="thanks")
+    assert campaign.fate(later)[0] == "acknowledged"
+    with pytest.raises(BrokenWorkflows, match=r"(?s)Mend the file first.*nonsense"):
+        run(campaign, workflow="bent")
 
 
 def test_connection_with_broken_files_only_fails_and_says_why(campaign: Campaign) -> None:

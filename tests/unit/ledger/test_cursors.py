@@ -19,3 +19,17 @@ def test_cursor_moves_forward_and_never_back(ledger: Ledger) -> None:
     cursors.move(ledger, *KEY, at=NOON, run_id=1)
     assert cursors.get(ledger, *KEY) == NOON + timedelta(hours=1)
     assert cursors.get(ledger, "ometria_default", "others", "opt_out") is None
+
+
+def test_cursors_move_together_each_forward_only(ledger: Ledger) -> None:
+    cursors.move_all(ledger, "antavo", "", {"a": NOON, "b": NOON}, run_id=0)
+    cursors.move_all(ledger, "antavo", "", {"a": NOON - timedelta(hours=1), "b": NOON + timedelta(hours=1)}, run_id=0)
+    cursors.move_all(ledger, "antavo", "", {}, run_id=0)
+    assert cursors.all_of(ledger, "antavo", "") == {"a": NOON, "b": NOON + timedelta(hours=1)}
+    assert cursors.all_of(ledger, "antavo", "members") == {}
+
+
+def test_cursor_of_the_longest_workflow_name_fits(ledger: Ledger) -> None:
+    name = f"collected:{'x' * 200}"
+    cursors.move(ledger, "antavo", "", name, at=NOON, run_id=0)
+    assert cursors.get(ledger, "antavo", "", name) == NOON

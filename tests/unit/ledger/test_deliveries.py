@@ -75,3 +75,36 @@ def test_waiting_ones_are_found_by_their_index_alone(sqlite_ledger: Ledger) -> N
         ).all()
     assert len(steps) == 1, steps
     assert "ix_event_delivery_undone" in steps[0][-1]
+
+
+def fates(ledger: Ledger) -> dict[tuple[str, str], str]:
+    with ledger.read() as connection:
+        query = select(EventDelivery.event_id, EventDelivery.workflow, EventDelivery.state)
+        return {(event_id, workflow): state for event_id, workflow, state in connection.execute(query)}
+
+
+def test_what_nobody_can_deliver_is_skipped_with_the_reason(ledger: Ledger) -> None:
+    inbox.put(ledger, ACCOUNT, [event("1", "thanks", "survey"), event("2", "survey")], inbox.ASKED)
+    thanks, *_ = deliveries.waiting(ledger, ACCOUNT, limit=1)
+    deliveries.write(ledger, "run", departing=[Departing(thanks.id, "thanks:1")])
+    assert deliveries.give_up(ledger, "run", "gone", account=ACCOUNT, events=["2"]) == 1
+    assert deliveries.give_up(ledger, "run", "gone", account="antavo_other", workflows_left=[]) == 0
+    assert deliveries.give_up(ledger, "run", "gone", workflows_left=["thanks"]) == 1
+    assert fates(ledger) == {("1", "thanks"): "sending", ("1", "survey"): "skipped", ("2", "survey"): "skipped"}
+    assert deliveries.counts(ledger, ACCOUNT, "run") == {("thanks", "sending"): 1, ("survey", "skipped"): 2}
+
+
+def test_what_ended_goes_again_once_for_each_run(ledger: Ledger) -> None:
+    inbox.put(ledger, ACCOUNT, [event("1", "thanks", "survey", "alert")], inbox.ASKED)
+    thanks, survey, _ = deliveries.waiting(ledger, ACCOUNT, limit=3)
+    ends = [Settled(thanks.id, deliveries.ACKNOWLEDGED), Settled(survey.id, deliveries.FILTERED, "where")]
+    deliveries.write(ledger, "run", settled=ends)
+    assert deliveries.to_send_again(ledger, ACCOUNT, "9", run_id="next") is None
+    assert deliveries.to_send_again(ledger, ACCOUNT, "1", run_id="run") == []
+    assert deliveries.to_send_again(ledger, ACCOUNT, "1", run_id="next") == [
+        ("survey", "filtered"),
+        ("thanks", "acknowledged"),
+    ]
+    assert deliveries.to_send_again(ledger, ACCOUNT, "1", run_id="next", workflow="thanks") == [
+        ("thanks", "acknowledged")
+    ]
