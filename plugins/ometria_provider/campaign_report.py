@@ -19,7 +19,7 @@ _MOST_REASONS = 12
 
 @dataclass(frozen=True)
 class CampaignReport:
-    """One run's part of one workflow.
+    """What runs made of one workflow's events.
 
     :param outcomes: what it wrote down last of each event.
     :param delays: seconds from what happened to its acknowledgement, ascending.
@@ -41,16 +41,16 @@ class CampaignReport:
         return self.count(ACKNOWLEDGED)
 
 
-def campaign_report(ledger: Ledger, account: str, workflow: str, run_id: str) -> CampaignReport:
-    """Return the report of one run.
+def campaign_report(ledger: Ledger, account: str, workflow: str, *run_ids: str) -> CampaignReport:
+    """Return the report of one run, or of several together.
 
     :param account: the Antavo connection.
-    :param run_id: Airflow's id of the run.
+    :param run_ids: Airflow's ids of the runs.
     """
     return CampaignReport(
         workflow,
-        tuple(outcomes(ledger, run_id, workflow)),
-        tuple(delays(ledger, run_id, workflow)),
+        tuple(outcomes(ledger, run_ids, workflow)),
+        tuple(delays(ledger, run_ids, workflow)),
         undone(ledger, account, workflow),
     )
 

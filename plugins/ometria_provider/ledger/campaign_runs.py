@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
@@ -25,15 +26,15 @@ class Outcome(NamedTuple):
     example: str
 
 
-def outcomes(ledger: Ledger, run_id: str, workflow: str) -> list[Outcome]:
-    """Return what a run made of a workflow's events: by state, then the most frequent reason first.
+def outcomes(ledger: Ledger, run_ids: Collection[str], workflow: str) -> list[Outcome]:
+    """Return what runs made of a workflow's events: by state, then the most frequent reason first.
 
-    :param run_id: Airflow's id of the run.
+    :param run_ids: Airflow's ids of the runs.
     """
     count = func.count()
     query = (
         select(EventDelivery.state, EventDelivery.reason, count, func.max(EventDelivery.event_id))
-        .where(EventDelivery.run_id == run_id, EventDelivery.workflow == workflow)
+        .where(EventDelivery.run_id.in_(run_ids), EventDelivery.workflow == workflow)
         .group_by(EventDelivery.state, EventDelivery.reason)
         .order_by(count.desc(), EventDelivery.reason)
     )
@@ -42,7 +43,7 @@ def outcomes(ledger: Ledger, run_id: str, workflow: str) -> list[Outcome]:
     return sorted(found, key=lambda outcome: STATES.index(outcome.state))
 
 
-def delays(ledger: Ledger, run_id: str, workflow: str) -> list[float]:
+def delays(ledger: Ledger, run_ids: Collection[str], workflow: str) -> list[float]:
     """Return how many seconds passed between what happened and its acknowledgement, for each event, ascending."""
     query = (
         select(InboxEvent.occurred_at, EventDelivery.acknowledged_at)
@@ -50,12 +51,21 @@ def delays(ledger: Ledger, run_id: str, workflow: str) -> list[float]:
             InboxEvent,
             (InboxEvent.account == EventDelivery.account) & (InboxEvent.event_id == EventDelivery.event_id),
         )
-        .where(EventDelivery.run_id == run_id, EventDelivery.workflow == workflow)
+        .where(EventDelivery.run_id.in_(run_ids), EventDelivery.workflow == workflow)
         .where(EventDelivery.state == ACKNOWLEDGED)
     )
     with ledger.read() as connection:
         rows: list[tuple[datetime | None, datetime | None]] = [(row[0], row[1]) for row in connection.execute(query)]
     return sorted((to - since).total_seconds() for since, to in rows if since is not None and to is not None)
+
+
+def runs_since(ledger: Ledger, account: str, workflow: str, since: datetime) -> list[str]:
+    """Return Airflow's ids of the runs that wrote down what became of a workflow's events since a time."""
+    query = select(EventDelivery.run_id).where(
+        EventDelivery.account == account, EventDelivery.workflow == workflow, EventDelivery.updated_at >= since
+    )
+    with ledger.read() as connection:
+        return sorted({run_id for (run_id,) in connection.execute(query.distinct()) if run_id is not None})
 
 
 def undone(ledger: Ledger, account: str, workflow: str) -> int:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from ometria_provider.ledger import deliveries, inbox
-from ometria_provider.ledger.campaign_runs import Outcome, delays, outcomes, told, undone
+from ometria_provider.ledger.campaign_runs import Outcome, delays, outcomes, runs_since, told, undone
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, SKIPPED, Settled
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Collected
@@ -26,7 +26,7 @@ def test_outcomes_are_counted_by_state_and_reason_of_one_run_and_workflow(ledger
     ends = [(SKIPPED, "rare"), (SKIPPED, "common"), (SKIPPED, "common"), (ACKNOWLEDGED, None)]
     settled = [Settled(id_, state, reason) for id_, (state, reason) in zip(ids[1:], ends, strict=False)]
     deliveries.write(ledger, "run", settled=[*settled, Settled(other[0], ACKNOWLEDGED)])
-    assert outcomes(ledger, "run", "thanks") == [
+    assert outcomes(ledger, ["run"], "thanks") == [
         Outcome(ACKNOWLEDGED, None, 1, "e4"),
         Outcome(SKIPPED, "common", 2, "e3"),
         Outcome(SKIPPED, "rare", 1, "e1"),
@@ -40,6 +40,17 @@ def test_delays_ascend_and_leave_out_what_has_no_time_or_was_not_acknowledged(le
     ids = put(ledger, 30, None, 10, 20)
     ends = (ACKNOWLEDGED, ACKNOWLEDGED, ACKNOWLEDGED, SKIPPED)
     deliveries.write(ledger, "run", settled=[Settled(i, end, "why") for i, end in zip(ids, ends, strict=True)])
-    found = delays(ledger, "run", "thanks")
+    found = delays(ledger, ["run"], "thanks")
     assert [round(seconds, -1) for seconds in found] == [10, 30]
-    assert delays(ledger, "another", "thanks") == []
+    assert delays(ledger, ["another"], "thanks") == []
+
+
+def test_runs_since_a_time_are_named_once_and_together_they_count_all(ledger: Ledger) -> None:
+    ids = put(ledger, 1, 1, 1)
+    deliveries.write(ledger, "old", settled=[Settled(ids[0], ACKNOWLEDGED)])
+    since = datetime.now(UTC)
+    deliveries.write(ledger, "a", settled=[Settled(ids[1], ACKNOWLEDGED)])
+    deliveries.write(ledger, "b", settled=[Settled(ids[2], ACKNOWLEDGED)])
+    assert runs_since(ledger, ACCOUNT, "thanks", since) == ["a", "b"]
+    assert [each.events for each in outcomes(ledger, ["a", "b"], "thanks")] == [2]
+    assert len(delays(ledger, ["a", "b"], "thanks")) == 2

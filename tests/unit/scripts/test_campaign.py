@@ -10,7 +10,8 @@ import pytest
 import requests
 from launcher.campaign import BEFORE, DURING, Watch
 from launcher.errors import Broken
-from ometria_provider.ledger import cursors, inbox
+from ometria_provider.ledger import cursors, deliveries, inbox
+from ometria_provider.ledger.deliveries import Settled
 from ometria_provider.ledger.inbox import Collected
 from ometria_provider.sandbox import SandboxSettings, running
 from ometria_provider.workflows.files import load_workflow
@@ -125,6 +126,19 @@ def test_claims_after_the_look_are_the_next_runs(workflow, sandbox, sqlite_ledge
     inbox.put(sqlite_ledger, "antavo_default", seen, inbox.ASKED)
     watch.end(Asked(), "d", "r")
     assert "2 of these came after the run had looked" in watch.report(sqlite_ledger, "run", "success")
+
+
+def test_events_that_a_scheduled_run_delivered_meanwhile_are_counted(workflow, sqlite_ledger):
+    watch = Watch(workflow, "")
+    watch.begin(sqlite_ledger)
+    event = Collected("1", "reward", "c", datetime.now(UTC), b"{}", ("reward_claimed",))
+    inbox.put(sqlite_ledger, "antavo_default", [event], inbox.ASKED)
+    (waiting,) = deliveries.waiting(sqlite_ledger, "antavo_default", limit=1)
+    deliveries.write(sqlite_ledger, "scheduled__1", settled=[Settled(waiting.id, deliveries.ACKNOWLEDGED)])
+    watch.end(Asked(), "d", "r")
+    said = watch.report(sqlite_ledger, "run", "success")
+    assert "Meanwhile other runs delivered too, and are counted here: scheduled__1." in said
+    assert "1 event sent to Ometria and acknowledged" in said
 
 
 def test_real_accounts_are_left_alone(workflow, sqlite_ledger):
