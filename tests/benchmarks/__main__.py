@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from tests.benchmarks import (
     bench_changes,
     bench_cpu,
+    bench_delay,
     bench_history,
     bench_idle,
     bench_mapping,
@@ -41,6 +42,7 @@ BENCHMARKS = {
     "start": bench_start,
     "verify": bench_verify,
     "webhooks": bench_webhooks,
+    "delay": bench_delay,
 }
 
 

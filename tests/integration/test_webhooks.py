@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -290,3 +293,38 @@ def test_webhooks_app_serves_nothing_else(site, path):
     base = site.url.removesuffix("/antavo")
     assert site.session.get(base + path, timeout=30).status_code in (404, 405)
     assert site.session.get(site.url, timeout=30).status_code == 405
+
+
+def test_webhooks_answered_200_by_a_server_that_is_killed_are_all_in_the_inbox(ledger, workflows, connect):
+    upgrade(str(ledger.engine.url))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    arguments = ["--factory", "receiver:mounted", "--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "tests" / "support")}
+    server = subprocess.Popen([sys.executable, "-m", "uvicorn", *arguments], env=environment)
+    url = f"http://127.0.0.1:{port}/ometria/webhooks/antavo"
+    answered: list[str] = []
+
+    def post(worker: int) -> None:
+        site, number = Site(url), 0
+        while server.poll() is None:
+            number += 1
+            with contextlib.suppress(OSError):
+                if site.post(event(f"{worker}-{number}")).status_code == 200:
+                    answered.append(f"{worker}-{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        workers = [pool.submit(post, worker) for worker in range(8)]
+        try:
+            deadline = time.monotonic() + 60
+            while len(answered) < 200 and time.monotonic() < deadline:
+                time.sleep(0.01)
+        finally:
+            server.kill()
+            server.wait()
+    assert [worker.exception() for worker in workers] == [None] * 8
+    assert len(answered) >= 200
+    there = rows(ledger)
+    assert set(answered) - set(there) == set()
+    assert len(there) == len(set(there))

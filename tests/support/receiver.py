@@ -67,12 +67,19 @@ class Site:
         return self.session.post(self.url, data=body, auth=auth, headers=headers, timeout=30, **options)
 
 
+def mounted(app: FastAPI | None = None) -> FastAPI:
+    """Return an app that holds the receiver where Airflow's holds it."""
+    root = FastAPI()
+    root.mount(WEBHOOKS, app or create_app())
+    return root
+
+
 @contextlib.contextmanager
 def serving(app: FastAPI | None = None) -> Iterator[Site]:
     """Serve the app as Airflow's API server does: mounted into another one, by uvicorn."""
-    root = FastAPI()
-    root.mount(WEBHOOKS, app or create_app())
-    server = uvicorn.Server(uvicorn.Config(root, host="127.0.0.1", port=0, log_level="warning", access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(mounted(app), host="127.0.0.1", port=0, log_level="warning", access_log=False)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
