@@ -6,11 +6,14 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from campaign import Campaign
-from ometria_provider.exceptions import Misconfigured, Retryable
+from ometria_provider.exceptions import Halted, Misconfigured, Retryable
+from ometria_provider.operators import preparing
 from ometria_provider.operators.deliver import complaint
 from ometria_provider.operators.run import RunFailed
+from ometria_provider.workflows.records import custom_event_id
 from sync import FIELDS, Sync
 
 
@@ -354,15 +357,115 @@ def raw(member: str) -> dict[str, Any]:
     }
 
 
-def test_late_errors_are_counted_once_and_convict_no_event(campaign: Campaign) -> None:
+def many(campaign: Campaign, count: int) -> None:
+    member = campaign.sync.member()
+    campaign.put([{**raw(member), "id": str(number)} for number in range(count)])
+
+
+def test_killed_run_sends_what_was_in_flight_again_and_nothing_acknowledged(campaign: Campaign) -> None:
+    campaign.workflow(contact_mapping=None, transactional=True, payload=[])
+    campaign.sync.connect(ometria={"extra": {"concurrency": 2}})
+    many(campaign, 1_500)
+    campaign.sync.sandbox.control("settings", {"latency_ms": 100})
+    in_flight = campaign.deliver_and_kill(acknowledged=500)
+    assert 0 < in_flight <= 200, "two requests"
+    ids = {row["custom_event_id"] for row in campaign.sync.query("SELECT custom_event_id FROM event_delivery")} - {None}
+    campaign.sync.sandbox.control("settings", {"latency_ms": 0})
+    tally = campaign.deliver()
+    assert complaint(tally) is None
+    received = campaign.received()
+    assert received["stored"] == 1_500
+    assert received["most_for_one"] <= 2
+    assert received["received"] - 1_500 <= in_flight
+    assert ids <= {sent["id"] for page in (0, 1_000) for sent in campaign.events(offset=page)}, "under the same ids"
+    campaign.deliver()
+    assert campaign.received() == received
+
+
+def test_poisoned_event_is_found_by_splitting_and_the_others_go(campaign: Campaign) -> None:
+    campaign.workflow(contact_mapping=None, transactional=True, payload=[])
+    many(campaign, 250)
+    poison = custom_event_id("thanks", "17")
+    campaign.sync.fault("poison", api="ometria", path="/v2/push", contacts=[poison], status=400)
+    tally = campaign.deliver()
+    state, reason = campaign.fate("17")
+    assert state == "rejected"
+    assert "HTTP 400" in (reason or "")
+    assert tally.states == {"acknowledged": 249, "rejected": 1}
+    assert complaint(tally) is None
+    assert campaign.received()["stored"] == 249
+    campaign.deliver()
+    assert campaign.fate("17")[0] == "rejected"
+
+
+def test_everything_refused_alone_halts_and_convicts_nobody(campaign: Campaign) -> None:
+    campaign.workflow(contact_mapping=None, transactional=True, payload=[])
+    many(campaign, 60)
+    ids = [custom_event_id("thanks", str(number)) for number in range(60)]
+    campaign.sync.fault("poison", api="ometria", path="/v2/push", contacts=ids, status=422)
+    tally = campaign.deliver()
+    assert tally.states["rejected"] == 0
+    assert isinstance(complaint(tally), Halted)
+    assert campaign.sync.query("SELECT DISTINCT state FROM event_delivery") == [{"state": "waiting"}]
+    campaign.sync.mend()
+    assert campaign.deliver().states == {"acknowledged": 60}
+
+
+def test_requests_hold_custom_events_alone_and_at_most_a_hundred(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ometria_provider.hooks.ometria import OmetriaHook
+
+    sizes: list[tuple[int, set[str]]] = []
+    push = OmetriaHook.push
+
+    def counted(self: OmetriaHook, body: bytes) -> Any:
+        records = msgspec.json.decode(body)
+        sizes.append((len(records), {record["@type"] for record in records}))
+        return push(self, body)
+
+    monkeypatch.setattr(OmetriaHook, "push", counted)
+    campaign.workflow(payload=[])
+    many(campaign, 250)
+    assert campaign.deliver().states["acknowledged"] == 250
+    assert max(size for size, _ in sizes) == 100
+    assert all(len(kinds) == 1 for _, kinds in sizes)
+
+
+def test_pages_follow_one_another_without_loss(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparing, "PAGE", 70)
+    campaign.workflow(contact_mapping=None, transactional=True, payload=[])
+    many(campaign, 500)
+    assert campaign.deliver().states == {"acknowledged": 500}
+    assert campaign.received() == {"stored": 500, "received": 500, "most_for_one": 1}
+
+
+def test_late_errors_since_the_last_look_are_counted_once_and_convict_no_event(campaign: Campaign) -> None:
     campaign.workflow(contact_mapping=None, transactional=True)
     member = campaign.sync.member()
-    campaign.happens(member)
-    assert not campaign.deliver().late
+    campaign.sync.fault("late_error", field="properties > points")
+    campaign.sync.sandbox.control("settings", {"validation_delay_ms": 60_000})
     event = campaign.happens(member)
-    campaign.sync.fault("late_error", contacts=[member], field="properties > points")
+    assert not campaign.deliver().late, "Ometria validates later"
+    campaign.sync.sandbox.control("validate", {})
+    tally = campaign.deliver()
+    assert sum(tally.late.values()) == 1
+    assert [path for _, path in tally.late] == ["root > properties > points"]
+    assert campaign.fate(event) == ("acknowledged", None)
+    assert not campaign.deliver().late
+    assert campaign.received()["received"] == 1
+
+
+def test_error_log_that_cannot_be_read_keeps_no_event(campaign: Campaign) -> None:
+    campaign.workflow()
+    member = campaign.sync.member()
+    campaign.happens(member)
     campaign.deliver()
+    campaign.sync.fault("500", api="ometria", path="/v2/push/_errors")
+    event = campaign.happens(member)
+    tally = campaign.deliver()
     assert campaign.fate(event)[0] == "acknowledged"
+    assert complaint(tally) is None
 
 
 def test_event_sent_again_on_purpose_goes_however_old_it_is(campaign: Campaign) -> None:

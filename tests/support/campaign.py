@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from ometria_provider.delivery.campaign import Tally
@@ -80,6 +84,24 @@ class Campaign:
         """Deliver all that waits."""
         return deliver(self.sync.ledger, self.workflows, ACCOUNT, f"manual__{uuid.uuid4()}", **more)
 
+    def deliver_and_kill(self, *, acknowledged: int) -> int:
+        """Deliver in a process of its own, and kill -9 it when so many events are acknowledged.
+
+        :returns: how many events the ledger knew as on their way when the process was dead.
+        """
+        count = "SELECT count(*) AS n FROM event_delivery WHERE state=:state"
+        script = str(Path(__file__).with_name("deliver_once.py"))
+        process = subprocess.Popen([sys.executable, script, ACCOUNT, "killed"], stderr=subprocess.DEVNULL)
+        try:
+            while self.sync.query(count, state="acknowledged")[0]["n"] < acknowledged:
+                assert process.poll() is None, "it ended before it could be killed: slow the sandbox down"
+                time.sleep(0.01)
+        finally:
+            process.kill()
+            process.wait()
+        sending: int = self.sync.query(count, state="sending")[0]["n"]
+        return sending
+
     def fate(self, event_id: str, workflow: str = "thanks") -> tuple[str, str | None]:
         """Return the state of a delivery and its reason."""
         (row,) = self.sync.query(
@@ -92,9 +114,9 @@ class Campaign:
         found: dict[str, int] = self.sync.stats()["events"]
         return found
 
-    def events(self) -> list[dict[str, Any]]:
-        """Return the custom events that Ometria stored."""
-        found: list[dict[str, Any]] = self.sync.sandbox.control("custom_events?limit=1000")
+    def events(self, offset: int = 0) -> list[dict[str, Any]]:
+        """Return the custom events that Ometria stored, a thousand at most."""
+        found: list[dict[str, Any]] = self.sync.sandbox.control(f"custom_events?limit=1000&offset={offset}")
         return found
 
     def requests(self, call: str) -> int:

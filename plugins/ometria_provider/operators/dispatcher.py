@@ -85,13 +85,14 @@ class Dispatcher(ABC, Generic[Record]):
         if any(isinstance(outcome, PushAnswer) for *_, outcome in answered):
             self.watch.acknowledged = True
         certain: list[tuple[Record, str]] = []
+        halted: Halted | None = None
         for _, batch, outcome in answered:
             if isinstance(outcome, RecordRejected) and len(batch) == 1:
                 try:
                     certain += self.watch.refuse(batch[0], f"{outcome.reason} (HTTP {outcome.status})")
-                except Halted as halt:
-                    return certain, halt
-        return certain, None
+                except Halted as halt:  # the watch holds the others back as well
+                    halted = halt
+        return certain, halted
 
     def _stop_if_told(self, answered: Sequence[Answered[Record]]) -> None:
         """Ask whether more may go; what was answered is written all the same."""
@@ -113,4 +114,6 @@ class Dispatcher(ABC, Generic[Record]):
         answered: list[Answered[Record]] = []
         while in_flight:
             answered += [(id_, in_flight.pop(id_), outcome) for id_, outcome in couriers.answers(1, LINGER)]
+        # What is refused now nobody judges: it is left over, as what was to go next.
+        self._split.extend(batch for _, batch, outcome in answered if isinstance(outcome, RecordRejected))
         self.write([entry for entry in answered if not isinstance(entry[2], RecordRejected)], [])
