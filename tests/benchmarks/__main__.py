@@ -14,6 +14,7 @@ import time
 from datetime import UTC, datetime
 
 from tests.benchmarks import (
+    bench_campaigns,
     bench_changes,
     bench_cpu,
     bench_delay,
@@ -37,6 +38,7 @@ BENCHMARKS = {
     "mapping": bench_mapping,
     "memory": bench_memory,
     "changes": bench_changes,
+    "campaigns": bench_campaigns,
     "history": bench_history,
     "idle": bench_idle,
     "start": bench_start,

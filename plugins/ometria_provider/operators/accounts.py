@@ -75,26 +75,30 @@ def uses(made: list[Used], seconds: float) -> list[ApiUse]:
     return [use for use in found if use.requests]
 
 
-def antavo_hook(ledger: Ledger, conn_id: str, **options: Any) -> AntavoHook:
+def antavo_hook(ledger: Ledger, conn_id: str, *, urgent: bool = False, **options: Any) -> AntavoHook:
     """Return a hook to an Antavo account.
 
+    :param urgent: for a campaign's requests: see `ledger.budget.RateBudget`.
     :param options: of the hook: `attempts`, `first_wait`.
     """
     from ometria_provider.hooks.antavo import AntavoHook
 
     hook = AntavoHook(conn_id, **options)
     rate = hook.requests_per_minute / 60
-    hook.limiter = budget = RateBudget(ledger, conn_id, {"requests": rate})
+    hook.limiter = budget = RateBudget(ledger, conn_id, {"requests": rate}, urgent=urgent)
     _note("Antavo", hook, budget, "requests", rate)
     return hook
 
 
-def ometria_hook(ledger: Ledger, conn_id: str) -> OmetriaHook:
-    """Return a hook to an Ometria account."""
+def ometria_hook(ledger: Ledger, conn_id: str, *, urgent: bool = False) -> OmetriaHook:
+    """Return a hook to an Ometria account.
+
+    :param urgent: for a campaign's requests: see `ledger.budget.RateBudget`.
+    """
     from ometria_provider.hooks.ometria import OmetriaHook
 
     hook = OmetriaHook(conn_id)
     rates = {"push": hook.push_requests_per_second, "data": hook.data_requests_per_second}
-    hook.limiter = budget = RateBudget(ledger, conn_id, rates)
+    hook.limiter = budget = RateBudget(ledger, conn_id, rates, urgent=urgent)
     _note("Ometria", hook, budget, "push", rates["push"])
     return hook

@@ -96,7 +96,7 @@ def _deliver_to(ometria: str, preparing: Preparing) -> None:
     with contextlib.closing(_batches(preparing.pages())) as source:
         first = next(source, None)
         if first is not None:
-            hook = ometria_hook(preparing.ledger, ometria)
+            hook = ometria_hook(preparing.ledger, ometria, urgent=True)
             late_errors = LateErrors(preparing, ometria)
             late_errors.begin()
             sender = EventSender(hook=hook, ledger=preparing.ledger, run_id=preparing.run_id, tally=preparing.tally)
@@ -164,7 +164,7 @@ class LateErrors:
 
     def _look(self) -> bool:
         try:
-            error_log.look(self._ledger, self._account, ometria_hook(self._ledger, self._account))
+            error_log.look(self._ledger, self._account, ometria_hook(self._ledger, self._account, urgent=True))
         except SyncError as error:
             # No event depends on it: the next run looks again.
             log.warning("The error log could not be read: %s", error)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.exceptions import Fatal, SyncError
@@ -25,6 +26,9 @@ REWARD_AGE = timedelta(minutes=10)
 
 #: Failures in a row after which nobody is asked any more.
 ENOUGH = 20
+
+#: Customers, and seconds, that one page's answers serve the next pages of a run: a backlog names the same members.
+KEPT, FRESH = 1_000, 30.0
 
 Found = dict[str, Any] | None
 
@@ -74,10 +78,18 @@ class Lookups:
         self._detail_fields = detail_fields
         self._customers = Asking(self._customer, hook.in_flight)
         self._rewards = Asking(hook.reward, hook.in_flight)
+        self._recent: dict[str, tuple[float, Found]] = {}
 
     def customers(self, ids: Iterable[str]) -> dict[str, Found | SyncError]:
         """Return whole customers of the Read API, with their details where those are read."""
-        return self._customers.all(ids)
+        now = monotonic()
+        recent = {id_: found for id_, (at, found) in self._recent.items() if now - at < FRESH}
+        unique = list(dict.fromkeys(ids))
+        asked = self._customers.all(id_ for id_ in unique if id_ not in recent)
+        known = ((id_, (now, one)) for id_, one in asked.items() if not isinstance(one, SyncError))
+        kept = [(id_, entry) for id_, entry in self._recent.items() if id_ in recent]
+        self._recent = dict([*kept, *known][-KEPT:])
+        return {id_: asked[id_] if id_ in asked else recent[id_] for id_ in unique}
 
     def rewards(self, ids: Iterable[str]) -> dict[str, Found | SyncError]:
         """Return rewards, as the ledger remembers them for a while; no failure and no unknown one is remembered."""

@@ -20,7 +20,7 @@ from ometria_provider.delivery.batches import Batch, Outgoing
 from ometria_provider.delivery.books import verdict
 from ometria_provider.delivery.digests import encode
 from ometria_provider.exceptions import Halted
-from ometria_provider.hooks.ometria import PushAnswer
+from ometria_provider.hooks.ometria import OmetriaHook, PushAnswer
 from ometria_provider.ledger import contacts, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.mapping.model import Mapping
@@ -110,16 +110,17 @@ class Newcomers:
         for window in windows:
             here = replace(work, window=window)
             with runs.working(self.ledger, here.run, "push", here.slice) as step:
-                push_slice(here, step.facts, None if listed else self._unlisted(here))
+                hook = ometria_hook(self.ledger, here.account, urgent=True)
+                push_slice(here, step.facts, hook=hook, sender=None if listed else self._unlisted(here, hook))
 
     def _do(self, operator: type[SyncOperator], work: Work) -> None:
         task = operator(task_id=operator.step, mapping=self.mapping.name, window=work.window)
         with runs.working(self.ledger, work.run, operator.step, work.slice) as step:
             task.work(work, step.facts, {})  # none of these reads Airflow's context
 
-    def _unlisted(self, work: Work) -> Sender:
+    def _unlisted(self, work: Work, hook: OmetriaHook) -> Sender:
         target = Target(work.account, work.collection, work.run.id, work.slice)
-        return UnlistedSender(self.ledger, target, hook=ometria_hook(self.ledger, work.account))
+        return UnlistedSender(self.ledger, target, hook=hook)
 
     def _close(self, work: Work, reason: str | None, *, halted: bool = False) -> None:
         books = balance(work, runs.steps(self.ledger, work.run.id))

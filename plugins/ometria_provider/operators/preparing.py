@@ -163,7 +163,7 @@ class Preparing:
 
     @cached_property
     def _lookups(self) -> Lookups:
-        hook = antavo_hook(self.ledger, self.account, attempts=ATTEMPTS, first_wait=FIRST_WAIT)
+        hook = antavo_hook(self.ledger, self.account, urgent=True, attempts=ATTEMPTS, first_wait=FIRST_WAIT)
         fields = [field for recipe in self._recipes.values() for field in recipe.detail_fields]
         names = {name for recipe in self._recipes.values() if (name := recipe.workflow.contact_mapping)}
         audiences = [one for name in names if isinstance(one := self._audience(name), Audience)]
@@ -210,7 +210,7 @@ class Preparing:
     def _unsubscribes(self) -> SyncError | None:
         """Read who unsubscribed in Ometria, once a run; return why that could not be told."""
         try:
-            hook = ometria_hook(self.ledger, self.ometria)
+            hook = ometria_hook(self.ledger, self.ometria, urgent=True)
             # Whom the profiles speak of may stay unknown for now: e-mail and customer id are known all the same.
             unsubscribes.catch_up(self.ledger, self.ometria, hook, run_id=0, patience=PATIENCE)
         except Misconfigured as error:
@@ -248,7 +248,8 @@ class Preparing:
     @cached_property
     def _others(self) -> list[Audience]:
         """The mappings that join the two accounts."""
-        found, _ = check_folder(self.settings.mappings_folder)
+        folder = self.settings.mappings_folder
+        found, _ = check_folder(folder) if folder.is_dir() else ([], [])
         pair = (self.account, self.ometria)
         return [
             Audience(self.ledger, one) for one in found if (one.connections.antavo, one.connections.ometria) == pair

@@ -30,6 +30,8 @@ from ometria_provider.operators.unsubscribes import Matcher
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ometria_provider.hooks.ometria import OmetriaHook
+
 log = logging.getLogger(__name__)
 
 #: Actions of map that are remembered in the ledger though nothing is sent.
@@ -41,11 +43,19 @@ class Push:
 
     :param facts: the step's facts in the ledger; the counts go there.
     :param watch: looks at the error log meanwhile; None: nobody does.
+    :param hook: to the account; None: one of its own.
     """
 
-    def __init__(self, ledger: Ledger, target: Target, facts: dict[str, Any], watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        target: Target,
+        facts: dict[str, Any],
+        watch: Watch | None = None,
+        hook: OmetriaHook | None = None,
+    ) -> None:
         self.ledger, self.target, self.facts, self.watch = ledger, target, facts, watch
-        self.hook = ometria_hook(ledger, target.account)
+        self.hook = hook or ometria_hook(ledger, target.account)
         self.sender = Sender(ledger, target, hook=self.hook)
         self.alone = OptOutSender(ledger, target, hook=self.hook)
         if watch:
@@ -134,12 +144,15 @@ class Push:
         self.alone.send([found for record in records if (found := opt_out_of(record))], None)
 
 
-def push_slice(work: Work, facts: dict[str, Any], sender: Sender | None = None) -> None:
+def push_slice(
+    work: Work, facts: dict[str, Any], *, hook: OmetriaHook | None = None, sender: Sender | None = None
+) -> None:
     """Send what is to be sent and was not acknowledged yet; keep the states of those who need nothing sent.
 
+    :param hook: to the account; None: one of its own.
     :param sender: who sends; None: the usual one.
     """
-    push = SlicePush(work, facts)
+    push = SlicePush(work, facts, hook)
     if sender:
         sender.go_on, push.sender = push.sender.go_on, sender
     with push.measured():
@@ -153,9 +166,9 @@ def push_slice(work: Work, facts: dict[str, Any], sender: Sender | None = None) 
 class SlicePush(Push):
     """The push of one slice, chunk by chunk."""
 
-    def __init__(self, work: Work, facts: dict[str, Any]) -> None:
+    def __init__(self, work: Work, facts: dict[str, Any], hook: OmetriaHook | None = None) -> None:
         target = Target(work.account, work.collection, work.run.id, work.slice, work.mapping.list)
-        super().__init__(work.ledger, target, facts, Watch(work))
+        super().__init__(work.ledger, target, facts, Watch(work), hook)
         self.work = work
         refused = work.files.read_manifest("validate")["refused"]
         self.refused: dict[int, dict[int, str]] = {}

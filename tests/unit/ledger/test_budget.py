@@ -2,9 +2,10 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
-from ometria_provider.ledger.budget import CATCH_UP, PACE, RateBudget
+from ometria_provider.ledger.budget import CATCH_UP, COURTESY, PACE, RateBudget
 from ometria_provider.ledger.engine import Ledger
 from sqlalchemy import text
 
@@ -144,3 +145,23 @@ def test_yield_for_less_than_somebody_asked_for_already_changes_nothing(ledger: 
 @pytest.mark.parametrize("rate", [0.5, 8.0, 333.3])
 def test_pace_keeps_a_margin_below_the_rate(sqlite_ledger: Ledger, rate: float) -> None:
     assert budget(sqlite_ledger, rate)._intervals["push"] > 1 / rate
+
+
+@pytest.mark.parametrize(("urgent", "later"), [(True, 0.0), (False, COURTESY)])
+def test_whoever_sends_by_the_thousand_asks_a_moment_after_the_slot_is_due(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, urgent: bool, later: float
+) -> None:
+    slept: list[float] = []
+    limiter = RateBudget(ledger, "ometria_default", {"push": RATE}, urgent=urgent)
+    leases = iter([0.1, 0.0])
+
+    def lease(_bucket: str, queue: Any) -> float:
+        queue.taken = 1
+        wait = next(leases)
+        queue.taken = 0 if wait else 1
+        return wait
+
+    monkeypatch.setattr(limiter, "_lease", lease)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    limiter.acquire("push")
+    assert slept == [pytest.approx(0.1 + later)]
