@@ -107,6 +107,15 @@ def test_event_with_a_strange_time_is_rejected_and_holds_no_other_back(campaign:
     assert campaign.fate(good)[0] == "acknowledged"
 
 
+def test_event_with_100_000_properties_is_rejected_and_holds_no_other_back(campaign: Campaign) -> None:
+    campaign.workflow()
+    odd, good = happened(campaign, properties={f"p{n}": n for n in range(100_000)}), happened(campaign)
+    run(campaign)
+    state, reason = campaign.fate(odd)
+    assert (state, "properties" in str(reason)) == ("rejected", True)
+    assert campaign.fate(good)[0] == "acknowledged"
+
+
 def test_filtered_and_skipped_events_leave_the_run_green(campaign: Campaign) -> None:
     campaign.workflow(where={"event.points": {"gte": 1}})
     filtered = happened(campaign, points=0)
