@@ -113,7 +113,9 @@ def _next(report: CampaignReport) -> str:
     lines = []
     by_state = f"ometria-sync events --workflow {report.workflow} --state"
     if report.left:
-        lines.append(f"{by_state} waiting: {_events_of(report.left)} that the next run delivers")
+        held = any(each.state in UNDONE and each.reason is not None for each in report.outcomes)
+        when = ", once what they wait for is mended or back" if held else ""
+        lines.append(f"{by_state} waiting: {_events_of(report.left)} that the next run delivers{when}")
     if report.count(REJECTED):
         lines.append(f"{by_state} rejected: what must be mended, each with the field")
         lines.append(f"ometria-sync events retry --workflow {report.workflow}: deliver them again when it is")

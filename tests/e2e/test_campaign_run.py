@@ -28,11 +28,11 @@ class World:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         self.environment = {**inherited, "AIRFLOW_HOME": str(self.home)}
 
-    def run(self, workflow: str) -> tuple[int, str]:
+    def run(self, workflow: str, **more: str) -> tuple[int, str]:
         """Do what `make run WORKFLOW=…` does; return its exit code and what it said."""
         done = subprocess.run(
             [sys.executable, str(CHECKOUT / "scripts" / "local.py"), "run"],
-            env={**self.environment, "WORKFLOW": workflow},
+            env={**self.environment, "WORKFLOW": workflow, **more},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -99,6 +99,22 @@ def test_next_run_delivers_what_is_new_and_nothing_again(world):
     assert claims <= 2 * (BEFORE + DURING)
     told = world.ledger("select count(*) from event_delivery")[0][0]
     assert told <= claims
+
+
+def test_run_that_cannot_push_contacts_is_red_and_the_next_one_delivers_what_waited(world, tmp_path):
+    before = world.sandbox("select count(*) from custom_event")[0][0]
+    code, said = world.run("reward_claimed", AIRFLOW__OMETRIA__MAPPINGS_FOLDER=str(tmp_path))
+    assert code == 1, said
+    assert "customers.yaml" in said
+    assert "once what they wait for is mended or back" in said
+    waiting = world.ledger("select count(*) from event_delivery where state = 'waiting'")[0][0]
+    assert waiting > BEFORE // 2
+    assert world.sandbox("select count(*) from custom_event") == [(before,)]
+    code, said = world.run("reward_claimed")
+    assert code == 0, said
+    assert world.ledger("select state from event_delivery where state in ('waiting', 'sending')") == []
+    assert world.sandbox("select max(received) from custom_event") == [(1,)]
+    assert world.sandbox("select count(*) from custom_event")[0][0] > before + waiting // 2
 
 
 def test_wrong_name_is_refused_with_the_names(world):

@@ -35,6 +35,12 @@ def test_report_says_what_to_look_at_next() -> None:
     assert "ometria-sync trace e7" in text
 
 
+def test_report_of_events_that_wait_for_something_says_when_they_go() -> None:
+    held = Outcome("waiting", "the rewards call does not answer", 2, "e1")
+    text = render(CampaignReport("w", (held,), (), left=2))
+    assert "2 events that the next run delivers, once what they wait for is mended or back" in text
+
+
 def test_report_of_nothing_says_so() -> None:
     text = render(CampaignReport("w", (), (), left=0))
     assert text.startswith("Nothing to deliver")
