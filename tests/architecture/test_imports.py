@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,23 @@ def test_module_imports_only_the_rooms_below_it(path: Path) -> None:
 def test_module_keeps_libraries_out(path: Path) -> None:
     kept_out = KEPT_OUT.get(room_of(path), set())
     assert {module.partition(".")[0] for module in imports(path)} & kept_out == set()
+
+
+def needs(path: Path) -> Iterator[str]:
+    """Yield the modules of ours that a file imports when it runs; what only types name is none of them."""
+    tree = ast.parse(path.read_text())
+    for node in [*ast.walk(tree)]:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(NAME):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield str(node.module)
+
+
+def test_no_modules_need_each_other_in_a_circle() -> None:
+    names = {".".join((NAME, *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in modules()}
+    TopologicalSorter({name: names.keys() & set(needs(path)) for name, path in names.items()}).prepare()
 
 
 def test_rooms_are_all_there() -> None:

@@ -20,6 +20,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cli/output.py": "unit/cli/test_cli_app.py",
     "cli/previewing.py": "unit/cli/test_cli_mappings.py",
     "cli/retry.py": "integration/test_retry.py",
+    "cli/reading.py": "unit/cli/test_cli_ledger.py",
     "cli/tracing.py": "unit/cli/test_cli_ledger.py",
     "dagdefaults.py": "dags/test_dags.py",
     "dagdoc.py": "dags/test_dags.py",

@@ -34,7 +34,7 @@ def airflow() -> Iterator[None]:
 
 def ready_ledger() -> Ledger | None:
     """Return the ledger, whose rate budget every process shares, or None when there is none that could be used."""
-    from ometria_provider.cli.ledger import open_for_reading
+    from ometria_provider.cli.reading import open_for_reading
     from ometria_provider.exceptions import SyncError
 
     try:

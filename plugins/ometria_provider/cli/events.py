@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ometria_provider.cli.ledger import Limit, open_for_reading
 from ometria_provider.cli.output import Misused, Output, print_json, print_table
+from ometria_provider.cli.reading import Limit, open_for_reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ometria_provider.cli.ledger import RunReference, open_for_reading
 from ometria_provider.cli.output import Misused, Output, print_json
+from ometria_provider.cli.reading import RunReference, open_for_reading
 from ometria_provider.exceptions import Retryable
 
 #: Members whom a run can be given by name: they travel in the DAG run's conf, which Airflow keeps in its database.

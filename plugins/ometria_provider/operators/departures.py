@@ -207,16 +207,3 @@ def gone_of(steps: Sequence[StepRow]) -> Gone:
     """Return what a run's gate found, of its steps in the ledger."""
     found: dict[str, int] = next((step.facts["gone"] for step in steps if "gone" in step.facts), {})
     return Gone(**found)
-
-
-def depart(work: Work, steps: list[StepRow], facts: dict[str, Any]) -> None:
-    """Handle the members who left, and let the next run look for later events."""
-    if gone_of(steps).leaving():
-        # The HTTP client comes with it: only a run that somebody left pays for that.
-        from ometria_provider.operators.farewell import Farewell
-
-        Farewell(work).say(facts)
-    if work.run.is_chosen:
-        return
-    # Whoever opts out from the run's start on may have been read before: the next run looks from there.
-    cursors.move(work.ledger, work.account, work.collection, CURSOR, at=work.run.started_at, run_id=work.run.id)

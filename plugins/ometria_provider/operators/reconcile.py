@@ -5,10 +5,10 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ometria_provider.ledger import contacts, late, runs
+from ometria_provider.ledger import contacts, cursors, late, runs
 from ometria_provider.ledger.runs import StepRow
 from ometria_provider.operators.base import SyncOperator, Work
-from ometria_provider.operators.departures import depart
+from ometria_provider.operators.departures import CURSOR, gone_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,7 +30,7 @@ class ReconcileOperator(SyncOperator):
             return
         self._verify(work, facts)
         if _all_pushed(steps):
-            depart(work, steps, facts)
+            self._depart(work, steps, facts)
 
     def _verify(self, work: Work, facts: dict[str, Any]) -> None:
         """Settle, and read back what is in doubt. A run that has nothing to look into makes no request."""
@@ -50,6 +50,18 @@ class ReconcileOperator(SyncOperator):
             verification.count()
         finally:
             facts.update(verification.usage(started))
+
+    def _depart(self, work: Work, steps: list[StepRow], facts: dict[str, Any]) -> None:
+        """Handle the members who left, and let the next run look for later events."""
+        if gone_of(steps).leaving():
+            # The HTTP client comes with it: only a run that somebody left pays for that.
+            from ometria_provider.operators.farewell import Farewell
+
+            Farewell(work).say(facts)
+        if work.run.is_chosen:
+            return
+        # Whoever opts out from the run's start on may have been read before: the next run looks from there.
+        cursors.move(work.ledger, work.account, work.collection, CURSOR, at=work.run.started_at, run_id=work.run.id)
 
 
 def _gate_opened(steps: list[StepRow]) -> bool:
