@@ -80,8 +80,8 @@ def _work(*, quick: bool) -> None:
             print(_lone(live, 6 if quick else LONE))
             print(*_stream(live, airflow, 70 if quick else STREAM_SECONDS), sep="\n")
         stats = sandbox.control("stats")["events"]
-        claims = live.query("SELECT count(*) AS n FROM event_inbox")[0]["n"]
-        print(abs(claims - stats["stored"]) + stats["received"] - stats["stored"])
+        sent = live.query("SELECT count(*) AS n FROM event_delivery WHERE state = 'acknowledged'")[0]["n"]
+        print(abs(sent - stats["stored"]) + stats["received"] - stats["stored"])
 
 
 def _until_the_inbox_is_watched(live: Live, airflow: Airflow) -> None:
