@@ -320,6 +320,10 @@ def test_webhooks_answered_200_by_a_server_that_is_killed_are_all_in_the_inbox(l
             deadline = time.monotonic() + 60
             while len(answered) < 200 and time.monotonic() < deadline:
                 time.sleep(0.01)
+            with ledger.write():  # what is in work now cannot be committed, and must not be answered
+                time.sleep(0.5)
+                server.kill()
+                server.wait()
         finally:
             server.kill()
             server.wait()
