@@ -21,6 +21,9 @@ STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "rep
 #: Strategies of a run (`sync_run.strategy`): a complete scan, those who changed, or those whom somebody chose.
 FULL, INCREMENTAL, CHOSEN = "full", "incremental", "chosen"
 
+#: How the ids of runs begin that a campaign made to push contacts first: nobody means them by a mapping's latest run.
+PUSHED_FIRST = "contacts__"
+
 #: The slice number of a step that concerns the whole run.
 WHOLE_RUN = -1
 
