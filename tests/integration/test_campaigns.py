@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from campaign import Campaign
 from ometria_provider.exceptions import Halted, Misconfigured, Retryable
+from ometria_provider.ledger.history import find_run
 from ometria_provider.operators import preparing
 from ometria_provider.operators.deliver import complaint
 from ometria_provider.operators.run import RunFailed
@@ -83,6 +84,15 @@ def test_contact_pushed_first_is_no_news_to_the_next_contact_sync(campaign: Camp
     assert run.green, run.text
     assert campaign.sync.sandbox.control(f"contacts/members/{member}")["received"] == 1
     assert campaign.sync.state(member)["state"] == "accepted"
+
+
+def test_run_that_pushed_contacts_first_is_no_mappings_latest(campaign: Campaign) -> None:
+    campaign.workflow()
+    run = campaign.sync.run()
+    campaign.happens(campaign.sync.member())
+    assert campaign.deliver().contacts == 1
+    assert find_run(campaign.sync.ledger, "members:latest") == run.row["id"]
+    assert len(campaign.sync.query("SELECT id FROM sync_run")) == 2
 
 
 def test_event_whose_contact_is_refused_is_rejected_and_others_go_on(campaign: Campaign) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, func, select, true
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, PushBatch, Rejection, RuleResult, SyncRun
+from ometria_provider.ledger.runs import PUSHED_FIRST
 
 #: States of `sync_run` (design.md, "Ledger").
 RUN_STATES = ("running", "succeeded", "failed", "halted", "awaiting_approval")
@@ -126,7 +127,9 @@ def find_run(ledger: Ledger, reference: str, *, before: int | None = None) -> in
     """
     mapping, colon, which = reference.rpartition(":")
     if colon and which == "latest" and mapping:
-        query = select(func.max(SyncRun.id)).where(SyncRun.mapping == mapping)
+        query = select(func.max(SyncRun.id)).where(
+            SyncRun.mapping == mapping, ~SyncRun.run_id.startswith(PUSHED_FIRST, autoescape=True)
+        )
         missing = f"The ledger knows no run of mapping {mapping}; `ometria-sync history` lists those that it knows."
     elif reference.isascii() and reference.isdigit():
         # Beyond 64 bits no database would take the number.

@@ -82,7 +82,7 @@ class Newcomers:
         from ometria_provider.validation.suites import load_suites
 
         mapping = self.mapping
-        run_id = f"contacts__{uuid4()}"
+        run_id = f"{runs.PUSHED_FIRST}{uuid4()}"
         run = runs.open_run(self.ledger, dag_id=self.dag_id, run_id=run_id, mapping=mapping.name, dry_run=False)
         suite = load_suites(self.settings.expectations_folder, mapping.name, mapping.remotes)
         runs.keep_plan(
