@@ -392,6 +392,26 @@ def test_killed_run_sends_what_was_in_flight_again_and_nothing_acknowledged(camp
     assert campaign.received() == received
 
 
+def test_event_that_another_run_delivered_since_it_was_read_is_not_sent_again(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign.workflow(contact_mapping=None, transactional=True, payload=[])
+    many(campaign, 250)
+    prepare = preparing.Preparing._prepare
+
+    def then_another_run(self: Any, rows: Any) -> Any:
+        ready = prepare(self, rows)
+        monkeypatch.setattr(preparing.Preparing, "_prepare", prepare)
+        assert campaign.deliver().states["acknowledged"] == 251
+        return ready
+
+    monkeypatch.setattr(preparing.Preparing, "_prepare", then_another_run)
+    campaign.happens(campaign.sync.member())
+    tally = campaign.deliver()
+    assert complaint(tally) is None
+    assert campaign.received()["most_for_one"] == 1
+
+
 def test_poisoned_event_is_found_by_splitting_and_the_others_go(campaign: Campaign) -> None:
     campaign.workflow(contact_mapping=None, transactional=True, payload=[])
     many(campaign, 250)

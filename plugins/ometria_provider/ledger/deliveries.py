@@ -122,6 +122,13 @@ def write(ledger: Ledger, run_id: str, *, settled: Sequence[Settled] = (), depar
             )
 
 
+def undone(ledger: Ledger, ids: Sequence[int]) -> set[int]:
+    """Return which of these deliveries have not ended yet, by their numbers."""
+    query = select(EventDelivery.id).where(EventDelivery.id.in_(ids), IS_UNDONE)
+    with ledger.read() as connection:
+        return set(connection.execute(query).scalars())
+
+
 def give_up(
     ledger: Ledger,
     run_id: str,

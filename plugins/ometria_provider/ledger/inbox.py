@@ -53,6 +53,10 @@ class _Here(NamedTuple):
     has_body: bool
     is_undone: bool
 
+    @property
+    def is_missed(self) -> bool:
+        return self.is_undone and not self.has_body
+
 
 #: In the words of an index: a database uses it for a query that says exactly this.
 _IS_UNDONE = text("event_inbox.done_at IS NULL")
@@ -87,8 +91,9 @@ def _put(ledger: Ledger, account: str, given: Sequence[Collected], source: str, 
     missed = {
         event.event_id: event.body
         for event in events
-        if event.event_id in known and not known[event.event_id].has_body
-        if event.event_id in gained or known[event.event_id].is_undone
+        if event.event_id in known
+        # For a workflow that gains it whatever was read here: a run that ends just now may let go of the body.
+        if event.event_id in gained or known[event.event_id].is_missed
     }
     if not (unknown or wanted or missed):
         return [False] * len(given)

@@ -63,12 +63,19 @@ class EventSender(Dispatcher[OutgoingEvent]):
         :raises Halted: when every event is refused alone, so that the fault is not in the events.
         """
         try:
-            self.dispatch(source)
+            self.dispatch(self._undone(source))
         except BaseException as error:
             left = [*(event for event, _ in self.watch.verdicts()), *(event for half in self._split for event in half)]
             self._settle([Settled(event.delivery, WAITING, _words(error)) for event in left])
             raise
         self._settle([_refusal(*each) for each in self.watch.verdicts()])
+
+    def _undone(self, source: Iterator[Events]) -> Iterator[Events]:
+        """Leave out what has ended since it was made ready: a run that was given up for dead may have gone on."""
+        for batch in source:
+            left = deliveries.undone(self.ledger, [event.delivery for event in batch])
+            if going := tuple(event for event in batch if event.delivery in left):
+                yield going
 
     def answers(self, in_flight: dict[int, Events], couriers: Couriers) -> list[Answered[OutgoingEvent]]:
         """Wait for answers, and write them at once: the next batch may take a while to come."""

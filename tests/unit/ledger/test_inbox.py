@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tracemalloc
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from ometria_provider.ledger import deliveries, inbox
@@ -56,6 +57,23 @@ def test_workflow_that_came_later_is_told_of_an_event_that_is_done(ledger: Ledge
     inbox.finish(ledger, ACCOUNT)
     assert inbox.put(ledger, ACCOUNT, [event("1", "thanks", "survey", body=b"[]")], inbox.ASKED) == [False]
     assert [(w.workflow, w.body) for w in deliveries.waiting(ledger, ACCOUNT, limit=10)] == [("survey", b"[]")]
+
+
+def test_workflow_that_gains_an_event_has_its_body_though_a_run_lets_go_of_it_meanwhile(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox.put(ledger, ACCOUNT, [event("1")], inbox.ASKED)
+    deliveries.write(ledger, "run", settled=[Settled(deliveries.waiting(ledger, ACCOUNT, limit=1)[0].id, "expired")])
+    known = inbox._known
+
+    def then_finish(*args: Any) -> Any:
+        found = known(*args)
+        assert inbox.finish(ledger, ACCOUNT) == 1
+        return found
+
+    monkeypatch.setattr(inbox, "_known", then_finish)
+    inbox.put(ledger, ACCOUNT, [event("1", "thanks", "survey")], inbox.WEBHOOK)
+    assert [w.workflow for w in deliveries.waiting(ledger, ACCOUNT, limit=10)] == ["survey"]
 
 
 def test_event_that_is_wanted_again_waits_for_its_body(ledger: Ledger) -> None:
