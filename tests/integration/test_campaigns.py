@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -298,6 +299,70 @@ def test_unsubscribes_that_cannot_be_read_keep_marketing_waiting_and_nothing_els
     campaign.sync.mend()
     campaign.deliver()
     assert campaign.fate(event)[0] == "acknowledged"
+
+
+def test_mapping_of_another_ometria_account_says_nothing_of_who_unsubscribed(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OMETRIA_OTHER", os.environ["AIRFLOW_CONN_OMETRIA_DEFAULT"])
+    campaign.sync.mapping("members", connections={"ometria": "ometria_other"})
+    campaign.workflow()
+    member = campaign.sync.member(email="cleo@example.com")
+    campaign.sync.sandbox.control("unsubscribes", {"email": "cleo@example.com"})
+    event = campaign.happens(member)
+    tally = campaign.deliver()
+    assert isinstance(complaint(tally), Misconfigured)
+    assert "ometria_other" in str(complaint(tally))
+    assert campaign.fate(event)[0] == "waiting"
+    assert campaign.received()["received"] == 0
+
+
+def test_mapping_that_cannot_be_read_may_know_an_opt_out(campaign: Campaign) -> None:
+    campaign.sync.mapping(fields=CONSENT)
+    campaign.workflow(contact_mapping=None)
+    campaign.workflow("receipt", event_type="receipt", transactional=True, contact_mapping=None)
+    member = campaign.sync.member(properties={"newsletter": False})
+    assert campaign.sync.run().green
+    campaign.sync.mapping(fields=CONSENT, nonsense=1)
+    event = campaign.happens(member)
+    tally = campaign.deliver()
+    assert isinstance(complaint(tally), Misconfigured)
+    assert campaign.fate(event)[0] == "waiting"
+    assert campaign.fate(event, "receipt")[0] == "acknowledged"
+    campaign.sync.mapping(fields=CONSENT)
+    campaign.deliver()
+    assert campaign.fate(event)[0] == "skipped"
+
+
+def test_broken_mapping_of_other_accounts_keeps_no_event(campaign: Campaign) -> None:
+    campaign.sync.mapping("elsewhere", connections={"ometria": "ometria_other"}, nonsense=1)
+    campaign.sync.file("notes", "").rename(campaign.sync.mappings / "notes.yml")
+    campaign.workflow(contact_mapping=None)
+    event = campaign.happens(campaign.sync.member())
+    assert complaint(campaign.deliver()) is None
+    assert campaign.fate(event)[0] == "acknowledged"
+
+
+def test_member_who_unsubscribes_while_a_long_run_is_at_it_starts_no_campaign(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "PAGE", 1)
+    monkeypatch.setattr(preparing, "UNSUBSCRIBES_AGE", 0)
+    campaign.workflow()
+    first, second = campaign.sync.member(), campaign.sync.member(email="cleo@example.com")
+    assert campaign.sync.run().green
+    events = campaign.happens(first), campaign.happens(second)
+    prepare = preparing.Preparing._prepare
+
+    def then_unsubscribe(self: Any, rows: Any) -> Any:
+        ready = prepare(self, rows)
+        monkeypatch.setattr(preparing.Preparing, "_prepare", prepare)
+        campaign.sync.sandbox.control("unsubscribes", {"email": "cleo@example.com"})
+        return ready
+
+    monkeypatch.setattr(preparing.Preparing, "_prepare", then_unsubscribe)
+    campaign.deliver()
+    assert [campaign.fate(event)[0] for event in events] == ["acknowledged", "skipped"]
 
 
 # Servers that fail

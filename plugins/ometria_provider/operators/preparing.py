@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from time import monotonic
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +18,8 @@ from ometria_provider.exceptions import Fatal, Misconfigured, SyncError
 from ometria_provider.ledger import cursors, deliveries
 from ometria_provider.ledger.deliveries import REJECTED, SENDING, SKIPPED, WAITING, Settled, Waiting
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.mapping.files import check_folder, load_owner
+from ometria_provider.mapping.files import load_joining, load_owner
+from ometria_provider.mapping.model import Connections
 from ometria_provider.operators import unsubscribes
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
 from ometria_provider.operators.audience import Audience, Standing
@@ -35,6 +37,9 @@ PAGE = 2_000
 
 #: Seconds that looking up the profiles of those who unsubscribed may hold campaigns up; contact syncs do the rest.
 PATIENCE = 2
+
+#: Seconds for which a run believes what it read of unsubscribes: one with a backlog goes on for long.
+UNSUBSCRIBES_AGE = 60.0
 
 #: How often a lookup is tried before its events wait for the next run, and the first pause in seconds.
 ATTEMPTS, FIRST_WAIT = 3, 0.2
@@ -88,6 +93,8 @@ class Preparing:
     only: str | None = None
     send_again: str | None = None
     _settled: list[Settled] = field(default_factory=list)
+    _unsubscribes_until: float = float("-inf")
+    _unsubscribes_fault: SyncError | None = None
 
     def __post_init__(self) -> None:
         own = {name: one for name, one in self.workflows.items() if one.connections.ometria == self.ometria}
@@ -206,9 +213,15 @@ class Preparing:
 
     # Who may be mailed
 
-    @cached_property
+    @property
     def _unsubscribes(self) -> SyncError | None:
-        """Read who unsubscribed in Ometria, once a run; return why that could not be told."""
+        """Return why nobody can tell who unsubscribed in Ometria; None: it is known, as of a minute ago at most."""
+        if monotonic() >= self._unsubscribes_until:
+            self._unsubscribes_fault = self._read_unsubscribes()
+            self._unsubscribes_until = monotonic() + UNSUBSCRIBES_AGE
+        return self._unsubscribes_fault
+
+    def _read_unsubscribes(self) -> SyncError | None:
         try:
             hook = ometria_hook(self.ledger, self.ometria, urgent=True)
             # Whom the profiles speak of may stay unknown for now: e-mail and customer id are known all the same.
@@ -222,9 +235,11 @@ class Preparing:
             return error
         return None
 
-    def _consenting(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Leave those out of whom nobody can tell whether they unsubscribed."""
-        fault = None if all(one.workflow.transactional for one in candidates) else self._unsubscribes
+    def _consenting(self, candidates: list[Candidate], others: object = None) -> list[Candidate]:
+        """Leave those out of whom nobody can tell whether they opted out or unsubscribed."""
+        if all(one.workflow.transactional for one in candidates):
+            return candidates
+        fault = others if isinstance(others, SyncError) else self._unsubscribes
         if fault is None:
             return candidates
         for one in candidates:
@@ -234,11 +249,11 @@ class Preparing:
 
     def _allowed(self, candidates: list[Candidate]) -> list[Candidate]:
         """Return who may be mailed where no mapping is named: none that joins the accounts says otherwise."""
-        candidates = self._consenting(candidates)
+        candidates = self._consenting(candidates, self._others)
         asked = [one for one in candidates if not one.workflow.transactional]
         customers = {one.customer_id: one.customer for one in asked}
         reasons: dict[str, str] = {}
-        for audience in self._others if asked else ():
+        for audience in self._others if asked and not isinstance(self._others, SyncError) else ():
             standings = audience.standings(customers)
             reasons |= {id_: standing.opted_out for id_, standing in standings.items() if standing.opted_out}
         times = Matcher(self.ledger, self.ometria, "").match(map(_named, asked))
@@ -246,14 +261,18 @@ class Preparing:
         return self._without(candidates, reasons)
 
     @cached_property
-    def _others(self) -> list[Audience]:
-        """The mappings that join the two accounts."""
+    def _others(self) -> list[Audience] | SyncError:
+        """The mappings that join the two accounts; an error when one of them is broken, and what it knows unknown."""
         folder = self.settings.mappings_folder
-        found, _ = check_folder(folder) if folder.is_dir() else ([], [])
-        pair = (self.account, self.ometria)
-        return [
-            Audience(self.ledger, one) for one in found if (one.connections.antavo, one.connections.ometria) == pair
-        ]
+        try:
+            found = load_joining(folder, self._connections) if folder.is_dir() else []
+        except SyncError as error:
+            return error
+        return [Audience(self.ledger, one) for one in found]
+
+    @property
+    def _connections(self) -> Connections:
+        return Connections(antavo=self.account, ometria=self.ometria)
 
     def _without(self, candidates: list[Candidate], reasons: dict[str, str]) -> list[Candidate]:
         kept = []
@@ -267,9 +286,8 @@ class Preparing:
     def _audience(self, name: str) -> Audience | SyncError:
         if name not in self._audiences:
             try:
-                self._audiences[name] = Audience(
-                    self.ledger, load_owner(self.settings.mappings_folder / f"{name}.yaml")
-                )
+                mapping = load_owner(self.settings.mappings_folder / f"{name}.yaml", self._connections)
+                self._audiences[name] = Audience(self.ledger, mapping)
             except SyncError as error:
                 self._audiences[name] = error
         return self._audiences[name]

@@ -61,22 +61,22 @@ _DECODER = msgspec.json.Decoder(Event)
 def event_view(raw: Any) -> Event:
     """Bring an event of Antavo's to the canonical shape.
 
-    An event without a usable time, with more than 1,000 properties, larger than 256 KB or with broken Unicode is kept
-    without its properties, with the ``problem`` that it has.
+    An event without a usable time, whose customer's id cannot be used, with more than 1,000 properties, larger than
+    256 KB, nested without end or with broken Unicode is kept without its properties, with the ``problem`` that it has.
 
     :raises UnreadableEvent: when it is no object, or its id or action cannot be used.
     """
     if not isinstance(raw, dict):
         raise UnreadableEvent("the event is not an object")
-    customer = raw.get("Customer") or raw.get("customer")
-    customer_id = customer.get("id") if isinstance(customer, dict) else customer
-    event = Event(
-        id=_name(raw.get("id"), "id"),
-        action=_name(raw.get("action"), "action"),
-        customer_id=None if customer_id in (None, "") else _name(customer_id, "customer.id"),
-    )
+    event = Event(id=_name(raw.get("id"), "id"), action=_name(raw.get("action"), "action"))
+    try:
+        event = msgspec.structs.replace(event, customer_id=_customer_id(raw))
+    except UnreadableEvent as problem:
+        event = msgspec.structs.replace(event, problem=str(problem))
     try:
         event = msgspec.structs.replace(event, timestamp=_time(raw.get("timestamp")))
+        if event.problem:
+            return event
         whole = msgspec.structs.replace(
             event,
             points=_points(raw.get("points")),
@@ -88,9 +88,17 @@ def event_view(raw: Any) -> Event:
             raise Unconvertible(f"the event is larger than {LARGEST_EVENT // 1024} KB")
     except UnicodeEncodeError:
         return msgspec.structs.replace(event, problem="the event holds broken Unicode")
+    except RecursionError:
+        return msgspec.structs.replace(event, problem="the event is nested too deeply")
     except Unconvertible as problem:
         return msgspec.structs.replace(event, problem=str(problem))
     return whole
+
+
+def _customer_id(raw: dict[str, Any]) -> str | None:
+    customer = raw.get("Customer") or raw.get("customer")
+    value = customer.get("id") if isinstance(customer, dict) else customer
+    return None if value in (None, "") else _name(value, "customer.id")
 
 
 def _name(value: Any, field: str) -> str:

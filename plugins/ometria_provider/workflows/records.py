@@ -16,7 +16,7 @@ import msgspec
 
 from ometria_provider.mapping.catalogue import split_path
 from ometria_provider.mapping.customers import Reader, from_loyalty_api, reach_inside, resolve_language
-from ometria_provider.mapping.formats import text
+from ometria_provider.mapping.formats import ID_LIMIT, text
 from ometria_provider.mapping.records import RECORD_LIMIT, FieldTrace
 from ometria_provider.mapping.rules import Condition, compile_where
 from ometria_provider.mapping.transforms import Step, make_steps, run_steps
@@ -100,13 +100,23 @@ class Recipe:
             yield Refusal("skipped", "the event names no customer")
 
     def reward_id(self, event: Event) -> str | None:
-        """Return the id of the event's reward; None when the event names none, or the workflow reads none."""
+        """Return the id of the event's reward; None when the event names none, or the workflow reads none.
+
+        What is no id is not asked for: an answer to that would speak of the address, not of a reward.
+        """
         if self.workflow.reward_id is None or not self._reward:
             return None
         try:
-            return run_steps(_IDENTIFIER, self._of_event(event).get(self.workflow.reward_id)) or None
+            name = str(run_steps(_IDENTIFIER, self._of_event(event).get(self.workflow.reward_id)) or "")
         except Unconvertible:  # a list or an object names nothing
             return None
+        is_id = len(name) <= ID_LIMIT and name.isprintable() and "/" not in name and name.strip(". ")
+        return name if is_id else None
+
+    def _no_id(self, event: Event) -> str:
+        place = self.workflow.reward_id or ""
+        is_empty = self._of_event(event).get(place) in (None, "", [])
+        return f"the event names no reward: {place} {'is empty' if is_empty else 'holds no id'}"
 
     def make(
         self, event: Event, customer: dict[str, Any] | None, reward: dict[str, Any] | None
@@ -120,8 +130,9 @@ class Recipe:
         if customer is None:
             return Refusal("skipped", "Antavo does not know the customer")
         if self._reward and reward is None:
-            nobody = f"the event names no reward: {self.workflow.reward_id} is empty"
-            return Refusal("skipped", "Antavo does not know the reward" if self.reward_id(event) else nobody)
+            return Refusal(
+                "skipped", "Antavo does not know the reward" if self.reward_id(event) else self._no_id(event)
+            )
         values = self._values(event, customer, reward)
         if refusal := next(_unwanted(self._late, values), None):
             return refusal

@@ -174,6 +174,14 @@ def test_reward_id_is_asked_for_only_by_workflows_that_read_the_reward() -> None
     assert recipe({"value": 1, "remote": "x"}, where={"reward.price": {"gt": 1}}).reward_id(event()) == "r1"
 
 
+@pytest.mark.parametrize("id_", ["a\x00b", "a\nb", "x" * 251, "a/b", "..", {"id": "r1"}])
+def test_reward_id_that_nobody_can_ask_for_names_no_reward(id_: Any) -> None:
+    odd = event(properties={"reward": id_})
+    assert recipe().reward_id(odd) is None
+    refusal = recipe().make(odd, CUSTOMER, None)
+    assert refusal == Refusal("skipped", "the event names no reward: event.properties.reward holds no id")
+
+
 def test_detail_fields_are_asked_for_only_by_workflows_that_read_them() -> None:
     assert recipe().detail_fields == ()
     row = {"loyalty": "customer.extensions.expiring_points.total", "remote": "x"}
