@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from campaign import Campaign
 from ometria_provider.exceptions import Halted, Misconfigured, Retryable
+from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.ledger.history import find_run
-from ometria_provider.operators import preparing
+from ometria_provider.operators import lookups, preparing
 from ometria_provider.operators.deliver import complaint
 from ometria_provider.operators.run import RunFailed
 from ometria_provider.workflows.records import custom_event_id
@@ -391,6 +392,22 @@ def test_lookup_of_one_customer_that_fails_keeps_only_its_events(campaign: Campa
     campaign.sync.fault("500", api="antavo", path=f"/v1/customers/{bad}")
     campaign.deliver()
     assert [campaign.fate(event)[0] for event in events] == ["waiting", "acknowledged"]
+
+
+def test_lookups_that_fail_again_and_again_do_not_starve_a_new_event(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "ENOUGH", 3)
+    monkeypatch.setattr(AntavoHook, "in_flight", 1)
+    campaign.workflow(contact_mapping=None)
+    bad = [campaign.sync.member() for _ in range(4)]
+    for member in bad:
+        campaign.happens(member)
+        campaign.sync.fault("500", api="antavo", path=f"/v1/customers/{member}")
+    assert campaign.deliver().states == {"waiting": 4}
+    event = campaign.happens(campaign.sync.member())
+    assert campaign.deliver().states == {"waiting": 4, "acknowledged": 1}
+    assert campaign.fate(event)[0] == "acknowledged"
 
 
 def test_refused_key_keeps_everything_waiting_and_is_red_at_once(campaign: Campaign) -> None:

@@ -28,6 +28,7 @@ class Waiting(NamedTuple):
     """An event that one workflow has still to deliver.
 
     :param id: the delivery's number; they ascend.
+    :param reason: why an earlier run left it; None: none tried.
     :param body: the event as JSON.
     """
 
@@ -36,6 +37,7 @@ class Waiting(NamedTuple):
     workflow: str
     state: str
     attempts: int
+    reason: str | None
     customer_id: str | None
     occurred_at: datetime | None
     received_at: datetime
@@ -63,8 +65,8 @@ def waiting(ledger: Ledger, account: str, *, limit: int, after: int = 0, workflo
     :param account: the Antavo connection.
     :param after: the last number of the page before.
     """
-    columns = [getattr(EventDelivery, name) for name in ("id", "event_id", "workflow", "state", "attempts")]
-    columns += [getattr(InboxEvent, name) for name in Waiting._fields[5:]]
+    columns = [getattr(EventDelivery, name) for name in Waiting._fields[:6]]
+    columns += [getattr(InboxEvent, name) for name in Waiting._fields[6:]]
     query = (
         select(*columns)
         .join(

@@ -180,7 +180,7 @@ class Preparing:
     def _with_customers(self, candidates: list[Candidate]) -> list[Candidate]:
         if not candidates:
             return []
-        found = self._lookups.customers(one.customer_id for one in candidates)
+        found = self._lookups.customers(one.customer_id for one in _untried_first(candidates))
         kept = []
         for one in candidates:
             customer = found[one.customer_id]
@@ -195,6 +195,7 @@ class Preparing:
 
     def _with_rewards(self, candidates: list[Candidate]) -> list[Candidate]:
         """Make the custom events, with the rewards that they name."""
+        candidates = _untried_first(candidates)
         ids = [one.recipe.reward_id(one.event) for one in candidates]
         found = self._lookups.rewards(id_ for id_ in ids if id_) if any(ids) else {}
         kept = []
@@ -340,6 +341,11 @@ class Preparing:
             why = standing.refused or "Antavo no longer has the customer"
             self._end(one, REJECTED, f"its contact was not delivered: {why}")
         return False
+
+
+def _untried_first(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Put those last that an earlier run left: what fails every time must not use up the patience with the server."""
+    return sorted(candidates, key=lambda one: one.row.reason is not None)
 
 
 def _is_lacking(standing: Standing) -> bool:
