@@ -28,12 +28,15 @@ def campaign(sync: Sync) -> Campaign:
     return Campaign(sync)
 
 
-def run(campaign: Campaign, run_id: str | None = None, ti: Any = None, **conf: Any) -> dict[str, int]:
-    """Do the task of the DAG as a worker does; with a run id again: clear it."""
+def run(
+    campaign: Campaign, run_id: str | None = None, ti: Any = None, run_after: datetime | None = None, **conf: Any
+) -> dict[str, int]:
+    """Do the task of the DAG as a worker does; with a run id (and its time) again: clear it."""
     dag = campaign_event_dags(campaign.folder)[f"campaign_events__{ACCOUNT}"]
     (task,) = dag.tasks
     assert isinstance(task, CampaignOperator)
-    context: Any = {"run_id": run_id or f"manual__{uuid.uuid4()}", "dag_run": SimpleNamespace(conf=conf), "ti": ti}
+    dag_run = SimpleNamespace(conf=conf, run_after=run_after or datetime.now(UTC))
+    context: Any = {"run_id": run_id or f"manual__{uuid.uuid4()}", "dag_run": dag_run, "ti": ti}
     return task.execute(context)
 
 
@@ -195,6 +198,18 @@ def test_event_sent_again_on_purpose_goes_once_for_each_run_and_warns(
     run(campaign, "manual__again", send_again=claim)
     assert campaign.received()["received"] == 3, "clearing the task sends nothing a third time"
     assert campaign.fate(claim) == ("acknowledged", None)
+
+
+def test_run_that_is_cleared_sends_nothing_again_that_a_later_run_sent(campaign: Campaign) -> None:
+    campaign.workflow()
+    claim = happened(campaign)
+    run(campaign)
+    first = datetime.now(UTC)
+    run(campaign, "manual__first", run_after=first, send_again=claim)
+    run(campaign, "manual__second", send_again=claim)
+    assert campaign.received()["received"] == 3
+    run(campaign, "manual__first", run_after=first, send_again=claim)
+    assert campaign.received()["received"] == 3
 
 
 def test_event_to_be_sent_again_that_nobody_knows_is_refused(campaign: Campaign) -> None:

@@ -160,23 +160,33 @@ def give_up(
 
 
 def to_send_again(
-    ledger: Ledger, account: str, event_id: str, *, run_id: str, workflow: str | None = None
+    ledger: Ledger,
+    account: str,
+    event_id: str,
+    *,
+    run_id: str,
+    asked_at: datetime | None = None,
+    workflow: str | None = None,
 ) -> list[tuple[str, str]] | None:
     """Return the state that each delivery of an event ended in, by workflow; None when there is no such event.
 
     :param run_id: Airflow's id of the run that sends it again: what ended in that run already is left out.
+    :param asked_at: when that run was asked for: what was acknowledged since then, by whichever run, is left out too.
     :param workflow: only of this one.
     """
-    query = select(EventDelivery.workflow, EventDelivery.state, EventDelivery.run_id).where(
-        EventDelivery.event_id == event_id, EventDelivery.account == account
-    )
+    columns = (EventDelivery.workflow, EventDelivery.state, EventDelivery.run_id, EventDelivery.acknowledged_at)
+    query = select(*columns).where(EventDelivery.event_id == event_id, EventDelivery.account == account)
     if workflow is not None:
         query = query.where(EventDelivery.workflow == workflow)
     with ledger.read() as connection:
         rows = connection.execute(query.order_by(EventDelivery.workflow)).all()
     if not rows:
         return None
-    return [(name, state) for name, state, ran in rows if state not in UNDONE and ran != run_id]
+    return [
+        (name, state)
+        for name, state, ran, at in rows
+        if state not in UNDONE and ran != run_id and (at is None or asked_at is None or at < asked_at)
+    ]
 
 
 def reopen(ledger: Ledger, account: str, events: Iterable[tuple[str, str]]) -> int:

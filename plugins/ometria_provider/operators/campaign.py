@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ class CampaignOperator(BaseOperator):
         campaigns = self._campaigns()
         params = self._params(campaigns, getattr(context["dag_run"], "conf", None) or {})
         if params.send_again:
-            self._reopen(ledger, params.send_again, run_id, params.workflow)
+            self._reopen(ledger, params.send_again, run_id, context["dag_run"].run_after, params.workflow)
         began = monotonic()
         with noting() as made:
             found, fault = self._collect(ledger, campaigns, run_id, params)
@@ -98,14 +99,20 @@ class CampaignOperator(BaseOperator):
             raise BrokenWorkflows(f"Nothing was delivered. Mend the file first:\n{broken[params.workflow]}")
         return params
 
-    def _reopen(self, ledger: Ledger, event_id: str, run_id: str, workflow: str | None) -> None:
+    def _reopen(
+        self, ledger: Ledger, event_id: str, run_id: str, asked_at: datetime | None, workflow: str | None
+    ) -> None:
         """Let an event be delivered again: once in a run, however often its task is cleared."""
-        ends = deliveries.to_send_again(ledger, self.connection, event_id, run_id=run_id, workflow=workflow)
+        ends = deliveries.to_send_again(
+            ledger, self.connection, event_id, run_id=run_id, asked_at=asked_at, workflow=workflow
+        )
         if ends is None:
             raise Misconfigured(
                 f"Param `send_again`: the ledger knows no such event of connection `{self.connection}`"
                 f"{f' and workflow `{workflow}`' if workflow else ''}. `ometria-sync events` lists those that it knows."
             )
+        if not ends:
+            log.info("Event %s waits already, or was acknowledged since this run was asked for.", event_id)
         for name, state in ends:
             if state == deliveries.ACKNOWLEDGED:
                 log.warning(
