@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from random import random
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -344,8 +345,11 @@ class Preparing:
 
 
 def _untried_first(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Put those last that an earlier run left: what fails every time must not use up the patience with the server."""
-    return sorted(candidates, key=lambda one: one.row.reason is not None)
+    """Put those last that an earlier run left, and mix them.
+
+    What fails every time uses up the patience with the server: who stood behind it is asked for before it next time.
+    """
+    return sorted(candidates, key=lambda one: random() if one.row.reason is not None else -1.0)  # noqa: S311 (no secret)
 
 
 def _is_lacking(standing: Standing) -> bool:
