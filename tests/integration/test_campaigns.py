@@ -366,6 +366,17 @@ def test_member_who_unsubscribes_while_a_long_run_is_at_it_starts_no_campaign(
     assert [campaign.fate(event)[0] for event in events] == ["acknowledged", "skipped"]
 
 
+def test_profile_that_cannot_be_read_keeps_no_event(campaign: Campaign) -> None:
+    campaign.workflow()
+    out, other = campaign.sync.member(email="cleo@example.com"), campaign.sync.member(email="bea@example.com")
+    assert campaign.sync.run().green
+    campaign.sync.sandbox.control("unsubscribes", {"email": "cleo@example.com"})
+    campaign.sync.fault("500", api="ometria", path="/v2/profiles/*")
+    events = campaign.happens(out), campaign.happens(other)
+    assert complaint(campaign.deliver()) is None
+    assert [campaign.fate(event)[0] for event in events] == ["skipped", "acknowledged"]
+
+
 # Servers that fail
 
 

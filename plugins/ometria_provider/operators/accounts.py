@@ -90,14 +90,15 @@ def antavo_hook(ledger: Ledger, conn_id: str, *, urgent: bool = False, **options
     return hook
 
 
-def ometria_hook(ledger: Ledger, conn_id: str, *, urgent: bool = False) -> OmetriaHook:
+def ometria_hook(ledger: Ledger, conn_id: str, *, urgent: bool = False, **options: Any) -> OmetriaHook:
     """Return a hook to an Ometria account.
 
     :param urgent: for a campaign's requests: see `ledger.budget.RateBudget`.
+    :param options: of the hook: `attempts`, `first_wait`.
     """
     from ometria_provider.hooks.ometria import OmetriaHook
 
-    hook = OmetriaHook(conn_id)
+    hook = OmetriaHook(conn_id, **options)
     rates = {"push": hook.push_requests_per_second, "data": hook.data_requests_per_second}
     hook.limiter = budget = RateBudget(ledger, conn_id, rates, urgent=urgent)
     _note("Ometria", hook, budget, "push", rates["push"])

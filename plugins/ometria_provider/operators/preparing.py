@@ -15,7 +15,7 @@ import msgspec
 
 from ometria_provider.delivery.campaign import Tally
 from ometria_provider.delivery.consent import UNSUBSCRIBED
-from ometria_provider.exceptions import Fatal, Misconfigured, SyncError
+from ometria_provider.exceptions import Fatal, Misconfigured, Retryable, SyncError
 from ometria_provider.ledger import cursors, deliveries
 from ometria_provider.ledger.deliveries import REJECTED, SENDING, SKIPPED, WAITING, Settled, Waiting
 from ometria_provider.ledger.engine import Ledger
@@ -225,9 +225,12 @@ class Preparing:
 
     def _read_unsubscribes(self) -> SyncError | None:
         try:
-            hook = ometria_hook(self.ledger, self.ometria, urgent=True)
+            hook = ometria_hook(self.ledger, self.ometria, urgent=True, attempts=ATTEMPTS, first_wait=FIRST_WAIT)
             # Whom the profiles speak of may stay unknown for now: e-mail and customer id are known all the same.
-            unsubscribes.catch_up(self.ledger, self.ometria, hook, run_id=0, patience=PATIENCE)
+            try:
+                unsubscribes.catch_up(self.ledger, self.ometria, hook, run_id=0, patience=PATIENCE)
+            except Retryable:
+                unsubscribes.catch_up(self.ledger, self.ometria, hook, run_id=0, patience=0)
         except Misconfigured as error:
             return Misconfigured(
                 f"{error} Without Ometria's unsubscribes nobody can tell who may get marketing: let the key read them. "
