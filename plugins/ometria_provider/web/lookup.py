@@ -32,15 +32,24 @@ class CurrentCredentials:
         self._lock = asyncio.Lock()
         self._until = float("-inf")
         self._found: Credentials | Misconfigured | None = None
+        self._failures = 0
+        self._failure: Exception | None = None
 
     async def get(self) -> Credentials | None:
         """Return the credentials; None when the connection does not exist.
 
         :raises Misconfigured: when it cannot be used.
         """
+        before = self._failures
         async with self._lock:
+            if self._failure is not None and self._failures != before:
+                raise self._failure  # of the look that this one waited for
             if time.monotonic() >= self._until:
-                self._found = await asyncio.to_thread(self._read)
+                try:
+                    self._found = await asyncio.to_thread(self._read)
+                except Exception as error:
+                    self._failures, self._failure = self._failures + 1, error
+                    raise
                 self._until = time.monotonic() + FRESH_CONNECTION
         if isinstance(self._found, Misconfigured):
             raise self._found

@@ -72,6 +72,22 @@ def test_connection_that_cannot_be_used_says_so_each_time_and_is_asked_for_again
     asyncio.run(play())
 
 
+def test_connection_lookup_that_fails_fails_for_all_who_waited_for_it(clock):
+    asked = []
+
+    def get() -> Any:
+        asked.append(1)
+        raise RuntimeError("the backend is down")
+
+    async def play() -> None:
+        current = CurrentCredentials(get)
+        answers = await asyncio.gather(*(current.get() for _ in range(20)), return_exceptions=True)
+        assert all(isinstance(answer, RuntimeError) for answer in answers)
+        assert len(asked) == 1, "they do not stand in a queue, each for a time-out of its own"
+
+    asyncio.run(play())
+
+
 def test_connection_lookup_that_fails_is_tried_again_at_once(clock):
     answers: list[Any] = [RuntimeError("the backend is down"), None]
 
