@@ -366,6 +366,19 @@ def test_member_who_unsubscribes_while_a_long_run_is_at_it_starts_no_campaign(
     assert [campaign.fate(event)[0] for event in events] == ["acknowledged", "skipped"]
 
 
+def test_unsubscribe_of_the_address_that_the_event_names_counts_though_the_contact_has_another(
+    campaign: Campaign,
+) -> None:
+    campaign.workflow(identity={"identity_email": "customer.properties.work_email", "identity_account_id": None})
+    member = campaign.sync.member(email="bea@example.com", properties={"work_email": "cleo@example.com"})
+    other = campaign.sync.member(email="dan@example.com", properties={"work_email": "dan@work.example.com"})
+    campaign.sync.sandbox.control("unsubscribes", {"email": "cleo@example.com"})
+    events = campaign.happens(member), campaign.happens(other)
+    campaign.deliver()
+    assert campaign.fate(events[0]) == ("skipped", "unsubscribed in Ometria")
+    assert campaign.fate(events[1])[0] == "acknowledged"
+
+
 def test_profile_that_cannot_be_read_keeps_no_event(campaign: Campaign) -> None:
     campaign.workflow()
     out, other = campaign.sync.member(email="cleo@example.com"), campaign.sync.member(email="bea@example.com")

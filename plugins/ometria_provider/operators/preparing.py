@@ -261,9 +261,12 @@ class Preparing:
         for audience in self._others if asked and not isinstance(self._others, SyncError) else ():
             standings = audience.standings(customers)
             reasons |= {id_: standing.opted_out for id_, standing in standings.items() if standing.opted_out}
+        return self._without(candidates, reasons | self._unsubscribed(asked))
+
+    def _unsubscribed(self, asked: Sequence[Candidate]) -> dict[str, str]:
+        """Return who unsubscribed, by whatever their custom events name them."""
         times = Matcher(self.ledger, self.ometria, "").match(map(_named, asked))
-        reasons |= {one.customer_id: UNSUBSCRIBED for one, at in zip(asked, times, strict=True) if at}
-        return self._without(candidates, reasons)
+        return {one.customer_id: UNSUBSCRIBED for one, at in zip(asked, times, strict=True) if at}
 
     @cached_property
     def _others(self) -> list[Audience] | SyncError:
@@ -307,7 +310,10 @@ class Preparing:
         candidates = self._consenting(candidates)
         standings = audience.standings({one.customer_id: one.customer for one in candidates})
         reasons = {id_: reason for id_, standing in standings.items() if (reason := standing.no_marketing)}
-        candidates = self._without(candidates, reasons)
+        # An address that the mapping does not know as the contact's: no consent of the contact's is about it.
+        known_by = f"customer.{audience.mapping.identity.email}"
+        elsewhere = [one for one in candidates if one.workflow.identity.identity_email not in (known_by, None)]
+        candidates = self._without(candidates, self._unsubscribed(elsewhere) | reasons)
         lacking = [one for one in candidates if _is_lacking(standings[one.customer_id])]
         if not lacking:
             return candidates
