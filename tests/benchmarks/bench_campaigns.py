@@ -85,7 +85,10 @@ def beside(pushes: int, *, quick: bool = False) -> Row:
             waits = sorted(claims.result())
             for each in pushed:
                 each.result()
-        limit = here.sandbox.control("stats")["limits"]["ometria push"]
+        stats = here.sandbox.control("stats")
+    limit = stats["limits"]["ometria push"]
+    if stats["events"]["received"] != len(waits):
+        raise RuntimeError(f"{len(waits)} events were to be sent, and {stats['events']['received']} came")
     tasks = "1 task" if pushes == 1 else f"{pushes} tasks"
     return Row(
         f"Events while {tasks} push {contacts:,} contacts at {RATE}/s: wait for a slot",
@@ -166,7 +169,9 @@ def _claims(seconds: int) -> list[float]:
     """Send single events with the product's own hook, budget and sender; return how long each waited for its slot."""
     from ometria_provider.delivery.campaign import Tally
     from ometria_provider.delivery.digests import encode
+    from ometria_provider.ledger import deliveries, inbox
     from ometria_provider.ledger.budget import RateBudget
+    from ometria_provider.ledger.inbox import Collected
     from ometria_provider.operators.accounts import ometria_hook
     from ometria_provider.operators.event_sender import EventSender, OutgoingEvent
 
@@ -185,9 +190,11 @@ def _claims(seconds: int) -> list[float]:
             "timestamp": datetime.now(UTC).isoformat(),
             "identity_email": "ann@example.org",
         }
+        inbox.put(ledger, "antavo_default", [Collected(id_, "reward", "ann", None, b"{}", ("bench",))], inbox.WEBHOOK)
+        (row,) = deliveries.waiting(ledger, "antavo_default", limit=2)
         before = limiter.waited
         EventSender(hook=hook, ledger=ledger, run_id="bench", tally=Tally()).send(
-            iter([(OutgoingEvent(0, id_, encode(record)),)])
+            iter([(OutgoingEvent(row.id, id_, encode(record)),)])
         )
         waits.append(limiter.waited - before)
     return waits
