@@ -82,6 +82,7 @@ class Server:
     """Airflow's API server in a home of its own."""
 
     def __init__(self, folder: Path) -> None:
+        sys.path.insert(0, str(CHECKOUT / "scripts"))
         from launcher.environment import free_port
 
         self._folder, self._port = folder, free_port()
