@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, get_parsing_context
 
-from ometria_provider.dagdefaults import DEFAULT_ARGS, START
+from ometria_provider.dagdefaults import DEFAULT_ARGS, START, campaign_events_id
 from ometria_provider.dagdoc import campaigns_doc
 from ometria_provider.operators.campaign import CampaignOperator
 from ometria_provider.operators.params import CAMPAIGN_PARAMS
 from ometria_provider.settings import read_settings
 from ometria_provider.triggers.inbox import inbox_asset
 from ometria_provider.workflows.accounts import Campaigns, load_accounts
-
-#: What the id of every DAG of this factory begins with.
-PREFIX = "campaign_events__"
 
 
 def campaign_event_dags(folder: Path | str | None = None) -> dict[str, DAG]:
@@ -30,13 +26,8 @@ def campaign_event_dags(folder: Path | str | None = None) -> dict[str, DAG]:
     """
     folder = Path(folder) if folder else read_settings().workflows_folder
     wanted = get_parsing_context().dag_id
-    found = {dag_id(account): campaigns for account, campaigns in load_accounts(folder).items()}
+    found = {campaign_events_id(account): campaigns for account, campaigns in load_accounts(folder).items()}
     return {id_: _dag(id_, campaigns) for id_, campaigns in found.items() if wanted in (None, id_)}
-
-
-def dag_id(connection: str) -> str:
-    """Return the id of a connection's DAG; a name that Airflow would refuse is bent until it takes it."""
-    return PREFIX + re.sub(r"[^\w.-]", "_", connection)[:200]
 
 
 def _dag(id_: str, campaigns: Campaigns) -> DAG:

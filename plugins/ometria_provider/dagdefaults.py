@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+#: What the ids of our DAGs begin with; a mapping or an Antavo connection follows.
+CONTACT_SYNC, CAMPAIGN_EVENTS = "contact_sync__", "campaign_events__"
 
 #: A task tries again by itself after an error that passes, sooner at first; other errors fail it at once.
 DEFAULT_ARGS: dict[str, Any] = {
@@ -16,3 +20,18 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 #: Scheduled runs never reach back (catchup is off), so any past date does.
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def contact_sync_id(mapping: str) -> str:
+    """Return the id of a mapping's DAG."""
+    return _bent(CONTACT_SYNC, mapping)
+
+
+def campaign_events_id(connection: str) -> str:
+    """Return the id of an Antavo connection's DAG."""
+    return _bent(CAMPAIGN_EVENTS, connection)
+
+
+def _bent(prefix: str, name: str) -> str:
+    """Bend a name that Airflow would refuse until it takes it."""
+    return prefix + re.sub(r"[^\w.-]", "_", name)[:200]

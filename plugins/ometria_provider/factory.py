@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, get_parsing_context, task_group
 
-from ometria_provider.dagdefaults import DEFAULT_ARGS, START
+from ometria_provider.dagdefaults import DEFAULT_ARGS, START, contact_sync_id
 from ometria_provider.dagdoc import broken_doc, mapping_doc
 from ometria_provider.mapping.files import MappingFileError, load_mapping, require_folder, schedule_of
 from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
@@ -18,9 +17,6 @@ from ometria_provider.operators.params import PARAMS
 from ometria_provider.operators.reconcile import ReconcileOperator
 from ometria_provider.operators.run import GateOperator, ReportOperator
 from ometria_provider.settings import read_settings
-
-#: What the id of every DAG of this factory begins with.
-PREFIX = "contact_sync__"
 
 
 def contact_sync_dags(folder: Path | str | None = None) -> dict[str, DAG]:
@@ -37,12 +33,8 @@ def contact_sync_dags(folder: Path | str | None = None) -> dict[str, DAG]:
     wanted = get_parsing_context().dag_id
     # Hidden files are an editor's locks and copies.
     files = [file for file in sorted(folder.glob("*.yaml")) if not file.name.startswith(".")]
-    return {dag_id(file): contact_sync_dag(file) for file in files if wanted in (None, dag_id(file))}
-
-
-def dag_id(file: Path) -> str:
-    """Return the id of a mapping file's DAG; a name that Airflow would refuse is bent until it takes it."""
-    return PREFIX + re.sub(r"[^\w.-]", "_", file.stem)[:200]
+    found = {contact_sync_id(file.stem): file for file in files}
+    return {id_: contact_sync_dag(file) for id_, file in found.items() if wanted in (None, id_)}
 
 
 def contact_sync_dag(file: Path) -> DAG:
@@ -52,7 +44,7 @@ def contact_sync_dag(file: Path) -> DAG:
     except MappingFileError as error:
         return _broken_dag(file, error)
     with DAG(
-        PREFIX + mapping.name,
+        contact_sync_id(mapping.name),
         description=mapping.description or f"Antavo customers to Ometria list {mapping.list}",
         schedule=_timetable((mapping.schedule, mapping.timezone) if mapping.schedule else None),
         start_date=START,
@@ -100,7 +92,7 @@ def _broken_dag(file: Path, error: MappingFileError) -> DAG:
     It keeps the schedule when that can be read: a sync that has stopped must be red, not silent.
     """
     with DAG(
-        dag_id(file),
+        contact_sync_id(file.stem),
         description=f"{file.name} is broken: see the doc page",
         schedule=_timetable(schedule_of(file)),
         start_date=START,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from ometria_provider.dagdefaults import CAMPAIGN_EVENTS, CONTACT_SYNC
 from sqlalchemy import Connection, bindparam, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,7 +19,7 @@ from launcher.errors import Broken
 from launcher.home import Home
 
 #: What the ids of this package's DAGs begin with.
-DAG_PREFIXES = ("contact_sync__", "campaign_events__")
+DAG_PREFIXES = (CONTACT_SYNC, CAMPAIGN_EVENTS)
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from ometria_provider.dagdefaults import campaign_events_id, contact_sync_id
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.mapping.files import MappingFileError, load_mapping
 from ometria_provider.mapping.files import check_folder as read_mappings
+from ometria_provider.mapping.files import load_mapping
+from ometria_provider.mapping.forms import BrokenFile
 from ometria_provider.mapping.model import Mapping as Mapped
 from ometria_provider.operators.params import campaign_params, run_params
-from ometria_provider.workflows.files import WorkflowFileError, load_workflow
 from ometria_provider.workflows.files import check_folder as read_workflows
+from ometria_provider.workflows.files import load_workflow
 from ometria_provider.workflows.model import Workflow
 
 from launcher.accounts import Pair
 from launcher.errors import Refused
+
+File = TypeVar("File", Mapped, Workflow)
 
 DEFAULT_PAIR = ("antavo_default", "ometria_default")
 
@@ -44,13 +48,8 @@ def read_request(mapping: str, params: str, folder: Path) -> Request:
     :param folder: the mapping files' folder.
     :raises Refused: with everything that is wrong with the file, or what is wrong with the params.
     """
-    path = _find("mapping", mapping, folder)
-    try:
-        found = load_mapping(path)
-    except MappingFileError as error:
-        raise Refused(f"{error}\nNothing was started: mend {path.name} first.") from error
-    pair = (found.connections.antavo, found.connections.ometria)
-    return Request(f"contact_sync__{mapping}", pair, read_params(params))
+    found = _load("mapping", mapping, folder, load_mapping)
+    return Request(contact_sync_id(mapping), _pair(found), read_params(params))
 
 
 def read_workflow_request(workflow: str, params: str, folder: Path) -> Request:
@@ -59,18 +58,26 @@ def read_workflow_request(workflow: str, params: str, folder: Path) -> Request:
     :param folder: the workflow files' folder.
     :raises Refused: with everything that is wrong with the file, or what is wrong with the params.
     """
-    path = _find("workflow", workflow, folder)
-    try:
-        found = load_workflow(path)
-    except WorkflowFileError as error:
-        raise Refused(f"{error}\nNothing was started: mend {path.name} first.") from error
-    pair = (found.connections.antavo, found.connections.ometria)
+    found = _load("workflow", workflow, folder, load_workflow)
     given = _read_object(params)
     try:
         campaign_params(given, [workflow])
     except Misconfigured as error:
         raise Refused(str(error)) from error
-    return Request(f"campaign_events__{found.connections.antavo}", pair, {**given, "workflow": workflow}, found)
+    params_of_run = {**given, "workflow": workflow}
+    return Request(campaign_events_id(found.connections.antavo), _pair(found), params_of_run, found)
+
+
+def _load(kind: str, name: str, folder: Path, load: Callable[[Path], File]) -> File:
+    path = _find(kind, name, folder)
+    try:
+        return load(path)
+    except BrokenFile as error:
+        raise Refused(f"{error}\nNothing was started: mend {path.name} first.") from error
+
+
+def _pair(file: Mapped | Workflow) -> Pair:
+    return file.connections.antavo, file.connections.ometria
 
 
 def _find(kind: str, name: str, folder: Path) -> Path:
@@ -115,4 +122,4 @@ def pairs_in(mappings: Path, workflows: Path) -> set[Pair]:
         files: list[Mapped | Workflow] = [*read_mappings(mappings)[0], *read_workflows(workflows)[0]]
     except Misconfigured as error:
         raise Refused(str(error)) from error
-    return {DEFAULT_PAIR, *((each.connections.antavo, each.connections.ometria) for each in files)}
+    return {DEFAULT_PAIR, *map(_pair, files)}

@@ -35,6 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "operators": {
         *PURE,
         *("ledger", "staging", "hooks", "exceptions", "settings", "report", "report_text", "campaign_report", "text"),
+        "dagdefaults",
     },
     "triggers": {"ledger", "exceptions", "settings"},
     "web": {"workflows", "ledger", "hooks", "exceptions", "settings"},
@@ -45,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
     "cli": {
         *PURE,
         *("ledger", "staging", "hooks", "sandbox", "exceptions", "settings", "operators"),
-        *("report", "report_text", "text"),
+        *("report", "report_text", "text", "dagdefaults"),
     },
     "provider_info": {"__init__"},
 }

@@ -12,7 +12,7 @@ SLICE_STEPS = ("extract", "map", "validate")
 def operator(step: str, window: dict[str, Any] | None, mapping: str = "customers") -> Any:
     """Return the operator of one step."""
     from airflow.sdk import DAG
-    from ometria_provider.factory import PREFIX
+    from ometria_provider.dagdefaults import contact_sync_id
     from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
     from ometria_provider.operators.mapping import MapOperator, ValidateOperator
     from ometria_provider.operators.ometria import OmetriaPushOperator
@@ -30,7 +30,7 @@ def operator(step: str, window: dict[str, Any] | None, mapping: str = "customers
         ReportOperator,
     )
     kind = next(kind for kind in kinds if kind.step == step)
-    with DAG(PREFIX + mapping, start_date=datetime(2026, 1, 1, tzinfo=UTC), schedule=None):
+    with DAG(contact_sync_id(mapping), start_date=datetime(2026, 1, 1, tzinfo=UTC), schedule=None):
         return kind(task_id=step, mapping=mapping, window=window)
 
 

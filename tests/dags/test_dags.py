@@ -19,6 +19,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.timetables.trigger import CronTriggerTimetable
 from ometria_provider import exceptions, factory
+from ometria_provider.dagdefaults import CONTACT_SYNC
 from ometria_provider.exceptions import Fatal, Halted, Retryable, SyncError, Throttled
 from ometria_provider.mapping.files import load_mapping
 from ometria_provider.operators.base import SyncOperator, retry_policy
@@ -38,8 +39,8 @@ def bag() -> DagBag:
 
 @pytest.fixture(scope="module")
 def dags(bag: DagBag) -> dict[str, DAG]:
-    syncs = {dag_id: dag for dag_id, dag in bag.dags.items() if dag_id.startswith(factory.PREFIX)}
-    return {dag_id.removeprefix(factory.PREFIX): dag for dag_id, dag in syncs.items()}
+    syncs = {dag_id: dag for dag_id, dag in bag.dags.items() if dag_id.startswith(CONTACT_SYNC)}
+    return {dag_id.removeprefix(CONTACT_SYNC): dag for dag_id, dag in syncs.items()}
 
 
 @pytest.fixture
@@ -49,14 +50,14 @@ def make(tmp_path: Path) -> Callable[..., DAG]:
     def dag_of(name: str = "members", **keys: Any) -> DAG:
         fields = [{"loyalty": "first_name", "remote": "firstname"}]
         (tmp_path / f"{name}.yaml").write_text(json.dumps({"list": 4821, "fields": fields} | keys))
-        return factory.contact_sync_dags(tmp_path)[factory.PREFIX + name]
+        return factory.contact_sync_dags(tmp_path)[CONTACT_SYNC + name]
 
     return dag_of
 
 
 def test_folder_imports_without_errors_and_has_a_dag_for_each_mapping_file(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    syncs = [factory.PREFIX + name for name in SHIPPED]
+    syncs = [CONTACT_SYNC + name for name in SHIPPED]
     assert sorted(bag.dag_ids) == ["campaign_events__antavo_default", *syncs, "maintain_ledger"]
 
 
@@ -90,12 +91,12 @@ def test_folder_is_read_without_network_database_and_processes() -> None:
         [sys.executable, "-c", AUDIT], env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip().endswith(str([factory.PREFIX + name for name in SHIPPED]))
+    assert done.stdout.strip().endswith(str([CONTACT_SYNC + name for name in SHIPPED]))
 
 
 def test_dag_file_read_for_one_task_makes_that_dag_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(factory, "get_parsing_context", lambda: SimpleNamespace(dag_id=factory.PREFIX + SHIPPED[0]))
-    assert list(factory.contact_sync_dags(MAPPINGS)) == [factory.PREFIX + SHIPPED[0]]
+    monkeypatch.setattr(factory, "get_parsing_context", lambda: SimpleNamespace(dag_id=CONTACT_SYNC + SHIPPED[0]))
+    assert list(factory.contact_sync_dags(MAPPINGS)) == [CONTACT_SYNC + SHIPPED[0]]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -26,6 +26,7 @@ import airflow.sdk.definitions.dag as sdk_dag
 import pytest
 from airflow.sdk import DAG
 from ometria_provider import factory
+from ometria_provider.dagdefaults import CONTACT_SYNC
 from ometria_provider.exceptions import SyncError
 from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.ledger.engine import Ledger, open_ledger
@@ -117,7 +118,7 @@ class Work:
     def _do(self, step: str, window: dict[str, Any] | None) -> None:
         name = _name(step, window["index"] if window else -1)
         with DAG(self.dag_id):
-            task = OPERATORS[step](task_id=step, mapping=self.dag_id.removeprefix(factory.PREFIX), window=window)
+            task = OPERATORS[step](task_id=step, mapping=self.dag_id.removeprefix(CONTACT_SYNC), window=window)
         dag_run = SimpleNamespace(conf=self.conf)
         context: Any = {"run_id": self.run_id, "params": dict(self.conf), "dag_run": dag_run}
         self.tasks[name] = "running"
@@ -282,7 +283,7 @@ class Sync:
 
     def planned(self, name: str = "members", /, **conf: Any) -> Outcome:
         """Do the plan of a new run."""
-        run = Work(factory.PREFIX + name, f"manual__{uuid.uuid4()}", conf)
+        run = Work(CONTACT_SYNC + name, f"manual__{uuid.uuid4()}", conf)
         run.steps(["plan"])
         return self._outcome(run)
 
@@ -296,14 +297,14 @@ class Sync:
 
     def start(self, steps: list[str], name: str = "members", /) -> Outcome:
         """Do the first steps of a new run."""
-        run = Work(factory.PREFIX + name, f"manual__{uuid.uuid4()}", {})
+        run = Work(CONTACT_SYNC + name, f"manual__{uuid.uuid4()}", {})
         run.steps(steps)
         return self._outcome(run)
 
     def start_push(self, outcome: Outcome) -> subprocess.Popen[bytes]:
         """Push in a process of its own, as a worker does."""
         run = outcome.work
-        arguments = [run.dag_id, run.run_id, run.dag_id.removeprefix(factory.PREFIX), json.dumps(run.windows[0])]
+        arguments = [run.dag_id, run.run_id, run.dag_id.removeprefix(CONTACT_SYNC), json.dumps(run.windows[0])]
         script = str(Path(__file__).with_name("push_once.py"))
         return subprocess.Popen([sys.executable, script, *arguments], stderr=subprocess.DEVNULL)
 

@@ -9,6 +9,7 @@ import typer
 
 from ometria_provider.cli.output import Misused, Output, print_json, print_table
 from ometria_provider.cli.reading import Limit, open_for_reading
+from ometria_provider.dagdefaults import campaign_events_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +123,7 @@ def retry(
     if output == "json":
         return print_json(done)
     if done.deliveries:
-        runs = ", ".join(f"campaign_events__{account}" for account in done.accounts)
+        runs = ", ".join(campaign_events_id(account) for account in done.accounts)
         typer.echo(f"{done.deliveries:,} wait again: the next run of {runs}, within a minute, takes them.")
     else:
         typer.echo("There is nothing of that kind to try again.")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
-from ometria_provider.ledger.deliveries import ACKNOWLEDGED, STATES, UNDONE
+from ometria_provider.ledger.deliveries import ACKNOWLEDGED, OF_ITS_EVENT, STATES, UNDONE
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import EventDelivery, InboxEvent
 
@@ -47,10 +47,7 @@ def delays(ledger: Ledger, run_ids: Collection[str], workflow: str) -> list[floa
     """Return how many seconds passed between what happened and its acknowledgement, for each event, ascending."""
     query = (
         select(InboxEvent.occurred_at, EventDelivery.acknowledged_at)
-        .join(
-            InboxEvent,
-            (InboxEvent.account == EventDelivery.account) & (InboxEvent.event_id == EventDelivery.event_id),
-        )
+        .join(InboxEvent, OF_ITS_EVENT)
         .where(EventDelivery.run_id.in_(run_ids), EventDelivery.workflow == workflow)
         .where(EventDelivery.state == ACKNOWLEDGED)
     )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import and_, bindparam, func, select, text, update
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import EventDelivery, InboxEvent
@@ -18,6 +18,9 @@ UNDONE = (WAITING, SENDING)
 
 #: The same in the words of an index: a database uses it for a query that says exactly this.
 IS_UNDONE = text("event_delivery.state IN ('waiting', 'sending')")
+
+#: Which event of the inbox a delivery is about.
+OF_ITS_EVENT = and_(EventDelivery.event_id == InboxEvent.event_id, EventDelivery.account == InboxEvent.account)
 
 #: How a delivery ends. Each but the first has a reason.
 ACKNOWLEDGED, FILTERED, EXPIRED, SKIPPED, REJECTED = "acknowledged", "filtered", "expired", "skipped", "rejected"
@@ -69,10 +72,7 @@ def waiting(ledger: Ledger, account: str, *, limit: int, after: int = 0, workflo
     columns += [getattr(InboxEvent, name) for name in Waiting._fields[6:]]
     query = (
         select(*columns)
-        .join(
-            InboxEvent,
-            (InboxEvent.account == EventDelivery.account) & (InboxEvent.event_id == EventDelivery.event_id),
-        )
+        .join(InboxEvent, OF_ITS_EVENT)
         .where(IS_UNDONE, EventDelivery.account == account, EventDelivery.id > after)
         .where(InboxEvent.body.is_not(None))
         .order_by(EventDelivery.id)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, or_, select
 
 from ometria_provider.ledger import deliveries
-from ometria_provider.ledger.deliveries import EXPIRED, REJECTED, SKIPPED
+from ometria_provider.ledger.deliveries import EXPIRED, OF_ITS_EVENT, REJECTED, SKIPPED
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import EventDelivery, InboxEvent
 from ometria_provider.ledger.statements import is_one_of
@@ -70,8 +70,7 @@ def _select() -> Select[Any]:
     columns = [
         getattr(InboxEvent if name in _OF_INBOX else EventDelivery, name) for name in Delivery.__dataclass_fields__
     ]
-    own = (InboxEvent.event_id == EventDelivery.event_id) & (InboxEvent.account == EventDelivery.account)
-    return select(*columns).select_from(EventDelivery).join(InboxEvent, own)
+    return select(*columns).select_from(EventDelivery).join(InboxEvent, OF_ITS_EVENT)
 
 
 def list_deliveries(
@@ -133,10 +132,7 @@ def _ended(
             EventDelivery.workflow,
             InboxEvent.occurred_at,
         )
-        .join(
-            InboxEvent,
-            (InboxEvent.event_id == EventDelivery.event_id) & (InboxEvent.account == EventDelivery.account),
-        )
+        .join(InboxEvent, OF_ITS_EVENT)
         .where(EventDelivery.state.in_(states))
         .order_by(EventDelivery.id)
         .limit(CHUNK)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, bindparam, exists, not_, select, text, update
 
 from ometria_provider.ledger import cursors
-from ometria_provider.ledger.deliveries import IS_UNDONE, WAITING
+from ometria_provider.ledger.deliveries import IS_UNDONE, OF_ITS_EVENT, WAITING
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import EventDelivery, InboxEvent
 from ometria_provider.ledger.statements import insert, is_one_of
@@ -21,6 +21,20 @@ WEBHOOK, ASKED = "webhook", "asked"
 
 #: Name of the cursor that says up to where an account's events were let go (`ledger/prune.py`).
 PRUNED = "pruned_events"
+
+
+class Canonical(Protocol):
+    """What the inbox needs of an event (`workflows.events.Event`)."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def action(self) -> str: ...
+    @property
+    def customer_id(self) -> str | None: ...
+    @property
+    def timestamp(self) -> datetime | None: ...
+    def encode(self) -> bytes: ...
 
 
 class Collected(NamedTuple):
@@ -36,6 +50,11 @@ class Collected(NamedTuple):
     occurred_at: datetime | None
     body: bytes
     workflows: tuple[str, ...]
+
+    @classmethod
+    def of(cls, event: Canonical, workflows: tuple[str, ...]) -> Collected:
+        """Return an event as the inbox takes it."""
+        return cls(event.id, event.action, event.customer_id, event.timestamp, event.encode(), workflows)
 
 
 class Bodiless(NamedTuple):
@@ -61,9 +80,7 @@ class _Here(NamedTuple):
 #: In the words of an index: a database uses it for a query that says exactly this.
 _IS_UNDONE = text("event_inbox.done_at IS NULL")
 
-_WANTED = exists().where(
-    EventDelivery.event_id == InboxEvent.event_id, EventDelivery.account == InboxEvent.account, IS_UNDONE
-)
+_WANTED = exists().where(OF_ITS_EVENT, IS_UNDONE)
 
 
 def put(ledger: Ledger, account: str, events: Sequence[Collected], source: str) -> list[bool]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from ometria_provider.exceptions import Misconfigured
+from ometria_provider.mapping import forms
 from ometria_provider.mapping.checks import find_issues
 from ometria_provider.mapping.forms import BrokenFile, FileForm
 from ometria_provider.mapping.model import Connections, Consent, Identity, Limits, Mapping
@@ -142,10 +142,6 @@ def _second_owners(read: list[tuple[Mapping, Source]]) -> Iterator[Problem]:
 
 def schema_text() -> str:
     """Return ``include/mappings/mapping.schema.json``: what editors complete and check mapping files with."""
-    schema = Mapping.model_json_schema()
-    del schema["properties"]["name"]
-    schema["required"] = ["list", "fields"]
-    schema["title"] = "Mapping file"
-    schema["description"] = "One mapping of Antavo customers to Ometria contacts."
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    return forms.schema_text(
+        Mapping, ["list", "fields"], "Mapping file", "One mapping of Antavo customers to Ometria contacts."
+    )

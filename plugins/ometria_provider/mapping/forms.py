@@ -5,13 +5,14 @@ One :class:`FileForm` for each kind of file: mappings, workflows.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.mapping.catalogue import closest
@@ -37,6 +38,18 @@ _EXPECTED = {
     "time_delta_type": "an ISO 8601 duration is wanted here, such as P1D or PT12H",
     "string_too_short": "this must not be empty",
 }
+
+
+def schema_text(model: type[BaseModel], required: list[str], title: str, description: str) -> str:
+    """Return the JSON Schema that editors complete and check a kind of file with.
+
+    :param model: of the file; its `name` is the file's own name.
+    """
+    schema = model.model_json_schema()
+    del schema["properties"]["name"]
+    schema |= {"required": required, "title": title, "description": description}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 class BrokenFile(Misconfigured):

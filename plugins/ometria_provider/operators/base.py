@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,7 +127,16 @@ class Work:
         return RunStore(self.settings.staging_path, self.run.mapping, self.run.id)
 
 
-class SyncOperator(BaseOperator):
+class PatientOperator(BaseOperator):
+    """A task that Airflow tries again as :func:`retry_policy` says, wherever it stands."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        # A mapped task hands in None for what its `partial` left out.
+        kwargs["retry_policy"] = kwargs.get("retry_policy") or retry_policy()
+        super().__init__(**kwargs)
+
+
+class SyncOperator(PatientOperator):
     """A task of a contact sync.
 
     :param mapping: name of the mapping file, without `.yaml`.
@@ -137,8 +147,6 @@ class SyncOperator(BaseOperator):
     template_fields: Sequence[str] = ("window",)
 
     def __init__(self, *, mapping: str, window: Window | None = None, **kwargs: Any) -> None:
-        # A mapped task hands in None for what its `partial` left out.
-        kwargs["retry_policy"] = kwargs.get("retry_policy") or retry_policy()
         super().__init__(**kwargs)
         self.mapping = mapping
         self.window = window
@@ -157,9 +165,9 @@ class SyncOperator(BaseOperator):
         ledger.check_version()
         return runs.get_run(ledger, dag_id=self.dag_id, run_id=str(context["run_id"]))
 
+    @abstractmethod
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> Any:
         """Do what the step is for.
 
         :param facts: counts that the ledger keeps when the step ends, well or not.
         """
-        raise NotImplementedError

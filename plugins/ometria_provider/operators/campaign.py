@@ -9,13 +9,11 @@ from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import deliveries
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.operators.accounts import REQUESTS, noting, uses
-from ometria_provider.operators.base import retry_policy
+from ometria_provider.operators.base import PatientOperator
 from ometria_provider.operators.params import CampaignParams, campaign_params
 from ometria_provider.settings import read_settings
 from ometria_provider.workflows.accounts import Campaigns, load_accounts
@@ -33,7 +31,7 @@ class BrokenWorkflows(Misconfigured):
     """Workflow files of the connection cannot be used: their events wait until somebody mends them."""
 
 
-class CampaignOperator(BaseOperator):
+class CampaignOperator(PatientOperator):
     """Collect an Antavo connection's new events and deliver them for every workflow.
 
     :param connection: the Antavo connection.
@@ -45,7 +43,6 @@ class CampaignOperator(BaseOperator):
     template_fields: Sequence[str] = ()
 
     def __init__(self, *, connection: str, **kwargs: Any) -> None:
-        kwargs["retry_policy"] = kwargs.get("retry_policy") or retry_policy()
         super().__init__(**kwargs)
         self.connection = connection
 

@@ -16,7 +16,7 @@ from ometria_provider.hooks.events import LOOK_BACK
 from ometria_provider.ledger import cursors, deliveries, inbox
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Bodiless, Collected
-from ometria_provider.workflows.events import Event, UnreadableEvent, event_view
+from ometria_provider.workflows.events import UnreadableEvent, event_view
 
 if TYPE_CHECKING:
     from ometria_provider.hooks.antavo import AntavoHook
@@ -137,7 +137,7 @@ class Collector:
             if not names:
                 continue
             try:
-                events.append(collected(event_view(raw), names))
+                events.append(Collected.of(event_view(raw), names))
             except UnreadableEvent as problem:
                 found.nameless += 1
                 log.warning("An event of action %s cannot be kept: %s", raw.get("action"), problem)
@@ -156,7 +156,7 @@ class Collector:
             for since, until in windows(missed):
                 for page in self.hook.events(since, until):
                     own = [raw for raw in page if str(raw.get("id")) in wanted]
-                    events = [collected(event_view(raw), self._wanting(raw)) for raw in own]
+                    events = [Collected.of(event_view(raw), self._wanting(raw)) for raw in own]
                     inbox.put(self.ledger, self.account, events, inbox.ASKED)
             still = {event.event_id for event in inbox.bodiless(self.ledger, self.account, limit=CHUNK)}
             lost = sorted(wanted & still)
@@ -166,18 +166,6 @@ class Collector:
             deliveries.give_up(self.ledger, self.run_id, reason, account=self.account, events=lost)
         if found.lost:
             log.warning("Antavo does not have %s events any more that were to be tried again", found.lost)
-
-
-def collected(event: Event, workflows: tuple[str, ...]) -> Collected:
-    """Return an event as the inbox takes it."""
-    return Collected(
-        event_id=event.id,
-        action=event.action,
-        customer_id=event.customer_id,
-        occurred_at=event.timestamp,
-        body=event.encode(),
-        workflows=workflows,
-    )
 
 
 def reach(

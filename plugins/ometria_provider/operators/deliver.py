@@ -12,6 +12,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+from ometria_provider.dagdefaults import campaign_events_id
 from ometria_provider.delivery.batches import MAX_RECORDS, batches
 from ometria_provider.delivery.campaign import Tally
 from ometria_provider.delivery.suspects import Field, Fields, concerning
@@ -67,7 +68,7 @@ def deliver(
             settings=read_settings(),
             account=account,
             ometria=ometria,
-            dag_id=dag_id or f"campaign_events__{account}",
+            dag_id=dag_id or campaign_events_id(account),
             run_id=run_id,
             workflows=by_name,
             tally=tally,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ometria_provider.exceptions import Fatal, SyncError
 from ometria_provider.ledger import rewards
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.operators.asking import side_by_side
 
 if TYPE_CHECKING:
     from ometria_provider.hooks.antavo import AntavoHook
@@ -48,8 +48,7 @@ class Asking:
         unique = list(dict.fromkeys(ids))
         if len(unique) < 2:
             return {id_: self._one(id_) for id_ in unique}
-        with ThreadPoolExecutor(min(self.in_flight, len(unique)), thread_name_prefix="lookup") as pool:
-            return dict(zip(unique, pool.map(self._one, unique), strict=True))
+        return dict(side_by_side(self._one, unique, self.in_flight))
 
     def _one(self, id_: str) -> Found | SyncError:
         if self._gave_up is not None:

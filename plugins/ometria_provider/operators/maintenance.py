@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.ledger.prune import prune
-from ometria_provider.operators.base import retry_policy
+from ometria_provider.operators.base import PatientOperator
 from ometria_provider.settings import read_settings
 from ometria_provider.workflows.files import longest_expiry
 
@@ -27,11 +25,8 @@ KEEP_DAYS: dict[str, Any] = {
 }
 
 
-class PruneLedgerOperator(BaseOperator):
+class PruneLedgerOperator(PatientOperator):
     """Delete old runs with what they found, events that are done, and late errors (`ledger/prune.py`)."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"retry_policy": retry_policy(), **kwargs})
 
     def execute(self, context: Context) -> None:
         """Prune.

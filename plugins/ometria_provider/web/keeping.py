@@ -10,6 +10,7 @@ from functools import cached_property
 from ometria_provider.exceptions import Retryable
 from ometria_provider.ledger import inbox, tokens
 from ometria_provider.ledger.engine import Ledger, open_ledger
+from ometria_provider.ledger.inbox import Collected
 from ometria_provider.settings import read_settings
 from ometria_provider.web.credentials import Denied, Token
 from ometria_provider.web.lookup import WorkflowFolder
@@ -88,16 +89,5 @@ class Keeper:
                 outcomes[place] = Denied("the token was used for another event already")
             else:
                 taken.append((place, arrival.event, names))
-        new = inbox.put(self._ledger, account, [_collected(event, names) for _, event, names in taken], "webhook")
+        new = inbox.put(self._ledger, account, [Collected.of(event, names) for _, event, names in taken], inbox.WEBHOOK)
         return outcomes | {place: Kept(names, new=is_new) for (place, _, names), is_new in zip(taken, new, strict=True)}
-
-
-def _collected(event: Event, workflows: tuple[str, ...]) -> inbox.Collected:
-    return inbox.Collected(
-        event_id=event.id,
-        action=event.action,
-        customer_id=event.customer_id,
-        occurred_at=event.timestamp,
-        body=event.encode(),
-        workflows=workflows,
-    )

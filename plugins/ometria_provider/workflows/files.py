@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from ometria_provider.exceptions import Misconfigured
+from ometria_provider.mapping import forms
 from ometria_provider.mapping.catalogue import closest
 from ometria_provider.mapping.files import MappingFileError, load_mapping
 from ometria_provider.mapping.forms import BrokenFile, FileForm
@@ -118,10 +118,6 @@ def _contact_mappings(read: list[tuple[Workflow, Source]], folder: Path) -> Iter
 
 def schema_text() -> str:
     """Return ``include/workflows/workflow.schema.json``: what editors complete and check workflow files with."""
-    schema = Workflow.model_json_schema()
-    del schema["properties"]["name"]
-    schema["required"] = ["trigger", "action"]
-    schema["title"] = "Workflow file"
-    schema["description"] = "One workflow: an Antavo event starts an Ometria campaign."
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    return forms.schema_text(
+        Workflow, ["trigger", "action"], "Workflow file", "One workflow: an Antavo event starts an Ometria campaign."
+    )
