@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -11,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ometria_provider.cli.app import app
+from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.operators import details as details_module
 from sync import FIELDS, Outcome, Sync
+from typer.testing import CliRunner
 
 EXPIRING = {"loyalty": "extensions.expiring_points.total", "remote": "points_expiring"}
 NEXT = {"loyalty": "extensions.expiring_points.history.0.points", "remote": "next_to_expire"}
@@ -96,15 +100,57 @@ def test_changed_mapping_asks_everybody_anew(sync: Sync) -> None:
     sync.mapping(fields=[*FIELDS, EXPIRING])
     again = green(sync.run())
     assert asked(sync) == 600
-    assert "up to about 0 requests for details" not in again.row["plan"]
+    assert "about 0 requests for details" not in again.row["plan"]
     assert again.row["accepted"] == run.row["accepted"]
 
 
-def test_plan_says_how_many_detail_requests_there_are_at_most(sync: Sync) -> None:
+def test_plan_says_how_many_detail_requests_there_are_beside_those_who_changed(sync: Sync) -> None:
+    """The plan task and the command say the same; the requests are counted where they arrive."""
     sync.mapping(fields=[*NAMES, EXPIRING])
-    first, second = green(sync.run()), green(sync.run())
-    assert "requests for details" in first.row["plan"]
-    assert "up to about 0 requests for details" in second.row["plan"]
+    active = AntavoHook().count_active()
+    assert said(sync) == active, "nobody was asked yet"
+    green(sync.run())
+    assert said(sync) == 0, "members who are not active count as fresh against those who are"
+    one, other = sync.members_to_send()[:2]
+    sync.execute("UPDATE contact_state SET details_at = datetime(details_at, '-8 days') WHERE contact_id = :id", id=one)
+    sync.leave(other, silently=True)
+    assert said(sync) == 1
+    before = asked(sync)
+    run = green(sync.run())
+    assert "about 1 request for details (under a minute more) and one more for each other member" in run.row["plan"]
+    assert asked(sync) - before == 1
+    # Whoever the last scan missed is not expected to be met again.
+    assert said(sync) == 0
+    sync.mapping(fields=[*FIELDS, EXPIRING])
+    assert said(sync) == AntavoHook().count_active(), "the mapping changed: everybody is asked"
+
+
+def test_plan_counts_who_is_looked_at_again_whatever_the_age_of_the_details(sync: Sync) -> None:
+    sync.change(*sync.members_to_send()[:3], birth_date="2999-01-01")
+    born = {"loyalty": "birth_date", "remote": "date_of_birth"}
+    no_limits = {"max_rejected_share": None, "max_outstanding_share": None}
+    sync.mapping(fields=[*NAMES, EXPIRING, born], limits=no_limits)
+    run = green(sync.run())
+    due = run.row["rejected"]
+    assert due >= 3
+    assert said(sync) == 0, "remembered rejections are not due"
+    suspects = sync.members_to_send()[10:12]
+    for id_ in suspects:
+        sync.execute("UPDATE contact_state SET suspect = '*' WHERE contact_id = :id", id=id_)
+    assert said(sync) == 2
+    sync.execute("UPDATE contact_state SET changed_at = datetime(changed_at, '-2 days')")
+    assert said(sync) == due + 2
+    before = asked(sync)
+    sync.run()
+    assert asked(sync) - before == due + 2
+
+
+def said(sync: Sync) -> int:
+    """Return how many requests for details `ometria-sync plan` expects."""
+    result = CliRunner().invoke(app, ["plan", "members"])
+    found = re.search(r"and about ([\d,]+) requests? for details", result.stdout)
+    assert found, result.output
+    return int(found[1].replace(",", ""))
 
 
 def test_member_who_vanished_since_the_scan_is_left_out(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:

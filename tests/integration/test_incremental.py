@@ -98,6 +98,17 @@ def test_changed_mapping_reads_everybody_again(sync: Sync) -> None:
     green(sync.run(), "incremental")
 
 
+def test_plan_that_this_version_cannot_read_any_more_counts_as_another_mapping(sync: Sync) -> None:
+    """The last scan was planned by a version whose mappings, or suites, had a key that is gone."""
+    details = {"loyalty": "extensions.expiring_points.total", "remote": "points_expiring"}
+    sync.mapping(strategy="incremental", fields=[*FIELDS, details])
+    for column, text in (("planned_mapping", '{"list": 4821, "gone": 1}'), ("planned_suite", '{"gone": 1}')):
+        green(sync.run(strategy="full"), "full")
+        sync.execute(f"UPDATE sync_run SET {column} = :text", text=text)
+        again = green(sync.run(), "full")
+        assert "the mapping, a rule or the Antavo connection changed" in again.row["plan"]
+
+
 def test_param_wins_over_the_file(sync: Sync) -> None:
     sync.mapping()
     green(sync.run(), "full")

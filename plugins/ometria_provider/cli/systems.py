@@ -52,7 +52,6 @@ def plan(
 
     mapping = mapping_named(name)
     with airflow():
-        from ometria_provider.mapping.customers import Projection
         from ometria_provider.staging.store import CHUNK
 
         target = ometria(mapping.connections.ometria)
@@ -69,11 +68,8 @@ def plan(
             slices=max(1, ceil((members or 0) / CHUNK)),
             requests_per_minute=source.requests_per_minute,
             push_requests_per_second=target.push_requests_per_second,
-            # As if nobody had been asked yet: how many are fresh is for the run to find out.
-            fresh_details=0 if Projection(mapping).detail_fields else None,
+            details=_details(mapping, members),
         )
-        if Projection(mapping).detail_fields:
-            sentence += " Details that the ledger has and that are fresh are not asked for again: a run says how many."
         if mapping.strategy == "incremental":
             sentence += " This mapping is incremental: other runs read only who changed, one request each."
     if output == "json":
@@ -83,6 +79,22 @@ def plan(
     if problem:
         typer.echo(problem, err=True)
         wrong()
+
+
+def _details(mapping: Mapping, members: int | None) -> int | None:
+    """Return how many members' details a scan asks for beside those who changed; None: the mapping reads none."""
+    from ometria_provider.cli.connect import ready_ledger
+    from ometria_provider.mapping.customers import Projection
+    from ometria_provider.operators.base import Planned
+    from ometria_provider.operators.details import expected_details
+    from ometria_provider.settings import read_settings
+    from ometria_provider.validation.suites import load_suites
+
+    ledger = ready_ledger()
+    if ledger is None:
+        return (members or 0) if Projection(mapping).detail_fields else None
+    suite = load_suites(read_settings().expectations_folder, mapping.name, mapping.remotes)
+    return expected_details(ledger, Planned(mapping, suite), members)
 
 
 def _expected(source: AntavoHook, mapping: Mapping) -> int | None:

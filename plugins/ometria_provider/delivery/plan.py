@@ -17,7 +17,7 @@ def plan_sentence(
     slices: int,
     requests_per_minute: float,
     push_requests_per_second: float,
-    fresh_details: int | None = None,
+    details: int | None = None,
     dry_run: bool = False,
 ) -> str:
     """Return what a complete scan reads and costs, at the accounts' rates.
@@ -25,17 +25,18 @@ def plan_sentence(
     :param members: how many are expected; None when nobody can tell.
     :param requests_per_minute: Antavo's limit.
     :param push_requests_per_second: Ometria's limit for pushes.
-    :param fresh_details: members whose details need not be asked for; None: the mapping reads no details.
+    :param details: whose details are asked for beside those who changed; None: the mapping reads no details.
     """
     of_slices = _in_slices(slices)
     if members is None:
         sending = "and sends nothing: a dry run" if dry_run else "and sends those that differ to Ometria"
-        asking = "" if fresh_details is None else ", asks Antavo for the details of those who may have changed"
+        asking = "" if details is None else ", asks Antavo for the details of those who may have changed"
         return f"A complete scan {of_slices} reads a number of members that nobody knows yet{asking} {sending}."
     reading = _reading(scan_requests(members, slices), requests_per_minute)
     sending = _sending(members, push_requests_per_second, dry_run=dry_run)
-    if fresh_details is not None:
-        reading += _details(max(0, members - fresh_details), requests_per_minute)
+    if details is not None:
+        reading += _details(details, requests_per_minute)
+        reading += " and one more for each other member who changed" if details < members else ""
     return f"A complete scan of about {members:,} members {of_slices}: {reading}; {sending}."
 
 
@@ -48,7 +49,7 @@ def chosen_sentence(
     who: str = "chosen",
     requests_per_minute: float,
     push_requests_per_second: float,
-    fresh_details: int | None = None,
+    details: int | None = None,
     dry_run: bool = False,
 ) -> str:
     """Return what a run for chosen customers reads and costs.
@@ -56,20 +57,21 @@ def chosen_sentence(
     :param chosen: how many customers the run is for.
     :param members: how many Antavo has; None when nobody can tell.
     :param who: chosen by somebody, or changed.
-    :param fresh_details: None: the mapping reads no details; else they are asked for each.
+    :param details: None: the mapping reads no details. Else they are asked for each, whatever the number: somebody
+        wants these members looked at anew, or something of them changed.
     :param by_scan: they are looked for in a complete scan; else each is asked for by its id.
     """
     of = f"{chosen:,} {who} {'customer' if chosen == 1 else 'customers'}"
     sending = _sending(chosen, push_requests_per_second, dry_run=dry_run)
-    details = "" if fresh_details is None else _details(chosen, requests_per_minute)
+    asking = "" if details is None else _details(chosen, requests_per_minute)
     if not by_scan:
-        return f"The run reads {of}, each by its id: {_reading(chosen, requests_per_minute)}{details}; {sending}."
+        return f"The run reads {of}, each by its id: {_reading(chosen, requests_per_minute)}{asking}; {sending}."
     if members is None:
         scan = f"a complete scan {_in_slices(slices)} of a number of members that nobody knows yet"
     else:
         reading = _reading(scan_requests(members, slices), requests_per_minute)
         scan = f"a complete scan of about {members:,} members {_in_slices(slices)}, {reading}"
-    return f"The run reads {of} by {scan}{details}; {sending}."
+    return f"The run reads {of} by {scan}{asking}; {sending}."
 
 
 def scan_requests(members: int, slices: int) -> int:
@@ -98,9 +100,9 @@ def _sending(records: int, push_requests_per_second: float, *, dry_run: bool) ->
     )
 
 
-def _details(most: int, requests_per_minute: float) -> str:
-    """Return what details cost: a request for each member who may have changed or whose details are too old."""
-    return f" and up to about {_requests(most)} for details ({_minutes(most * 60 / requests_per_minute)} more)"
+def _details(members: int, requests_per_minute: float) -> str:
+    """Return what the details of so many members cost: a request each."""
+    return f" and about {_requests(members)} for details ({_minutes(members * 60 / requests_per_minute)} more)"
 
 
 def _requests(count: int) -> str:

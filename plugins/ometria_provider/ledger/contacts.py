@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, case, func, or_, select, update
+from sqlalchemy import Connection, Select, and_, case, func, not_, or_, select, update
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, PushBatch, RemoteField
@@ -172,19 +172,40 @@ def rejected_before(ledger: Ledger, account: str, collection: str, time: datetim
         return list(connection.execute(ids).scalars())
 
 
-def count_fresh_details(ledger: Ledger, account: str, collection: str, since: datetime) -> int:
-    """Return of how many contacts the details were read at or after a time."""
+def count_fresh_details(
+    ledger: Ledger, account: str, collection: str, since: datetime, *, rejected_since: datetime | None
+) -> tuple[int, int]:
+    """Return how many contacts a scan meets again, and of how many of them nobody asks for details unless they changed.
+
+    The latter is what `delivery/compare.py` decides of each (`needs_details`), for all of them at once. Who departed,
+    or was missed by the last scan, is not met again; those whom the filter leaves out are.
+
+    :param since: details that were read at or after this are fresh.
+    :param rejected_since: a rejection made before this is tried again; None: none is.
+    """
+    state, digest = ContactState.state, ContactState.source_digest
+    remembered = state == "rejected"
+    if rejected_since is not None:
+        remembered = and_(remembered, ContactState.changed_at > rejected_since)
+    opted_out = or_(ContactState.opted_out_at.is_not(None), ContactState.sms_opted_out_at.is_not(None))
+    unproven = and_(ContactState.consent_digest.is_(None), state.in_(("accepted", "rejected")), opted_out)
+    fresh = and_(
+        ContactState.details_at >= since,
+        digest.is_not(None),
+        ContactState.suspect.is_(None),
+        ContactState.held.is_(None),
+        or_(state.in_(("accepted", "filtered", "departed")), remembered),
+        not_(unproven),
+    )
+    query = select(func.count(), func.sum(case((fresh, 1), else_=0))).where(
+        ContactState.account == account,
+        ContactState.collection == collection,
+        ContactState.absent_run_id.is_(None),
+        or_(state != "departed", digest.is_not(None)),
+    )
     with ledger.read() as connection:
-        return (
-            connection.execute(
-                select(func.count()).where(
-                    ContactState.account == account,
-                    ContactState.collection == collection,
-                    ContactState.details_at >= since,
-                )
-            ).scalar()
-            or 0
-        )
+        met, spared = connection.execute(query).one()
+    return met, spared or 0
 
 
 #: What it gets when a run asked for this member: the record that Ometria holds is today's as well.

@@ -334,8 +334,10 @@ def _last_scan(what: Any, run: Run | None, account: str, collection: str) -> Sel
     )
 
 
-def last_scan_run(ledger: Ledger, run: Run, *, account: str, collection: str, delivered: bool = False) -> Run | None:
-    """Return the last complete scan before this run, with what it was planned with.
+def last_scan_run(
+    ledger: Ledger, run: Run | None, *, account: str, collection: str, delivered: bool = False
+) -> Run | None:
+    """Return the last complete scan (before this run, if any), with what it was planned with.
 
     :param delivered: only one that ended green.
     """

@@ -19,9 +19,9 @@ from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators import changes, chosen, retry
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
 from ometria_provider.operators.asking import read_ahead
-from ometria_provider.operators.base import SyncOperator, Window, Work
+from ometria_provider.operators.base import Planned, SyncOperator, Window, Work
 from ometria_provider.operators.chosen import Choice
-from ometria_provider.operators.details import Details, Staged
+from ometria_provider.operators.details import Details, Staged, expected_details
 from ometria_provider.operators.params import run_params
 from ometria_provider.operators.retry import Retry
 from ometria_provider.staging.store import CHUNK, RunStore
@@ -90,7 +90,7 @@ class PlanOperator(SyncOperator):
             "slices": len(windows),
             "requests_per_minute": antavo.requests_per_minute,
             "push_requests_per_second": ometria.push_requests_per_second,
-            "fresh_details": self._fresh_details(work),
+            "details": expected_details(work.ledger, Planned(mapping, work.suite), expected, run=work.run),
             "dry_run": work.run.dry_run,
         }
         if choice:
@@ -179,18 +179,6 @@ class PlanOperator(SyncOperator):
         except SyncError as error:
             self.log.warning("Antavo does not say how many customers there are: %s", error)
             return runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection)
-
-    def _fresh_details(self, work: Work) -> int | None:
-        """Return how many members' details the ledger holds and may rely on; None when the mapping reads none."""
-        from ometria_provider.mapping.customers import Projection
-
-        if not Projection(work.mapping).detail_fields:
-            return None
-        last = runs.last_scan_run(work.ledger, work.run, account=work.account, collection=work.collection)
-        if last is None or replace(work, run=last).digest_key != work.digest_key:
-            return 0
-        since = work.run.started_at - work.mapping.details_max_age
-        return contacts.count_fresh_details(work.ledger, work.account, work.collection, since)
 
     def _forget_old_staging(self, work: Work) -> None:
         keep = runs.started_since(work.ledger, work.run.mapping, datetime.now(UTC) - STAGING_KEEP)

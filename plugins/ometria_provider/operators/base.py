@@ -56,6 +56,41 @@ def retry_policy() -> ExceptionRetryPolicy:
     )
 
 
+@dataclass(frozen=True)
+class Planned:
+    """What a run makes records by."""
+
+    mapping: Mapping
+    suite: Suite
+
+    @property
+    def key(self) -> bytes:
+        """What every source digest is keyed with: a changed mapping or rule makes every customer differ."""
+        from ometria_provider.delivery.digests import digest
+
+        return digest(self.mapping.digest + self.suite.digest)
+
+
+def planned_then(run: runs.Run) -> Planned | None:
+    """Return what an earlier run was planned with; None when this version of the package cannot read that."""
+    try:
+        return Planned(_mapping(run), _suite(run))
+    except ValueError:  # pydantic's and msgspec's errors are some
+        return None
+
+
+def _mapping(run: runs.Run) -> Mapping:
+    from ometria_provider.mapping.model import Mapping
+
+    return Mapping.model_validate_json(run.mapping_json or "")
+
+
+def _suite(run: runs.Run) -> Suite:
+    from ometria_provider.validation.suites import Suite
+
+    return msgspec.json.decode(run.suite_json or "", type=Suite, dec_hook=lambda kind, text: kind(text))
+
+
 @dataclass
 class Work:
     """One task at work.
@@ -72,23 +107,17 @@ class Work:
     @cached_property
     def mapping(self) -> Mapping:
         """The mapping as planned, whatever its file says by now."""
-        from ometria_provider.mapping.model import Mapping
-
-        return Mapping.model_validate_json(self.run.mapping_json or "")
+        return _mapping(self.run)
 
     @cached_property
     def suite(self) -> Suite:
         """The validation rules as planned."""
-        from ometria_provider.validation.suites import Suite
-
-        return msgspec.json.decode(self.run.suite_json or "", type=Suite, dec_hook=lambda kind, text: kind(text))
+        return _suite(self.run)
 
     @property
     def digest_key(self) -> bytes:
-        """What every source digest is keyed with: a changed mapping or rule makes every customer differ."""
-        from ometria_provider.delivery.digests import digest
-
-        return digest(self.mapping.digest + self.suite.digest)
+        """What every source digest of the run is keyed with."""
+        return Planned(self.mapping, self.suite).key
 
     @cached_property
     def rules(self) -> Comparison:

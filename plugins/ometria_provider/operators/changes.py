@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ometria_provider.delivery.strategy import LastScan, why_full
 from ometria_provider.ledger import contacts, cursors, runs
 from ometria_provider.ledger.runs import StepRow
-from ometria_provider.operators.base import Work
+from ometria_provider.operators.base import Work, planned_then
 from ometria_provider.operators.chosen import Choice
 from ometria_provider.operators.retry import choice_of
 
@@ -77,9 +77,10 @@ def _last_scan(work: Work) -> LastScan | None:
     last = runs.last_scan_run(work.ledger, work.run, account=work.account, collection=work.collection, delivered=True)
     if last is None:
         return None
-    then = replace(work, run=last)
-    is_same = then.digest_key == work.digest_key and then.mapping.connections == work.mapping.connections
-    return LastScan(last.started_at, is_same)
+    then, now = planned_then(last), work.mapping.connections
+    return LastScan(
+        last.started_at, then is not None and (then.key, then.mapping.connections) == (work.digest_key, now)
+    )
 
 
 def _due(work: Work) -> tuple[str, ...]:

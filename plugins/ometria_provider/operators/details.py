@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ometria_provider.delivery.digests import encode_source, with_details
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.ledger import contacts
-from ometria_provider.mapping.customers import EXPIRING
+from ometria_provider.ledger import contacts, runs
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.mapping.customers import EXPIRING, Projection
 from ometria_provider.operators.asking import side_by_side
+from ometria_provider.operators.base import Planned, Work, planned_then
 from ometria_provider.text import duration
 
 if TYPE_CHECKING:
     from ometria_provider.hooks.antavo import AntavoHook
-    from ometria_provider.mapping.customers import Projection
-    from ometria_provider.operators.base import Work
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +171,35 @@ class Details:
         if monotonic() - self._told >= PROGRESS or count == total:
             self._told = monotonic()
             log.info("%s", progress(count, total, seconds))
+
+
+def expected_details(
+    ledger: Ledger, planned: Planned, members: int | None, *, run: runs.Run | None = None
+) -> int | None:
+    """Return about how many members a complete scan asks the details of, beside those who changed.
+
+    None: the mapping reads no details.
+
+    :param members: how many there are; None when nobody can tell.
+    :param run: the run that is about to ask; None: any that would begin now.
+    """
+    mapping = planned.mapping
+    if not Projection(mapping).detail_fields:
+        return None
+    account, collection = mapping.connections.ometria, mapping.collection
+    last = runs.last_scan_run(ledger, run, account=account, collection=collection)
+    then = planned_then(last) if last else None
+    if then is None or then.key != planned.key:
+        return members or 0
+    now, again = run.started_at if run else datetime.now(UTC), mapping.retry_rejected
+    met, fresh = contacts.count_fresh_details(
+        ledger,
+        account,
+        collection,
+        now - mapping.details_max_age,
+        rejected_since=None if again is None else now - again,
+    )
+    return max(met, members or 0) - fresh
 
 
 def progress(count: int, total: int, seconds: float) -> str:

@@ -76,15 +76,16 @@ def test_list_problem_of_a_static_list_is_none() -> None:
 
 
 def test_plan_sentence_says_what_details_cost() -> None:
-    sentence = plan_sentence(members=100_000, slices=2, fresh_details=40_000, **SHARED)
-    assert "104 requests to Antavo (under a minute at 1,500 a minute) and up to about 60,000 requests for" in sentence
-    assert "for details (40 minutes more);" in sentence
-    assert "up to about 0 requests for details" in plan_sentence(members=5, slices=1, fresh_details=9, **SHARED)
-    assert "asks Antavo for the details" in plan_sentence(members=None, slices=1, fresh_details=0, **SHARED)
+    sentence = plan_sentence(members=100_000, slices=2, details=60_000, **SHARED)
+    assert "104 requests to Antavo (under a minute at 1,500 a minute) and about 60,000 requests for details" in sentence
+    assert "for details (40 minutes more) and one more for each other member who changed;" in sentence
+    assert "about 0 requests for details" in plan_sentence(members=5, slices=1, details=0, **SHARED)
+    assert "for details (under a minute more);" in plan_sentence(members=5, slices=1, details=5, **SHARED)
+    assert "asks Antavo for the details" in plan_sentence(members=None, slices=1, details=0, **SHARED)
     assert "detail" not in plan_sentence(members=5, slices=1, **SHARED)
 
 
 @pytest.mark.parametrize("by_scan", [False, True])
 def test_chosen_sentence_says_that_details_are_asked_for_each(by_scan: bool) -> None:
-    sentence = chosen_sentence(chosen=3_000, members=9_000, slices=1, by_scan=by_scan, fresh_details=8_000, **SHARED)
-    assert "and up to about 3,000 requests for details (2 minutes more);" in sentence
+    sentence = chosen_sentence(chosen=3_000, members=9_000, slices=1, by_scan=by_scan, details=10, **SHARED)
+    assert "and about 3,000 requests for details (2 minutes more);" in sentence
