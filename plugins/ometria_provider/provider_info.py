@@ -161,4 +161,12 @@ def _options() -> dict[str, Any]:
             "Folder of the Great Expectations suites. Left empty: include/expectations beside the DAGs folder.",
             "/opt/airflow/include/expectations",
         ),
+        "alerts_conn_id": _option(
+            "Connection of type apprise that alerts go through: Slack, e-mail and many other services. Left empty: "
+            "nobody is told, and incidents are kept in the ledger only.",
+            "ometria_alerts",
+        ),
+        "stale_after": _option(
+            "After how many of its schedules without a green run a mapping counts as late. Left empty: 3.", "3"
+        ),
     }

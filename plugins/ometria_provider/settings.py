@@ -26,6 +26,8 @@ class Settings:
     :param mappings_folder: folder of the mapping files.
     :param workflows_folder: folder of the workflow files.
     :param expectations_folder: folder of the Great Expectations suites.
+    :param alerts_conn_id: the Apprise connection that people are told through; None: nobody is told.
+    :param stale_after: after how many schedules without a green run a mapping counts as late, as configured.
     """
 
     ledger_url: str
@@ -33,6 +35,8 @@ class Settings:
     mappings_folder: Path
     workflows_folder: Path
     expectations_folder: Path
+    alerts_conn_id: str | None = None
+    stale_after: str = "3"
 
 
 def airflow_home() -> Path:
@@ -51,6 +55,8 @@ def read_settings() -> Settings:
         mappings_folder=Path(option("mappings_folder") or include / "mappings"),
         workflows_folder=Path(option("workflows_folder") or include / "workflows"),
         expectations_folder=Path(option("expectations_folder") or include / "expectations"),
+        alerts_conn_id=option("alerts_conn_id"),
+        stale_after=option("stale_after") or "3",
     )
 
 

@@ -31,6 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "sandbox": set(),
     "report_text": {"text", "report"},
     "report": {"ledger", "text"},
+    "attention": {"mapping", "workflows", "ledger", "dagdefaults", "settings", "text", "exceptions"},
     "campaign_report": {"ledger", "report", "report_text", "text"},
     "operators": {
         *PURE,

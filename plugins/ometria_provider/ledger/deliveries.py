@@ -124,6 +124,22 @@ def write(ledger: Ledger, run_id: str, *, settled: Sequence[Settled] = (), depar
             )
 
 
+def left_waiting(ledger: Ledger, account: str, *, before: datetime) -> tuple[int, datetime] | None:
+    """Return how many events that came before a time were tried and are left, and when the oldest came.
+
+    :param account: the Antavo connection.
+    """
+    query = (
+        select(func.count(), func.min(InboxEvent.received_at))
+        .join(EventDelivery, OF_ITS_EVENT)
+        .where(IS_UNDONE, EventDelivery.account == account, EventDelivery.reason.is_not(None))
+        .where(InboxEvent.received_at < before)
+    )
+    with ledger.read() as connection:
+        count, oldest = connection.execute(query).one()
+    return (count, oldest) if count else None
+
+
 def undone(ledger: Ledger, ids: Sequence[int]) -> set[int]:
     """Return which of these deliveries have not ended yet, by their numbers."""
     query = select(EventDelivery.id).where(EventDelivery.id.in_(ids), IS_UNDONE)

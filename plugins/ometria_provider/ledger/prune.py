@@ -1,4 +1,5 @@
-"""Let go of what is too old to be asked about: runs with all that they found, events that are done, late errors.
+"""Let go of what is too old to be asked about: runs with all that they found, events that are done, late errors,
+incidents that are over.
 
 What Ometria is known to hold (`contact_state`), cursors and field bits stay for ever: without them everything would be
 sent once more.
@@ -16,6 +17,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select
 from ometria_provider.ledger import cursors
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import PRUNED
+from ometria_provider.ledger.incidents import prune_incidents
 from ometria_provider.ledger.models import ContactState, EventDelivery, InboxEvent, LateError, PushBatch, SyncRun
 from ometria_provider.ledger.runs import is_complete_scan
 
@@ -52,6 +54,7 @@ def prune(
     if expiry is not None:
         _prune_events(ledger, min(before, datetime.now(UTC) - expiry), pruned, tell)
     with ledger.write() as connection:
+        prune_incidents(connection, before)
         pruned.late_errors = connection.execute(delete(LateError).where(LateError.until < before)).rowcount
     tell(pruned)
     return pruned

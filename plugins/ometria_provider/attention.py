@@ -1,0 +1,201 @@
+"""What needs somebody's attention now, told from the ledger and the files: alerts, pages and `doctor` ask here.
+
+It needs no scheduler and no DAG: a sync that Airflow skipped, whose DAG is paused, or whose file is broken is late all
+the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ometria_provider.dagdefaults import campaign_events_id, contact_sync_id
+from ometria_provider.exceptions import Misconfigured
+from ometria_provider.ledger import cursors, deliveries, incidents
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.incidents import Found
+from ometria_provider.ledger.standing import Standing, standing
+from ometria_provider.mapping.files import MappingFileError, load_mapping, schedule_of
+from ometria_provider.mapping.freshness import PATIENCE, stale_from
+from ometria_provider.settings import Settings
+from ometria_provider.text import moment
+from ometria_provider.workflows.accounts import Campaigns, load_accounts
+
+#: Topics of incidents: a DAG has one of each at a time.
+SYNC, APPROVAL, CAMPAIGN = "sync", "approval", "campaign"
+
+#: Kinds of incidents, each with its section in the runbook.
+KINDS = {
+    "red": "A sync is red",
+    "stale": "A sync is late",
+    "approval": "A run waits for approval",
+    "campaign": "Campaigns are late",
+}
+
+
+#: The schedule of a connection's campaigns.
+EVERY_MINUTE = ("* * * * *", "UTC")
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How fresh a scheduled mapping is.
+
+    :param green_at: when it last finished green; None: never.
+    :param stale_at: when it counts, or has counted, as late; None: it has no schedule that ever comes.
+    """
+
+    schedule: str
+    timezone: str
+    green_at: datetime | None
+    stale_at: datetime | None
+
+    def is_stale(self, now: datetime) -> bool:
+        """Say whether it is late."""
+        return self.stale_at is not None and self.stale_at <= now
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One of our DAGs, as the files tell of it.
+
+    :param name: the mapping's name, or the Antavo connection's.
+    :param schedule: cron expression or preset, and time zone; None: only by hand.
+    :param since: from when on that schedule is expected; None: nobody has looked yet.
+    """
+
+    dag_id: str
+    name: str
+    schedule: tuple[str, str] | None
+    since: datetime | None
+    campaigns: Campaigns | None = None
+
+
+def watched_dags(settings: Settings, ledger: Ledger) -> list[Watched]:
+    """Return what there is to be watched: each mapping file, broken ones too, and each connection of workflows."""
+    known = incidents.watched(ledger)
+    found = []
+    for file in sorted(settings.mappings_folder.glob("*.yaml")):
+        if file.name.startswith("."):
+            continue
+        dag_id = contact_sync_id(file.stem)
+        seen = known.get(dag_id)
+        schedule = _schedule(file, (seen.schedule, seen.timezone) if seen else None)
+        found.append(Watched(dag_id, file.stem, schedule, seen.since if seen else None))
+    if settings.workflows_folder.is_dir():
+        for account, campaigns in load_accounts(settings.workflows_folder).items():
+            dag_id = campaign_events_id(account)
+            since = known[dag_id].since if dag_id in known else None
+            found.append(Watched(dag_id, account, EVERY_MINUTE, since, campaigns))
+    return found
+
+
+def _schedule(file: Path, before: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Return a mapping file's schedule; of one that cannot be read at all the one that it had."""
+    try:
+        mapping = load_mapping(file)
+    except MappingFileError:
+        return schedule_of(file) or before
+    return (mapping.schedule, mapping.timezone) if mapping.schedule else None
+
+
+def needing_attention(ledger: Ledger, settings: Settings, now: datetime, *, only: str | None = None) -> list[Found]:
+    """Return what is wrong now, of every DAG or of one.
+
+    :param only: the id of a DAG.
+    """
+    found: list[Found] = []
+    for dag in watched_dags(settings, ledger):
+        if only not in (None, dag.dag_id):
+            continue
+        if dag.campaigns is None:
+            found += _of_mapping(dag, standing(ledger, dag.dag_id), settings, now)
+        else:
+            found += _of_campaigns(ledger, dag, dag.campaigns, now)
+    return found
+
+
+def freshness(dag: Watched, green_at: datetime | None, settings: Settings) -> Freshness | None:
+    """Return how fresh a mapping is, or None when it has no schedule.
+
+    One that never finished green is expected from when its schedule was first seen.
+
+    :param green_at: when it last finished green (`ledger.standing`).
+    """
+    if dag.schedule is None:
+        return None
+    starts = [at for at in (green_at, dag.since) if at is not None]
+    stale_at = stale_from(*dag.schedule, max(starts), stale_after(settings)) if starts else None
+    return Freshness(*dag.schedule, green_at, stale_at)
+
+
+def stale_after(settings: Settings) -> int:
+    """Return after how many schedules without a green run a mapping counts as late.
+
+    :raises Misconfigured: when the option is no whole number above 0.
+    """
+    text = settings.stale_after
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise Misconfigured(f"`[ometria] stale_after` is {text!r}: write a whole number of schedules, 1 or more.")
+    return int(text)
+
+
+def _of_mapping(dag: Watched, where: Standing, settings: Settings, now: datetime) -> Iterator[Found]:
+    fresh = freshness(dag, where.green_at, settings)
+    if run := where.red:
+        yield Found(dag.dag_id, SYNC, "red", run.reason or f"Run {run.id} {run.state}.", run.id)
+    elif fresh and fresh.is_stale(now):
+        last = f"since {moment(fresh.green_at)}" if fresh.green_at else "ever"
+        words = (
+            f"{dag.name} has not finished green {last}, and is scheduled `{fresh.schedule}` ({fresh.timezone}): "
+            f"{stale_after(settings)} runs are missing. Is its DAG paused or broken, or Airflow's scheduler down?"
+        )
+        yield Found(dag.dag_id, SYNC, "stale", words, where.ended.id if where.ended else None)
+    if run := where.awaiting:
+        yield Found(dag.dag_id, APPROVAL, "approval", f"Run {run.id} waits for a person to approve it.", run.id)
+
+
+def _of_campaigns(ledger: Ledger, dag: Watched, campaigns: Campaigns, now: datetime) -> Iterator[Found]:
+    reasons = [*_broken(campaigns), *_not_collected(ledger, dag, campaigns, now), *_waiting(ledger, dag.name, now)]
+    if reasons:
+        yield Found(dag.dag_id, CAMPAIGN, "campaign", " ".join(reasons))
+
+
+def _broken(campaigns: Campaigns) -> Iterator[str]:
+    if campaigns.broken:
+        files = ", ".join(campaigns.broken)
+        yield f"{files} cannot be used, and its events wait: `ometria-sync workflows check` shows why."
+
+
+def _not_collected(ledger: Ledger, dag: Watched, campaigns: Campaigns, now: datetime) -> Iterator[str]:
+    """Say so when nobody has read the connection's events for a while: its DAG runs every minute."""
+    marks = cursors.all_of(ledger, dag.name, "")
+    read = [marks.get(f"collected:{name}") or dag.since or now for name in campaigns.workflows]
+    if read and (last := min(read)) < now - PATIENCE:
+        yield f"Events of {dag.name} were last read at {moment(last)}: is the DAG paused, or does Antavo not answer?"
+
+
+def _waiting(ledger: Ledger, account: str, now: datetime) -> Iterator[str]:
+    """Say so when events were tried and could not be delivered for a while."""
+    if left := deliveries.left_waiting(ledger, account, before=now - PATIENCE):
+        count, oldest = left
+        waiting = timedelta(seconds=round((now - oldest).total_seconds()))
+        events = "1 event waits" if count == 1 else f"{count:,} events wait"
+        yield f"{events} to be delivered, the oldest for {waiting}."
+
+
+def look(ledger: Ledger, settings: Settings, *, only: str | None = None) -> None:
+    """Bring the ledger's incidents up to date with what is wrong now.
+
+    :param only: the id of the DAG to look at; None: all, and which schedules are in force.
+    """
+    if only is None:
+        schedules = {dag.dag_id: dag.schedule for dag in watched_dags(settings, ledger) if dag.schedule}
+        incidents.watch(ledger, schedules)
+    found = needing_attention(ledger, settings, datetime.now(UTC), only=only)
+    incidents.bring_up_to_date(ledger, found, dag_ids=None if only is None else [only])
+
+
+__all__ = ["KINDS", "Freshness", "freshness", "look", "needing_attention", "stale_after", "watched_dags"]

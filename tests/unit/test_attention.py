@@ -1,0 +1,177 @@
+"""What needs attention, from ledger and files alone: no Airflow has to be up for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledgers import PastRun
+from ometria_provider import attention
+from ometria_provider.exceptions import Misconfigured
+from ometria_provider.ledger import cursors, deliveries, inbox, incidents
+from ometria_provider.ledger.deliveries import Settled
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.inbox import Collected
+from ometria_provider.settings import Settings, read_settings
+from sqlalchemy import text
+
+NOW = datetime.now(UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def ledger(sqlite_ledger: Ledger) -> Ledger:
+    return sqlite_ledger
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    for name in ("mappings", "workflows"):
+        (tmp_path / name).mkdir()
+    return dataclasses.replace(
+        read_settings(), mappings_folder=tmp_path / "mappings", workflows_folder=tmp_path / "workflows"
+    )
+
+
+def mapping(settings: Settings, name: str = "customers", **keys: Any) -> Path:
+    file = settings.mappings_folder / f"{name}.yaml"
+    rows = [{"loyalty": "first_name", "remote": "firstname"}]
+    file.write_text(json.dumps({"list": 4821, "fields": rows, "schedule": "@hourly"} | keys))
+    return file
+
+
+def workflow(settings: Settings, **keys: Any) -> None:
+    payload = [{"value": "x", "remote": "y"}]
+    data = {"trigger": {"event": "reward"}, "action": {"event_type": "claimed", "payload": payload}} | keys
+    (settings.workflows_folder / "thanks.yaml").write_text(json.dumps(data))
+
+
+def found(ledger: Ledger, settings: Settings, now: datetime = NOW) -> list[tuple[str, str]]:
+    return [(one.dag_id, one.kind) for one in attention.needing_attention(ledger, settings, now)]
+
+
+def words(ledger: Ledger, settings: Settings, now: datetime = NOW) -> str:
+    (one,) = attention.needing_attention(ledger, settings, now)
+    return one.words
+
+
+def test_red_run_needs_attention_with_its_own_reason(ledger: Ledger, settings: Settings) -> None:
+    mapping(settings)
+    run = PastRun(state="failed", reason="Nothing arrived.").write(ledger)
+    (one,) = attention.needing_attention(ledger, settings, NOW)
+    assert one == incidents.Found("contact_sync__customers", "sync", "red", "Nothing arrived.", run.id)
+
+
+def test_waiting_run_needs_a_person(ledger: Ledger, settings: Settings) -> None:
+    mapping(settings)
+    PastRun(state="awaiting_approval").write(ledger)
+    assert found(ledger, settings) == [("contact_sync__customers", "approval")]
+
+
+@pytest.mark.parametrize("times", [None, "5"])
+def test_sync_that_has_not_finished_green_for_some_schedules_is_late(
+    ledger: Ledger, settings: Settings, times: str | None
+) -> None:
+    settings = dataclasses.replace(settings, stale_after=times or settings.stale_after)
+    mapping(settings)
+    PastRun().write(ledger)
+    limit = int(times or 3) * HOUR
+    assert found(ledger, settings, datetime.now(UTC) + limit - timedelta(minutes=1)) == []
+    late = datetime.now(UTC) + limit + timedelta(minutes=1)
+    assert found(ledger, settings, late) == [("contact_sync__customers", "stale")]
+    assert "is scheduled `@hourly` (UTC)" in words(ledger, settings, late)
+
+
+def test_sync_that_never_ran_is_late_from_when_its_schedule_was_seen(ledger: Ledger, settings: Settings) -> None:
+    mapping(settings)
+    later = NOW + 4 * HOUR
+    assert found(ledger, settings, later) == [], "nobody has looked before"
+    attention.look(ledger, settings)
+    assert found(ledger, settings, later) == [("contact_sync__customers", "stale")]
+    assert "has not finished green ever" in words(ledger, settings, later)
+
+
+def test_sync_without_a_schedule_is_never_late(ledger: Ledger, settings: Settings) -> None:
+    mapping(settings, schedule=None)
+    PastRun().write(ledger)
+    attention.look(ledger, settings)
+    assert found(ledger, settings, NOW + timedelta(days=400)) == []
+
+
+@pytest.mark.parametrize("text", ["schedule: '@hourly'\nlist: none\n", "list: [\n"], ids=["wrong", "unreadable"])
+def test_sync_whose_file_is_broken_is_late_by_the_schedule_that_it_had(
+    ledger: Ledger, settings: Settings, text: str
+) -> None:
+    file = mapping(settings)
+    attention.look(ledger, settings)
+    file.write_text(text)
+    assert found(ledger, settings, NOW + 4 * HOUR) == [("contact_sync__customers", "stale")]
+
+
+def test_campaigns_whose_events_nobody_reads_are_late(ledger: Ledger, settings: Settings) -> None:
+    workflow(settings)
+    cursors.move(ledger, "antavo_default", "", "collected:thanks", at=NOW, run_id=0)
+    assert found(ledger, settings, NOW + timedelta(minutes=14)) == []
+    late = NOW + timedelta(minutes=16)
+    assert found(ledger, settings, late) == [("campaign_events__antavo_default", "campaign")]
+    assert "were last read at" in words(ledger, settings, late)
+
+
+def test_campaigns_that_nobody_ever_ran_are_late_from_when_they_were_seen(ledger: Ledger, settings: Settings) -> None:
+    workflow(settings)
+    late = NOW + timedelta(minutes=16)
+    assert found(ledger, settings, late) == []
+    attention.look(ledger, settings)
+    assert found(ledger, settings, late + timedelta(seconds=30)) == [("campaign_events__antavo_default", "campaign")]
+
+
+def test_campaigns_with_a_broken_file_need_attention_at_once(ledger: Ledger, settings: Settings) -> None:
+    workflow(settings, trigger={"evnt": "reward"})
+    assert "thanks.yaml cannot be used" in words(ledger, settings)
+
+
+def test_campaigns_whose_events_were_tried_in_vain_for_a_while_are_late(ledger: Ledger, settings: Settings) -> None:
+    workflow(settings)
+    late = NOW + timedelta(minutes=16)
+    cursors.move(ledger, "antavo_default", "", "collected:thanks", at=late, run_id=0)
+    inbox.put(ledger, "antavo_default", [Collected("1", "reward", "ann", NOW, b"{}", ("thanks",))], inbox.ASKED)
+    assert found(ledger, settings, late) == [], "nobody has tried yet: a long queue is no incident"
+    (one,) = deliveries.waiting(ledger, "antavo_default", limit=1)
+    deliveries.write(ledger, "run", settled=[Settled(one.id, deliveries.WAITING, "Antavo does not answer")])
+    assert found(ledger, settings, NOW) == []
+    assert "1 event waits to be delivered" in words(ledger, settings, late)
+
+
+def test_look_opens_incidents_and_ends_them(ledger: Ledger, settings: Settings) -> None:
+    file = mapping(settings)
+    PastRun(state="failed", reason="x").write(ledger)
+    attention.look(ledger, settings)
+    attention.look(ledger, settings)
+    assert [one.over_at for one in incidents.list_incidents(ledger)] == [None]
+    file.unlink()
+    attention.look(ledger, settings)
+    assert [one.over_at is None for one in incidents.list_incidents(ledger)] == [False], "its file is gone"
+
+
+def test_look_at_one_dag_leaves_the_others_alone(ledger: Ledger, settings: Settings) -> None:
+    for name in ("customers", "others"):
+        mapping(settings, name)
+        PastRun(mapping=name, state="failed", reason="x").write(ledger)
+    attention.look(ledger, settings, only="contact_sync__others")
+    assert [one.dag_id for one in incidents.list_incidents(ledger)] == ["contact_sync__others"]
+    with ledger.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM watched_schedule")).scalar() == 0
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "²"])
+def test_stale_after_that_is_no_number_of_schedules_is_refused(settings: Settings, value: str) -> None:
+    with pytest.raises(Misconfigured, match=r"`\[ometria\] stale_after` is '.*': write a whole number"):
+        attention.stale_after(dataclasses.replace(settings, stale_after=value))
+
+
+def test_every_kind_that_is_found_is_known(ledger: Ledger, settings: Settings) -> None:
+    assert set(attention.KINDS) == {"red", "stale", "approval", "campaign"}
