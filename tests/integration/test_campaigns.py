@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from campaign import Campaign
 from ometria_provider.exceptions import Halted, Misconfigured, Retryable
 from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.ledger.history import find_run
-from ometria_provider.operators import lookups, preparing
+from ometria_provider.operators import lookups, permission, preparing
 from ometria_provider.operators.deliver import complaint
 from ometria_provider.operators.run import RunFailed
 from ometria_provider.workflows.records import custom_event_id
@@ -161,12 +162,16 @@ def test_event_that_the_filter_leaves_out_costs_no_request(campaign: Campaign) -
     assert campaign.requests("customers") == 0
 
 
-def test_workflow_file_removed_while_events_wait_skips_them(campaign: Campaign) -> None:
+def test_workflow_file_that_another_machine_has_already_keeps_its_events(campaign: Campaign) -> None:
+    campaign.workflow("other", event_type="other")
     campaign.workflow()
     event = campaign.happens(campaign.sync.member())
-    (campaign.folder / "thanks.yaml").unlink()
+    here = (campaign.folder / "thanks.yaml").rename(campaign.folder / "thanks.later")
     assert complaint(campaign.deliver()) is None
-    assert campaign.fate(event) == ("skipped", "the workflow file thanks.yaml is gone")
+    assert campaign.fate(event)[0] == "waiting"
+    here.rename(campaign.folder / "thanks.yaml")
+    campaign.deliver()
+    assert campaign.fate(event)[0] == "acknowledged"
 
 
 def test_workflow_file_that_cannot_be_read_keeps_its_events(campaign: Campaign) -> None:
@@ -348,7 +353,7 @@ def test_member_who_unsubscribes_while_a_long_run_is_at_it_starts_no_campaign(
     campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparing, "PAGE", 1)
-    monkeypatch.setattr(preparing, "UNSUBSCRIBES_AGE", 0)
+    monkeypatch.setattr(permission, "UNSUBSCRIBES_AGE", 0)
     campaign.workflow()
     first, second = campaign.sync.member(), campaign.sync.member(email="cleo@example.com")
     assert campaign.sync.run().green
@@ -364,6 +369,65 @@ def test_member_who_unsubscribes_while_a_long_run_is_at_it_starts_no_campaign(
     monkeypatch.setattr(preparing.Preparing, "_prepare", then_unsubscribe)
     campaign.deliver()
     assert [campaign.fate(event)[0] for event in events] == ["acknowledged", "skipped"]
+
+
+def once_ready(monkeypatch: pytest.MonkeyPatch, then: Callable[[], Any]) -> None:
+    """Let something happen between the first page's being made ready and its being sent."""
+    prepare = preparing.Preparing._prepare
+
+    def prepared(self: Any, rows: Any) -> Any:
+        ready = prepare(self, rows)
+        monkeypatch.setattr(preparing.Preparing, "_prepare", prepare)
+        then()
+        return ready
+
+    monkeypatch.setattr(preparing.Preparing, "_prepare", prepared)
+
+
+@pytest.mark.parametrize("mapping", ["members", None])
+def test_opt_out_that_was_sent_since_the_event_was_made_ready_wins(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch, mapping: str | None
+) -> None:
+    campaign.sync.mapping(fields=CONSENT)
+    campaign.workflow(contact_mapping=mapping)
+    campaign.workflow("receipt", event_type="receipt", contact_mapping=mapping, transactional=True)
+    out, other = (campaign.sync.member(properties={"newsletter": True}) for _ in range(2))
+    assert campaign.sync.run().green
+    events = campaign.happens(out), campaign.happens(other)
+
+    def opts_out() -> None:
+        campaign.sync.change(out, **{"properties.newsletter": False})
+        assert campaign.sync.run().green
+
+    once_ready(monkeypatch, opts_out)
+    tally = campaign.deliver()
+    assert campaign.fate(events[0]) == ("skipped", "opted out: the consent last sent was an opt-out")
+    assert campaign.fate(events[0], "receipt")[0] == campaign.fate(events[1])[0] == "acknowledged"
+    assert tally.states == {"skipped": 1, "acknowledged": 3}
+    assert len(campaign.events()) == 3
+
+
+def test_member_who_departed_or_unsubscribed_since_the_event_was_made_ready_starts_none(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign.sync.mapping(fields=CONSENT)
+    campaign.workflow()
+    campaign.workflow("work", identity={"identity_email": "customer.properties.work_email"})
+    left = campaign.sync.member()
+    out = campaign.sync.member(email="bea@example.com", properties={"work_email": "cleo@example.com"})
+    assert campaign.sync.run().green
+    events = campaign.happens(left), campaign.happens(out)
+
+    def refuse() -> None:
+        campaign.sync.change(left, status="banned")
+        campaign.sync.sandbox.control("unsubscribes", {"email": "cleo@example.com"})
+        assert campaign.sync.run().green
+
+    once_ready(monkeypatch, refuse)
+    campaign.deliver()
+    assert "departed" in str(campaign.fate(events[0])[1])
+    assert campaign.fate(events[1], "work") == ("skipped", "unsubscribed in Ometria")
+    assert campaign.fate(events[1])[0] == "acknowledged", "that names another address"
 
 
 def test_unsubscribe_of_the_address_that_the_event_names_counts_though_the_contact_has_another(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from ometria_provider.delivery.consent import Facts, opted_out
 from ometria_provider.ledger import contacts
@@ -17,12 +17,27 @@ from ometria_provider.mapping.records import map_customers
 from ometria_provider.operators.consent import known_facts
 from ometria_provider.operators.unsubscribes import Matcher, Person
 
+Key = TypeVar("Key")
+
+
+class Member(NamedTuple):
+    """What a mapping makes of one customer, as far as mail to it is concerned.
+
+    :param contact_id: None when the mapping makes no usable one.
+    :param consent: the consent group; None: the mapping says nothing of it.
+    :param outside: the rule of the mapping's `where` that leaves it out.
+    """
+
+    contact_id: str | None
+    consent: bytes | None
+    outside: str | None
+    person: Person
+
 
 @dataclass(frozen=True)
 class Standing:
     """Where one member stands.
 
-    :param contact_id: None when the mapping makes no usable one.
     :param opted_out: why no marketing goes to it; None: nothing speaks against it.
     :param departed: why it is no member any more.
     :param outside: the rule of the mapping's `where` that leaves it out.
@@ -31,7 +46,6 @@ class Standing:
     :param exists: Ometria has the contact, if only from earlier times.
     """
 
-    contact_id: str | None
     opted_out: str | None
     departed: str | None
     outside: str | None
@@ -63,36 +77,54 @@ class Audience:
         is_needed = any(path.startswith("extensions.") for path in self.mapping.where)
         return Projection(self.mapping).detail_fields if is_needed else ()
 
-    def standings(self, customers: AnyMapping[str, dict[str, Any]]) -> dict[str, Standing]:
-        """Return where customers stand, by Antavo's id."""
-        mapping, account = self.mapping, self.mapping.connections.ometria
-        projection = Projection(mapping)
+    def members(self, customers: AnyMapping[str, dict[str, Any]]) -> dict[str, Member]:
+        """Return what the mapping makes of customers, by Antavo's id."""
+        projection = Projection(self.mapping)
         rows = [projection.project(customer) for customer in customers.values()]
-        mapped = map_customers(mapping, rows, today=datetime.now(UTC).date())
+        mapped = map_customers(self.mapping, rows, today=datetime.now(UTC).date())
         ids = mapped.contact_ids
-        known = contacts.known_contacts(self.ledger, account, mapping.collection, [id_ for id_ in ids if id_])
         emails, numbers = (mapped.people.get(name, [None] * len(ids)) for name in ("email", "customer_id"))
-        people = [Person(*each) for each in zip(ids, emails, numbers, strict=True)]
-        unsubscribed = Matcher(self.ledger, account, mapping.collection).match(people)
         groups = mapped.consents or [None] * len(ids)
-        outside = [
-            mapped.reasons[row] if outcome == "filtered" else None for row, outcome in enumerate(mapped.outcomes)
-        ]
-        found = {}
-        for row, customer_id in enumerate(customers):
-            old = known.get(ids[row])
-            facts = Facts(unsubscribed_at=unsubscribed[row])
-            has_left = old is not None and old.state == "departed"
-            found[customer_id] = Standing(
+        return {
+            customer_id: Member(
                 contact_id=ids[row] or None,
-                opted_out=opted_out(groups[row], facts if old is None else known_facts(old, facts)),
-                departed=f"departed: {old.reason}" if old is not None and has_left else None,
-                outside=f"outside the contact mapping's {outside[row]}" if outside[row] else None,
-                refused=old.reason if old is not None and old.state == "rejected" else None,
-                delivered=old is not None and old.fingerprint is not None,
-                exists=old is not None and _exists(old),
+                consent=groups[row],
+                outside=mapped.reasons[row] if mapped.outcomes[row] == "filtered" else None,
+                person=Person(ids[row], emails[row], numbers[row]),
             )
-        return found
+            for row, customer_id in enumerate(customers)
+        }
+
+    def standings(self, members: AnyMapping[Key, Member]) -> dict[Key, Standing]:
+        """Return where members stand by what the ledger knows now."""
+        account, collection = self.mapping.connections.ometria, self.mapping.collection
+        ids = list({one.contact_id for one in members.values() if one.contact_id})
+        known = contacts.known_contacts(self.ledger, account, collection, ids)
+        times = Matcher(self.ledger, account, collection).match(one.person for one in members.values())
+        return {
+            key: _standing(one, known.get(one.contact_id or ""), unsubscribed_at)
+            for (key, one), unsubscribed_at in zip(members.items(), times, strict=True)
+        }
+
+    def no_marketing(self, members: AnyMapping[Key, Member]) -> dict[Key, str]:
+        """Return why members of its own start no campaign, those who may be mailed left out."""
+        return {key: why for key, one in self.standings(members).items() if (why := one.no_marketing)}
+
+    def opted_out(self, members: AnyMapping[Key, Member]) -> dict[Key, str]:
+        """Return who opted out, and how it is known, whether or not they are members of its own."""
+        return {key: why for key, one in self.standings(members).items() if (why := one.opted_out)}
+
+
+def _standing(one: Member, old: Known | None, unsubscribed_at: datetime | None) -> Standing:
+    facts = Facts(unsubscribed_at=unsubscribed_at)
+    return Standing(
+        opted_out=opted_out(one.consent, facts if old is None else known_facts(old, facts)),
+        departed=f"departed: {old.reason}" if old is not None and old.state == "departed" else None,
+        outside=f"outside the contact mapping's {one.outside}" if one.outside else None,
+        refused=old.reason if old is not None and old.state == "rejected" else None,
+        delivered=old is not None and old.fingerprint is not None,
+        exists=old is not None and _exists(old),
+    )
 
 
 #: States of contacts that are not on the list, which Ometria may have all the same: no call deletes a contact.

@@ -121,13 +121,9 @@ class Collector:
 
     def _forget_removed_files(self) -> None:
         """Let nothing wait for a workflow that is not there any more; a broken file is there."""
-        own = {*self.campaigns.workflows, *self.campaigns.unreadable}
-        reason = "the workflow file is gone, or another connection's"
-        count = deliveries.give_up(self.ledger, self.run_id, reason, account=self.account, workflows_left=own)
-        reason = "the workflow file is gone"
-        count += deliveries.give_up(self.ledger, self.run_id, reason, workflows_left=self.campaigns.files)
-        if count:
-            log.warning("%s deliveries are skipped: their workflow files are gone", count)
+        left = {*self.campaigns.workflows, *self.campaigns.unreadable}
+        if count := deliveries.give_up_without_file(self.ledger, self.run_id, self.account, left):
+            log.warning("%s events are skipped: their workflow files are gone", count)
 
     def _keep(self, page: Iterable[Mapping[str, Any]], found: Found) -> int:
         """Keep the events of a page that somebody wants; return how many are new."""

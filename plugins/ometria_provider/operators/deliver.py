@@ -1,13 +1,14 @@
 """Deliver what waits in an Antavo account's inbox: each event once for each of its workflows, as a custom event.
 
-While a page of deliveries is on its way the next one is made ready, so that Ometria's limit is what a backlog goes by,
-and no more than two pages are held in memory.
+While a page of deliveries is on its way the next two are made ready, so that Ometria's limit is what a backlog goes by,
+and no more than three pages are held in memory.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,10 @@ log = logging.getLogger(__name__)
 #: How long after an event was acknowledged a late error may still be about it.
 LATE = timedelta(minutes=10)
 
+#: Pages made ready while one is on its way. One in a dozen asks anew for every customer it names, and takes longer than
+#: a page is on its way (`operators/lookups.py`): the second one is there by then.
+AHEAD = 2
+
 #: Name of the ledger's cursor of the Ometria account: the last look at its error log on behalf of campaigns.
 CURSOR = "campaign_errors"
 
@@ -51,7 +56,7 @@ def deliver(
 
     It does not raise for what keeps some events waiting: the others go, and :func:`complaint` says how the run ends.
 
-    :param workflows: all of the account's workflows; events of others are skipped, as their file is gone.
+    :param workflows: all of the account's workflows; events of others wait.
     :param account: the Antavo connection.
     :param run_id: Airflow's id of the run.
     :param dag_id: the DAG, whose name runs that push contacts first bear in the ledger.
@@ -61,8 +66,7 @@ def deliver(
     """
     by_name = {workflow.name: workflow for workflow in workflows}
     tally = Tally()
-    # What no file wants any more is skipped on the way; without any workflow there is only that to do.
-    for ometria in sorted({workflow.connections.ometria for workflow in by_name.values()}) or [""]:
+    for ometria in sorted({workflow.connections.ometria for workflow in by_name.values()}):
         preparing = Preparing(
             ledger=ledger,
             settings=read_settings(),
@@ -102,8 +106,7 @@ def _deliver_to(ometria: str, preparing: Preparing) -> None:
             late_errors.begin()
             sender = EventSender(hook=hook, ledger=preparing.ledger, run_id=preparing.run_id, tally=preparing.tally)
             sender.send(_with_first(first, source))
-    if ometria:
-        LateErrors(preparing, ometria).count()
+    LateErrors(preparing, ometria).count()
 
 
 def _with_first(first: Events, rest: Iterator[Events]) -> Iterator[Events]:
@@ -114,18 +117,21 @@ def _with_first(first: Events, rest: Iterator[Events]) -> Iterator[Events]:
 def _batches(pages: Iterator[list[OutgoingEvent]]) -> Generator[Events, None, None]:
     """Yield requests' worth of events. What is left over of a page goes with the next one, if that is ready by then."""
     ready: list[OutgoingEvent] = []
-    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as pool:
-        coming = pool.submit(next, pages, None)
-        while (page := coming.result()) is not None:
-            coming = pool.submit(next, pages, None)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="prepare")  # one thread: pages come in order
+    try:
+        coming = deque(pool.submit(next, pages, None) for _ in range(AHEAD))
+        while (page := coming.popleft().result()) is not None:
+            coming.append(pool.submit(next, pages, None))
             ready += page
             whole = len(ready) - len(ready) % MAX_RECORDS
             yield from batches(ready[:whole])
             ready = ready[whole:]
-            if not coming.done():
+            if not coming[0].done():
                 yield from batches(ready)
                 ready = []
         yield from batches(ready)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class LateErrors:

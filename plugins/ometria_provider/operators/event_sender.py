@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ometria_provider.delivery.batches import body
 from ometria_provider.delivery.campaign import Tally
@@ -13,7 +14,7 @@ from ometria_provider.delivery.poison import PoisonWatch
 from ometria_provider.exceptions import RecordRejected, SyncError
 from ometria_provider.hooks.ometria import PushAnswer
 from ometria_provider.ledger import deliveries
-from ometria_provider.ledger.deliveries import ACKNOWLEDGED, REJECTED, WAITING, Departing, Settled
+from ometria_provider.ledger.deliveries import ACKNOWLEDGED, REJECTED, SKIPPED, WAITING, Departing, Settled
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators.couriers import Couriers
 from ometria_provider.operators.dispatcher import Answered, Dispatcher
@@ -24,15 +25,27 @@ ADVICE = (
 )
 
 
+class Look(NamedTuple):
+    """A look at what the ledger knows of somebody who is to be mailed, as often as one likes.
+
+    :param ask: returns what speaks against it, of many people by delivery.
+    """
+
+    ask: Callable[[Mapping[int, Any]], Mapping[int, str]]
+    whom: Any
+
+
 class OutgoingEvent(NamedTuple):
     """A custom event on its way.
 
     :param delivery: its number in the ledger.
+    :param looks: what must not speak against it when it goes; none for transactional mail.
     """
 
     delivery: int
     custom_event_id: str
     body: bytes
+    looks: tuple[Look, ...] = ()
 
 
 Events = tuple[OutgoingEvent, ...]
@@ -71,10 +84,16 @@ class EventSender(Dispatcher[OutgoingEvent]):
         self._settle([_refusal(*each) for each in self.watch.verdicts()])
 
     def _undone(self, source: Iterator[Events]) -> Iterator[Events]:
-        """Leave out what has ended since it was made ready: a run that was given up for dead may have gone on."""
+        """Leave out what changed since it was made ready, seconds ago.
+
+        A run that was given up for dead may have gone on and delivered it; the member may have opted out.
+        """
         for batch in source:
             left = deliveries.undone(self.ledger, [event.delivery for event in batch])
-            if going := tuple(event for event in batch if event.delivery in left):
+            going = tuple(event for event in batch if event.delivery in left)
+            against = objections({event.delivery: event.looks for event in going})
+            self._settle([Settled(delivery, SKIPPED, reason) for delivery, reason in against.items()])
+            if going := tuple(event for event in going if event.delivery not in against):
                 yield going
 
     def answers(self, in_flight: dict[int, Events], couriers: Couriers) -> list[Answered[OutgoingEvent]]:
@@ -103,6 +122,18 @@ class EventSender(Dispatcher[OutgoingEvent]):
         deliveries.write(self.ledger, self.run_id, settled=settled, departing=departing)
         for one in settled:
             self.tally.note(one.state, one.reason)
+
+
+def objections(looks: Mapping[int, Iterable[Look]]) -> dict[int, str]:
+    """Return what speaks against mailing people, as the ledger has it now: the first reason of each, by delivery."""
+    groups: defaultdict[Callable[..., Mapping[int, str]], dict[int, Any]] = defaultdict(dict)
+    for delivery, own in looks.items():
+        for look in own:
+            groups[look.ask][delivery] = look.whom
+    found: dict[int, str] = {}
+    for ask, people in groups.items():
+        found = {**ask(people), **found}
+    return found
 
 
 def _refusal(event: OutgoingEvent, why: str) -> Settled:

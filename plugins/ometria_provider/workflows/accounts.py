@@ -20,14 +20,12 @@ class Campaigns:
     :param account: the Antavo connection.
     :param workflows: by name.
     :param broken: what is wrong in the account's files that cannot be used, by file name.
-    :param files: the names of all workflow files in the folder, broken ones and other accounts' too.
     :param unreadable: the names of all broken files in the folder: they may be anybody's.
     """
 
     account: str
     workflows: Mapping[str, Workflow] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
-    files: frozenset[str] = frozenset()
     unreadable: frozenset[str] = frozenset()
 
 
@@ -47,9 +45,8 @@ def load_accounts(folder: Path) -> dict[str, Campaigns]:
     for path, own in faults.items():
         broken[_account_of(path)][path.name] = "\n".join(problem.render() for problem in own)
     unreadable = frozenset(path.stem for path in faults)
-    files = unreadable | {workflow.name for workflow in found}
     return {
-        account: Campaigns(account, workflows[account], broken[account], files, unreadable)
+        account: Campaigns(account, workflows[account], broken[account], unreadable)
         for account in sorted({*workflows, *broken})
     }
 

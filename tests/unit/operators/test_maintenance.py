@@ -1,12 +1,16 @@
 """The nightly task: the param is checked, the ledger pruned."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from ledgers import green_run
 from ometria_provider.exceptions import Misconfigured
+from ometria_provider.ledger import deliveries, inbox
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.events import list_deliveries
 from ometria_provider.ledger.history import list_runs
+from ometria_provider.ledger.inbox import Collected
 from ometria_provider.operators.maintenance import PruneLedgerOperator
 
 
@@ -17,17 +21,55 @@ def _settings(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("AIRFLOW__OMETRIA__WORKFLOWS_FOLDER", str(tmp_path))
 
 
+def prune(days: object = 90) -> None:
+    context = {"params": {"keep_days": days}, "run_id": "nightly"}
+    PruneLedgerOperator(task_id="prune").execute(context)  # type: ignore[arg-type]
+
+
 def test_old_runs_are_deleted_and_young_ones_stay(ledger: Ledger) -> None:
     green_run().write(ledger)
     with ledger.write() as connection:
         connection.exec_driver_sql("UPDATE sync_run SET ended_at = '2026-01-01 00:00:00'")
     for run_id in ("second", "third"):
         green_run(run_id=run_id).write(ledger)
-    PruneLedgerOperator(task_id="prune").execute({"params": {"keep_days": 30}})  # type: ignore[arg-type]
+    prune(30)
     assert [run.id for run in list_runs(ledger)] == [3, 2]
 
 
 @pytest.mark.parametrize("days", [0, -1, "90", True, 1.5, None])
 def test_days_that_are_none_are_refused(days: object) -> None:
     with pytest.raises(Misconfigured, match="keep_days"):
-        PruneLedgerOperator(task_id="prune").execute({"params": {"keep_days": days}})  # type: ignore[arg-type]
+        prune(days)
+
+
+WORKFLOW = '{"trigger": {"event": "reward"}, "action": {"event_type": "claimed"}, "connections": {"antavo": "%s"}}'
+
+
+def test_events_of_a_connection_without_any_file_are_skipped_and_leave_no_body(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "thanks.yaml").write_text(WORKFLOW % "antavo_uk")
+    (tmp_path / "bent.yaml").write_text("nonsense: 1\n")
+    event = Collected("1", "reward", "ann", datetime.now(UTC), b"{}", ("thanks", "bent"))
+    lone = Collected("2", "reward", "ann", datetime.now(UTC), b"{}", ("survey",))
+    for account in ("antavo_default", "antavo_uk"):
+        inbox.put(ledger, account, [event, lone], inbox.ASKED)
+    with ledger.write() as connection:
+        connection.exec_driver_sql("UPDATE event_delivery SET updated_at = '2026-01-01 00:00:00'")
+    prune()
+    found = list_deliveries(ledger, state="skipped")
+    assert {(one.account, one.event_id, one.workflow, one.run_id) for one in found} == {
+        ("antavo_default", "1", "thanks", "nightly"),
+        ("antavo_default", "2", "survey", "nightly"),
+        ("antavo_uk", "2", "survey", "nightly"),
+    }
+    assert {one.reason for one in found} == {deliveries.FILE_GONE}
+    with ledger.read() as connection:
+        left = connection.exec_driver_sql("SELECT account, event_id FROM event_inbox WHERE body IS NOT NULL").all()
+    assert {tuple(row) for row in left} == {("antavo_default", "1"), ("antavo_uk", "1")}
+
+
+def test_events_that_came_a_moment_ago_wait_for_a_file_that_is_not_here_yet(ledger: Ledger) -> None:
+    event = Collected("1", "reward", "ann", datetime.now(UTC), b"{}", ("thanks",))
+    inbox.put(ledger, "antavo_default", [event], inbox.WEBHOOK)
+    prune()
+    (found,) = list_deliveries(ledger)
+    assert (found.state, found.reason) == ("waiting", deliveries.FILE_MISSING)
