@@ -27,7 +27,7 @@ WARM_UP = 500  # members of a whole run beforehand, so that no import is counted
 def measure(*, quick: bool = False) -> list[Row]:
     """Return the ratio, and what each step takes."""
     members = 20_000 if quick else 100_000
-    ours, bare, threaded = [], [], []
+    ours, bare, threaded, libraries = [], [], [], []
     with world(members=WARM_UP) as small, world(members=members) as here:
         for number in range(REPETITIONS):
             environment = _environment(here, number)
@@ -35,11 +35,16 @@ def measure(*, quick: bool = False) -> list[Row]:
             staged = environment["AIRFLOW__OMETRIA__STAGING_PATH"]
             bare.append(here.task("bench_cpu", "bare", staged, here.sandbox.ometria, "1"))
             threaded.append(here.task("bench_cpu", "bare", staged, here.sandbox.ometria, "8"))
+            ledger = environment["AIRFLOW__OMETRIA__LEDGER_SQL_ALCHEMY_CONN"].removeprefix("sqlite:///")
+            libraries.append(here.task("floor", staged.removeprefix("file://"), ledger, here.sandbox.ometria))
             here.sandbox.control("reset", {"what": ["contacts", "stats"]})
     total = median(sum(steps.values()) for steps in ours)
     script, with_threads = median(one["cpu"] for one in bare), median(one["cpu"] for one in threaded)
     ratio = median(sum(steps.values()) / one["cpu"] for steps, one in zip(ours, bare, strict=True))
-    steps = {step: median(each[step] for each in ours) for step in ours[0]}
+    steps, parts = (
+        {name: median(each[name] for each in measured) for name in measured[0]} for measured in (ours, libraries)
+    )
+    alone = sum(parts.values())
     what = f"{members:,} customers, CPU behind extract"
     return [
         Row(
@@ -51,6 +56,11 @@ def measure(*, quick: bool = False) -> list[Row]:
         ),
         Row("… the script with 8 threads", f"{total / with_threads:.2f} ×", f"{with_threads:.2f} s"),
         *(Row(f"… {step}", f"{seconds:.2f} s") for step, seconds in steps.items() if seconds >= 0.05),
+        Row(
+            "… the libraries alone, called barely",
+            f"{alone:.2f} s = {alone / script:.2f} ×",
+            ", ".join(f"{part} {seconds:.2f}" for part, seconds in parts.items()),
+        ),
     ]
 
 
