@@ -7,6 +7,7 @@
     │   └── Throttled        the account's rate limit was hit (429)
     ├── Fatal                trying again changes nothing
     │   ├── Misconfigured    a person must mend a file, a connection, a param or a folder
+    │   │   └── LookupRefused    … unless what was asked for by id is alone at fault: others go on where they can
     │   └── Halted           the run stopped on purpose, before harm was done
     └── RecordRejected       one record (or one batch) is refused; the others go on
 
@@ -41,6 +42,17 @@ class Fatal(SyncError):
 
 class Misconfigured(Fatal):
     """A person must mend a file, a connection, a param or a folder."""
+
+
+class LookupRefused(Misconfigured):
+    """The server refuses to say what stands under one id, and asking again would not help.
+
+    :param reason: status and words of the answer, scrubbed.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Halted(Fatal):

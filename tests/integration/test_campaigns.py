@@ -482,6 +482,29 @@ def test_lookup_of_one_customer_that_fails_keeps_only_its_events(campaign: Campa
     assert [campaign.fate(event)[0] for event in events] == ["waiting", "acknowledged"]
 
 
+@pytest.mark.parametrize(("path", "what"), [("/v1/customers/{}", "customer"), ("/rewards/{}", "reward")])
+def test_lookup_that_antavo_refuses_rejects_its_own_events_and_no_others(
+    campaign: Campaign, path: str, what: str
+) -> None:
+    campaign.workflow()
+    bad, good = campaign.sync.member(), campaign.sync.member(email="bea@example.com")
+    events = campaign.happens(bad, campaign.rewards[0]), campaign.happens(good, campaign.rewards[1])
+    asked = path.format(bad if what == "customer" else campaign.rewards[0])
+    campaign.sync.fault("refused", api="antavo", path=asked, status=422)
+    assert complaint(campaign.deliver()) is None
+    assert campaign.fate(events[0]) == ("rejected", f"Antavo refuses to give the {what}: 422 (0: switched-on refusal)")
+    assert campaign.fate(events[1])[0] == "acknowledged"
+
+
+def test_profile_that_ometria_refuses_keeps_no_event(campaign: Campaign) -> None:
+    campaign.workflow()
+    campaign.sync.sandbox.control("unsubscribes", {"email": "cleo@example.com"})
+    campaign.sync.fault("refused", api="ometria", path="/v2/profiles/*")
+    event = campaign.happens(campaign.sync.member())
+    assert complaint(campaign.deliver()) is None
+    assert campaign.fate(event)[0] == "acknowledged"
+
+
 def test_lookups_that_fail_again_and_again_do_not_starve_a_new_event(
     campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from ometria_provider import __version__
-from ometria_provider.exceptions import Misconfigured, RecordRejected, Retryable, SyncError, Throttled
+from ometria_provider.exceptions import LookupRefused, Misconfigured, RecordRejected, Retryable, SyncError, Throttled
 from ometria_provider.hooks.answer import Action, Verdict, judge_failure, judge_response, leaf_texts
 from ometria_provider.hooks.connection import Extras
 from ometria_provider.hooks.request import Api, Call
@@ -233,6 +233,7 @@ class JsonApiHook(HttpHook):
         :raises Retryable: no usable answer in all attempts.
         :raises Throttled: 429 in the last attempt.
         :raises RecordRejected: 400, 413 or 422 to a request with a body.
+        :raises LookupRefused: the same, or a fault for good, where one thing is asked for by its id.
         :raises Misconfigured: anything that another attempt would not mend.
         """
         session = self.get_conn()
@@ -243,7 +244,7 @@ class JsonApiHook(HttpHook):
             return None
         if verdict.action is Action.DONE:
             return verdict.data
-        raise self._error(str(call), verdict, is_push=call.body is not None)
+        raise self._error(str(call), verdict, is_push=call.body is not None, is_lookup=bool(call.parts))
 
     def _try_again(
         self, session: requests.Session, call: Call, first: Verdict, absent: Callable[[Verdict], bool] | None
@@ -336,7 +337,7 @@ class JsonApiHook(HttpHook):
             for name, change in changes.items():
                 setattr(self.usage, name, getattr(self.usage, name) + change)
 
-    def _error(self, what: str, verdict: Verdict, *, is_push: bool = False) -> SyncError:
+    def _error(self, what: str, verdict: Verdict, *, is_push: bool = False, is_lookup: bool = False) -> SyncError:
         """Turn the last verdict into the error that says what the caller does about it."""
         text = f"{what}: {verdict.describe()}."
         where = f"Connection {self.conn_id!r}"
@@ -351,6 +352,8 @@ class JsonApiHook(HttpHook):
                 return Retryable(f"{where}: {text}{tried}")
             case Action.REFUSED if verdict.status is not None and is_push:
                 return RecordRejected(text, status=verdict.status, reason=verdict.reason)
+            case Action.REFUSED | Action.BROKEN if is_lookup and _is_about_what_it_asked(verdict):
+                return LookupRefused(f"{where}: {text} Asking again does not help.", reason=verdict.describe())
             case Action.DENIED:
                 return Misconfigured(f"{where}: {text} {self.denied_advice}{_clock(verdict)}")
             case _:
@@ -362,6 +365,11 @@ def _last(state: tenacity.RetryCallState) -> Verdict:
         raise RuntimeError("tenacity asked about an attempt that was not made")
     verdict: Verdict = state.outcome.result()
     return verdict
+
+
+def _is_about_what_it_asked(verdict: Verdict) -> bool:
+    """Say whether a refusal may be about the one thing that was asked for: its id, or a lasting fault where it lies."""
+    return verdict.action is Action.REFUSED or (verdict.status or 0) >= 500
 
 
 def _clock(verdict: Verdict) -> str:

@@ -1,7 +1,8 @@
 """Ask Antavo for the customers and rewards that events name: several requests in flight, each once.
 
-A lookup that fails leaves its own events waiting and no others. When so many fail one after the other that the server
-must be the cause, the rest is not asked for in this run: it waits for the next one.
+A lookup that fails leaves its own events waiting and no others, and one that Antavo refuses rejects its own alone. When
+so many fail one after the other that the server must be the cause, the rest is not asked for in this run: it waits for
+the next one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ometria_provider.exceptions import Fatal, SyncError
+from ometria_provider.exceptions import Fatal, LookupRefused, Misconfigured, SyncError
 from ometria_provider.ledger import rewards
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators.asking import side_by_side
@@ -44,11 +45,17 @@ class Asking:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def all(self, ids: Iterable[str]) -> dict[str, Found | SyncError]:
-        """Return what each id stands for: None, where Antavo knows none; an error, where it did not say."""
+        """Return what each id stands for: None, where Antavo knows none; an error, where it did not say.
+
+        `LookupRefused` means the id that it stands for: when everybody is refused it does not.
+        """
         unique = list(dict.fromkeys(ids))
         if len(unique) < 2:
             return {id_: self._one(id_) for id_ in unique}
-        return dict(side_by_side(self._one, unique, self.in_flight))
+        found = dict(side_by_side(self._one, unique, self.in_flight))
+        if self._gave_up is None:
+            return found
+        return {id_: self._gave_up if isinstance(one, LookupRefused) else one for id_, one in found.items()}
 
     def _one(self, id_: str) -> Found | SyncError:
         if self._gave_up is not None:
@@ -58,11 +65,22 @@ class Asking:
         except SyncError as error:
             with self._lock:
                 self._failed_in_a_row += 1
-                if isinstance(error, Fatal) or self._failed_in_a_row >= ENOUGH:
+                if not isinstance(error, LookupRefused) and isinstance(error, Fatal):
                     self._gave_up = error
+                elif self._failed_in_a_row >= ENOUGH:
+                    self._gave_up = _everybody(error)
             return error
         self._failed_in_a_row = 0
         return found
+
+
+def _everybody(error: SyncError) -> SyncError:
+    """Return what a row of failures means that ends with this one."""
+    if not isinstance(error, LookupRefused):
+        return error
+    return Misconfigured(
+        f"{error} The last {ENOUGH} lookups failed alike, so that the fault is not in what was asked for."
+    )
 
 
 class Lookups:

@@ -11,7 +11,7 @@ from time import monotonic
 import msgspec
 
 from ometria_provider.delivery.consent import UNSUBSCRIBED
-from ometria_provider.exceptions import Fatal, Misconfigured, Retryable, SyncError
+from ometria_provider.exceptions import Fatal, LookupRefused, Misconfigured, Retryable, SyncError
 from ometria_provider.ledger.deliveries import REJECTED, SKIPPED
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.mapping.files import load_joining, load_owner
@@ -88,7 +88,7 @@ class Permission:
             # Whom the profiles speak of may stay unknown for now: e-mail and customer id are known all the same.
             try:
                 unsubscribes.catch_up(self.ledger, account, hook, run_id=0, patience=PATIENCE)
-            except Retryable:
+            except (Retryable, LookupRefused):
                 unsubscribes.catch_up(self.ledger, account, hook, run_id=0, patience=0)
         except Misconfigured as error:
             return Misconfigured(

@@ -12,9 +12,9 @@ from functools import cached_property
 from random import random
 
 from ometria_provider.delivery.campaign import Tally
-from ometria_provider.exceptions import SyncError
+from ometria_provider.exceptions import LookupRefused, SyncError
 from ometria_provider.ledger import cursors, deliveries
-from ometria_provider.ledger.deliveries import SENDING, SKIPPED, WAITING, Waiting
+from ometria_provider.ledger.deliveries import REJECTED, SENDING, SKIPPED, WAITING, Waiting
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.mapping.model import Connections
 from ometria_provider.operators.accounts import antavo_hook
@@ -128,13 +128,19 @@ class Preparing:
         for one in candidates:
             customer = found[one.customer_id]
             if isinstance(customer, SyncError):
-                self._ends.wait(one, customer)
+                self._unanswered(one, customer, "customer")
             elif customer is None:
                 self._ends.end(one, SKIPPED, "Antavo does not know the customer")
             else:
                 one.customer = customer
                 kept.append(one)
         return kept
+
+    def _unanswered(self, one: Candidate, fault: SyncError, what: str) -> None:
+        if isinstance(fault, LookupRefused):
+            self._ends.end(one, REJECTED, f"Antavo refuses to give the {what}: {fault.reason}")
+        else:
+            self._ends.wait(one, fault)
 
     def _with_rewards(self, candidates: list[Candidate]) -> list[Candidate]:
         """Make the custom events, with the rewards that they name."""
@@ -145,7 +151,7 @@ class Preparing:
         for one, id_ in zip(candidates, ids, strict=True):
             reward = found[id_] if id_ else None
             if isinstance(reward, SyncError):
-                self._ends.wait(one, reward)
+                self._unanswered(one, reward, "reward")
                 continue
             made = one.recipe.make(one.event, one.customer, reward)
             if isinstance(made, CustomEvent):

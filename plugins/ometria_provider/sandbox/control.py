@@ -48,7 +48,8 @@
 ``GET``, ``POST``, ``DELETE /_sandbox/faults``
     See ``faults.Fault`` for its keys: {"kind": "500", "api": "ometria", "path": "/v2/push", "probability": 0.1,
     "times": 3, "skip": 0}, or a list of such. POST adds, DELETE takes all away. Kinds: ``429`` and ``500`` (with
-    ``retry_after`` or without), ``502_html``, ``reset_before`` and ``timeout_before`` (nothing was stored),
+    ``retry_after`` or without), ``refused`` (``status``, whatever the request says), ``502_html``, ``reset_before`` and
+    ``timeout_before`` (nothing was stored),
     ``reset_after`` and ``timeout_after`` (all was), ``truncated`` and ``slow`` answers, ``html`` (200, but no JSON),
     ``broken_text`` (the answer's first ``field`` begins with half a surrogate pair),
     ``poison`` (``status`` for a push that holds one of ``contacts``), ``rejected`` (an answer that counts ``contacts``

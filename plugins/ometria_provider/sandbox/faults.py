@@ -8,7 +8,7 @@ import random
 from typing import Any, Literal, get_args
 
 Kind = Literal[
-    "429", "500", "502_html", "reset_before", "reset_after", "timeout_before", "timeout_after",
+    "429", "500", "refused", "502_html", "reset_before", "reset_after", "timeout_before", "timeout_after",
     "truncated", "slow", "html", "broken_text", "poison", "rejected", "late_error",
 ]  # fmt: skip
 
@@ -28,7 +28,7 @@ class Fault:
     :param retry_after: value of the Retry-After header of ``429`` and ``500``; None: no header.
     :param contacts: ids of contacts or custom events that ``poison``, ``rejected`` and ``late_error`` look for; for
         ``rejected`` and ``late_error`` none means every record.
-    :param status: of ``poison``: 400, 413 or 422.
+    :param status: of ``poison`` and ``refused``: 400, 413 or 422.
     :param field: of ``late_error``: the field that the error names; of ``broken_text``: the field that is broken.
     """
 

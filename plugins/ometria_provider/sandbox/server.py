@@ -48,7 +48,7 @@ _COMMIT_SECONDS = 0.5
 _HTML = (
     b"<!doctype html><html><head><title>Bad gateway</title></head><body><h1>Something is wrong here</h1></body></html>"
 )
-_BEFORE = frozenset(("429", "500", "502_html", "html", "reset_before", "timeout_before"))
+_BEFORE = frozenset(("429", "500", "refused", "502_html", "html", "reset_before", "timeout_before"))
 _AFTER = frozenset(("reset_after", "timeout_after", "truncated", "slow", "broken_text"))
 _IDS = (
     (re.compile(r"(/v1)?/customers/(?!-)[^/]+"), r"\1/customers/{id}"),
@@ -199,6 +199,8 @@ class Server:
                 return _response(
                     Answer(int(fault.kind), b'{"error":{"message":"switched-on fault","code":0}}', headers)
                 )
+            case "refused":
+                return _response(Answer(fault.status, b'{"error":{"message":"switched-on refusal","code":0}}'))
             case "502_html":
                 return _response(Answer(502, _HTML, headers, "text/html"))
             case "html":

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 from escherauth import Escher, EscherException, EscherRequestsAuth
-from ometria_provider.exceptions import Misconfigured, Retryable
+from ometria_provider.exceptions import LookupRefused, Misconfigured, Retryable
 from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.hooks.antavo_hosts import ESCHER_OPTIONS, derive_hosts
 from ometria_provider.hooks.connection import Extras
@@ -269,6 +269,26 @@ def test_error_names_the_template_not_the_id(api: Any, hook: AntavoHook, answer:
     with pytest.raises(Misconfigured, match=r"/v1/customers/\{id\}") as caught:
         hook.customer("ann@example.com")
     assert "ann" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "is_about_it"),
+    [
+        (400, {"message": "no"}, True),
+        (422, {"message": "no"}, True),
+        (500, {"message": "no", "resendable": False}, True),
+        (401, {"message": "no"}, False),
+        (409, {"message": "no"}, False),
+    ],
+)
+def test_customer_refused_is_told_from_a_connection_at_fault(
+    api: Any, hook: AntavoHook, answer: Any, status: int, error: dict[str, Any], is_about_it: bool
+) -> None:
+    api.answers(answer(status=status, body={"error": error}))
+    with pytest.raises(Misconfigured) as caught:
+        hook.customer("a")
+    assert isinstance(caught.value, LookupRefused) is is_about_it
+    assert len(api.received) == 1
 
 
 def test_requests_per_minute_default_and_wrong(api: Any, hook: AntavoHook, define: Any) -> None:

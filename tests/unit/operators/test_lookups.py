@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ometria_provider.exceptions import Misconfigured, Retryable
+from ometria_provider.exceptions import LookupRefused, Misconfigured, Retryable
 from ometria_provider.operators.lookups import ENOUGH, Asking
 
 
@@ -48,3 +48,21 @@ def test_asking_goes_on_when_some_fail_now_and_then() -> None:
     server = Server(everybody={"id": "1"}, **{str(n): Retryable("500") for n in range(0, 100, 2)})
     Asking(server, 1).all(map(str, range(100)))
     assert server.asked == 100
+
+
+REFUSED = LookupRefused("422", reason="422")
+
+
+def test_asking_goes_on_when_one_is_refused_however_often() -> None:
+    refused = {str(n): REFUSED for n in range(0, 100, 2)}
+    found = Asking(Server(everybody={"id": "1"}, **refused), 1).all(map(str, range(100)))
+    assert sum(isinstance(one, LookupRefused) for one in found.values()) == 50
+    assert sum(isinstance(one, dict) for one in found.values()) == 50
+
+
+def test_asking_blames_nobody_when_everybody_is_refused() -> None:
+    server = Server(everybody=REFUSED)
+    found = Asking(server, 1).all(map(str, range(100)))
+    assert server.asked == ENOUGH
+    assert {type(one) for one in found.values()} == {Misconfigured}
+    assert "the fault is not in what was asked for" in str(found["1"])

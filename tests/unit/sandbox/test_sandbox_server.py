@@ -124,7 +124,14 @@ def test_antavo_429_has_no_rate_headers(sandbox: RunningSandbox) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "settings", "status"),
-    [("429", {"retry_after": 2}, 429), ("429", {}, 429), ("500", {}, 500), ("502_html", {}, 502), ("html", {}, 200)],
+    [
+        ("429", {"retry_after": 2}, 429),
+        ("429", {}, 429),
+        ("500", {}, 500),
+        ("refused", {"status": 422}, 422),
+        ("502_html", {}, 502),
+        ("html", {}, 200),
+    ],
 )
 def test_fault_answers_instead_of_the_system(
     sandbox: RunningSandbox, kind: str, settings: dict[str, Any], status: int
@@ -132,7 +139,7 @@ def test_fault_answers_instead_of_the_system(
     fault(sandbox, kind, **settings)
     answer = push(sandbox)
     assert answer.status_code == status
-    assert answer.headers.get("Retry-After") == (str(settings["retry_after"]) if settings else None)
+    assert answer.headers.get("Retry-After") == (str(settings["retry_after"]) if "retry_after" in settings else None)
     assert answer.headers["Content-Type"].startswith("text/html" if "html" in kind else "application/json")
     assert received(sandbox) == 0
     assert push(sandbox).status_code == 200
