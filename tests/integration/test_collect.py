@@ -15,6 +15,7 @@ from ometria_provider.ledger.deliveries import Settled
 from ometria_provider.operators.accounts import antavo_hook
 from ometria_provider.operators.collect import Collector, Found
 from ometria_provider.workflows.accounts import load_accounts
+from ometria_provider.workflows.events import Event
 from sync import Sync
 
 ACCOUNT = "antavo_default"
@@ -116,13 +117,38 @@ def test_event_without_a_time_is_kept_and_says_what_is_wrong(sync: Sync, stamp: 
     assert b"timestamp" in row.body
 
 
-@pytest.mark.parametrize("nameless", [{"id": None}, {"id": ""}, {"id": "x" * 300}], ids=["none", "empty", "too long"])
-def test_event_without_an_id_is_counted_and_holds_nothing_back(sync: Sync, nameless: dict[str, Any]) -> None:
+ODD = [
+    pytest.param({"id": None}, "`id`", id="no id"),
+    pytest.param({"id": "x" * 300}, "longer than 250", id="long id"),
+    pytest.param({"row": "gone"}, "not an object", id="text"),
+    pytest.param({"row": None}, "not an object", id="null"),
+    pytest.param({"row": ["reward"]}, "not an object", id="list"),
+    pytest.param({"row": {"id": "1", "action": None}}, "`action`", id="no action"),
+]
+
+
+@pytest.mark.parametrize(("odd", "why"), ODD)
+def test_row_that_is_no_event_is_recorded_once_and_holds_nothing_back(
+    sync: Sync, odd: dict[str, Any], why: str
+) -> None:
     workflow(sync)
-    event(sync, **nameless)
-    claim = event(sync)
+    before, _, after = event(sync), event(sync, **odd), event(sync)
+    assert (found := gather(sync)).odd == 1
+    assert (found.new, gather(sync).new) == (3, 0)
+    rows = {row.event_id: row for row in deliveries.waiting(sync.ledger, ACCOUNT, limit=5_000)}
+    (strange,) = rows.keys() - {before, after}
+    assert strange.startswith("unreadable-")
+    assert why in str(Event.decode(rows[strange].body).problem)
+
+
+def test_event_from_before_what_was_pruned_is_counted_and_left(sync: Sync) -> None:
+    workflow(sync)
+    event(sync, ago=timedelta(hours=2))
+    later = event(sync)
+    cursors.move(sync.ledger, ACCOUNT, "", inbox.PRUNED, at=datetime.now(UTC) - timedelta(hours=1), run_id=0)
     found = gather(sync)
-    assert (found.nameless, waiting(sync)) == (1, [(claim, "thanks")])
+    assert (found.forgotten, waiting(sync)) == (1, [(later, "thanks")])
+    assert "let go of" in found.sentence()
 
 
 def test_collection_that_dies_in_the_middle_loses_and_repeats_nothing(
@@ -231,6 +257,7 @@ from ometria_provider.operators.collect import Collector
 from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.settings import read_settings
 from ometria_provider.workflows.accounts import load_accounts
+from ometria_provider.workflows.events import Event
 settings = read_settings()
 ledger = open_ledger(settings.ledger_url)
 campaigns = load_accounts(settings.workflows_folder)["antavo_default"]

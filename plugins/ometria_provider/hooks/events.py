@@ -13,7 +13,8 @@ from typing import Any
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.hooks.scan import instant
 
-Event = dict[str, Any]
+#: A row of the list: an object, as far as anybody knows. One that is none must not keep the others back.
+Event = Any
 
 #: Events may be backdated: each look goes so far back behind the one before (contract/antavo.md, "Events and rewards").
 LOOK_BACK = timedelta(minutes=15)
@@ -32,7 +33,7 @@ def walk_events(fetch: FetchEvents, since: datetime) -> Iterator[list[Event]]:
     offset, had = 0, set[str]()
     while True:
         rows, total = fetch(since, offset)
-        times = [at for row in rows if (at := instant(row.get("timestamp"))) is not None]
+        times = [at for row in rows if (at := instant(_value(row, "timestamp"))) is not None]
         if times != sorted(times):
             raise Misconfigured("Antavo does not sort events by time, so that some would be missed.")
         new = [row for row in rows if event_id(row) not in had]
@@ -52,12 +53,15 @@ def walk_events(fetch: FetchEvents, since: datetime) -> Iterator[list[Event]]:
 
 def event_id(event: Event) -> str | None:
     """Return an event's id: what tells it from one that was read before."""
-    value = event.get("id")
+    value = _value(event, "id")
     return None if value in (None, "") else str(value)
 
 
 def event_customer(event: Event) -> str | None:
     """Return the id of the customer whom an event is about (`Customer`, or `customer`)."""
-    customer = event.get("Customer") or event.get("customer")
-    value = customer.get("id") if isinstance(customer, dict) else None
+    value = _value(_value(event, "Customer") or _value(event, "customer"), "id")
     return None if value in (None, "") else str(value)
+
+
+def _value(row: Any, name: str) -> Any:
+    return row.get(name) if isinstance(row, dict) else None

@@ -10,13 +10,14 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ometria_provider.hooks.events import LOOK_BACK
+from ometria_provider.hooks.events import LOOK_BACK, event_id
 from ometria_provider.ledger import cursors, deliveries, inbox
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Bodiless, Collected
-from ometria_provider.workflows.events import UnreadableEvent, event_view
+from ometria_provider.workflows.events import UnreadableEvent, event_view, odd_event
 
 if TYPE_CHECKING:
     from ometria_provider.hooks.antavo import AntavoHook
@@ -46,7 +47,8 @@ class Found:
     :param swept: as far back as any workflow wants them.
     :param read: events read, of whatever action.
     :param new: kept for the first time.
-    :param nameless: wanted ones that cannot be told from others: no id that could be used.
+    :param odd: new ones that nobody can mail: no objects, or without an id or action that could be used.
+    :param forgotten: older than what the ledger still holds: they were here, or came too late to be mailed.
     :param fetched: asked for again.
     :param lost: asked for again, and gone from Antavo.
     """
@@ -55,13 +57,14 @@ class Found:
     swept: bool = False
     read: int = 0
     new: int = 0
-    nameless: int = 0
+    odd: int = 0
+    forgotten: int = 0
     fetched: int = 0
     lost: int = 0
 
     def counts(self) -> dict[str, int]:
         """Return what was read, new and gone."""
-        return {"read": self.read, "new": self.new, "nameless": self.nameless, "lost": self.lost}
+        return {"read": self.read, "new": self.new, "odd": self.odd, "lost": self.lost}
 
     def sentence(self) -> str:
         """Say it for the log."""
@@ -69,8 +72,9 @@ class Found:
             return "Nothing was collected: there is no workflow."
         text = f"Read {self.read:,} events since {self.since:%Y-%m-%d %H:%M:%SZ}{' (a sweep)' if self.swept else ''}"
         parts = [f"{self.new:,} are new and wanted"]
-        parts += [f"{self.nameless:,} have no id that could be used, so that nobody can deliver them once"] * bool(
-            self.nameless
+        parts += [f"{self.odd:,} of them have no id or action that could be used, and are rejected"] * bool(self.odd)
+        parts += [f"{self.forgotten:,} are from before what `maintain_ledger` let go of, and left"] * bool(
+            self.forgotten
         )
         parts += [f"{self.fetched:,} were asked for again"] * bool(self.fetched)
         parts += [f"{self.lost:,} that were to be tried again are gone from Antavo"] * bool(self.lost)
@@ -112,7 +116,7 @@ class Collector:
         found.since, found.swept = reach(self.campaigns.workflows, marks, now, sweep=sweep)
         for page in self.hook.events(found.since):
             found.read += len(page)
-            found.new += self._keep(page, found)
+            self._keep(page, found)
         self._fetch_again(found)
         names = ("collected", "swept") if found.swept else ("collected",)
         moved = {f"{kind}:{name}": now for kind in names for name in self.campaigns.workflows}
@@ -125,23 +129,35 @@ class Collector:
         if count := deliveries.give_up_without_file(self.ledger, self.run_id, self.account, left):
             log.warning("%s events are skipped: their workflow files are gone", count)
 
-    def _keep(self, page: Iterable[Mapping[str, Any]], found: Found) -> int:
-        """Keep the events of a page that somebody wants; return how many are new."""
-        events = []
+    def _keep(self, page: Iterable[Any], found: Found) -> None:
+        """Keep the events of a page that somebody wants, and count them."""
+        events, odd = [], set[str]()
         for raw in page:
             names = self._wanting(raw)
             if not names:
                 continue
             try:
-                events.append(Collected.of(event_view(raw), names))
+                event = event_view(raw)
             except UnreadableEvent as problem:
-                found.nameless += 1
-                log.warning("An event of action %s cannot be kept: %s", raw.get("action"), problem)
-        return sum(inbox.put(self.ledger, self.account, events, inbox.ASKED))
+                event = odd_event(raw, str(problem))
+                odd.add(event.id)
+            events.append(Collected.of(event, names))
+        pruned = self._pruned
+        for kept, is_new in zip(events, inbox.put(self.ledger, self.account, events, inbox.ASKED), strict=True):
+            found.new += is_new
+            found.odd += is_new and kept.event_id in odd
+            found.forgotten += bool(not is_new and pruned and kept.occurred_at and kept.occurred_at < pruned)
 
-    def _wanting(self, raw: Mapping[str, Any]) -> tuple[str, ...]:
-        action = str(raw.get("action"))
-        return tuple(name for name, each in self.campaigns.workflows.items() if each.trigger.event == action)
+    def _wanting(self, raw: Any) -> tuple[str, ...]:
+        """Return the workflows that an event triggers; one that names no action may be anybody's."""
+        action = raw.get("action") if isinstance(raw, dict) else None
+        if action in (None, ""):
+            return tuple(self.campaigns.workflows)
+        return tuple(name for name, each in self.campaigns.workflows.items() if each.trigger.event == str(action))
+
+    @cached_property
+    def _pruned(self) -> datetime | None:
+        return cursors.get(self.ledger, self.account, "", inbox.PRUNED)
 
     def _fetch_again(self, found: Found) -> None:
         """Ask Antavo for events that somebody wants again and whose bodies were let go."""
@@ -151,7 +167,7 @@ class Collector:
             wanted = {event.event_id for event in missed}
             for since, until in windows(missed):
                 for page in self.hook.events(since, until):
-                    own = [raw for raw in page if str(raw.get("id")) in wanted]
+                    own = [raw for raw in page if event_id(raw) in wanted]
                     events = [Collected.of(event_view(raw), self._wanting(raw)) for raw in own]
                     inbox.put(self.ledger, self.account, events, inbox.ASKED)
             still = {event.event_id for event in inbox.bodiless(self.ledger, self.account, limit=CHUNK)}

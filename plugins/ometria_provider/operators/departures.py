@@ -177,8 +177,8 @@ class Search:
         for event in chain.from_iterable(hook.events(since - LOOK_BACK)):
             customer = event_customer(event)
             if (
-                event.get("action") == "opt_out"
-                and customer
+                customer
+                and event.get("action") == "opt_out"
                 and (id_ := contact_id(projection.project({"_id": customer})))
             ):
                 found[id_] = instant(event.get("timestamp")) or since

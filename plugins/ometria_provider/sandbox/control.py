@@ -20,7 +20,8 @@
     unless ``silently`` is true.
 ``POST /_sandbox/events``
     {"action", "customer_id", …}: an Antavo event; ``points``, ``timestamp``, ``properties`` and so on override.
-    ``timestamp`` may lie in the past or the future, be unreadable, or null: the event has none then.
+    ``timestamp`` may lie in the past or the future, be unreadable, or null: the event has none then. ``row`` stands in
+    lists in place of the event: anything, such as a text.
 ``GET /_sandbox/rewards``
     The rewards that are there, with texts as language maps.
 ``POST /_sandbox/rewards``

@@ -59,7 +59,8 @@ class Events:
     def record(self, action: str, customer_id: str, more: Event | None = None) -> str:
         """Keep an event and return its id; ``more`` adds to it or overrides it.
 
-        A ``timestamp`` of None leaves it out; a ``customer`` takes the place of ``Customer``.
+        A ``timestamp`` of None leaves it out; a ``customer`` takes the place of ``Customer``; a ``row`` stands in lists
+        in place of the whole event.
         """
         now = datetime.datetime.now(datetime.UTC).timestamp()
         event: Event = {
@@ -105,6 +106,7 @@ class Events:
             (*values, min(limit, self.settings.most_events), offset),
         )
         data = [{"id": str(number)} | msgspec.json.decode(body) for number, body in rows]
+        data = [event.get("row", event) for event in data]
         if call.query.get("references") == "true" and customer_id is not None:
             data = [event | {"references": self._references(event)} for event in data]
         return answer({"total": total, "data": data})

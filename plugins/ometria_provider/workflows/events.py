@@ -7,6 +7,7 @@ events, by asking or by webhook, makes them canonical with :func:`event_view` an
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -20,6 +21,10 @@ MOST_PROPERTIES = 1_000
 
 LARGEST_EVENT = 256 * 1024
 """Bytes of the largest event that is kept whole."""
+
+
+ODD = "unreadable"
+"""What the ids of events begin with that cannot be told from others; the action of those that have none."""
 
 
 class UnreadableEvent(ValueError):
@@ -93,6 +98,23 @@ def event_view(raw: Any) -> Event:
     except Unconvertible as problem:
         return msgspec.structs.replace(event, problem=str(problem))
     return whole
+
+
+def odd_event(raw: Any, problem: str) -> Event:
+    """Return what is recorded of something that :func:`event_view` cannot read: never mailed, and seen by people.
+
+    Its id is made of its content: whoever reads it again knows it.
+    """
+    try:
+        content = repr(raw).encode("utf-8", "backslashreplace")
+    except RecursionError:
+        content = b"nested too deeply"
+    action = raw.get("action") if isinstance(raw, dict) else None
+    try:
+        action = _name(action, "action")
+    except UnreadableEvent:
+        action = ODD
+    return Event(id=f"{ODD}-{blake2b(content, digest_size=12).hexdigest()}", action=action, problem=problem)
 
 
 def _customer_id(raw: dict[str, Any]) -> str | None:

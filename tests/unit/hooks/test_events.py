@@ -78,6 +78,13 @@ def test_walk_events_of_a_server_that_ignores_the_offset_is_refused() -> None:
         list(walk_events(lambda since, offset: ([event(1, 0), event(2, 0)], 9), NOON))
 
 
+@pytest.mark.parametrize("row", [None, "gone", [], 7], ids=str)
+def test_walk_events_gives_a_row_that_is_no_object_as_it_is(row: Any) -> None:
+    rows = [event(1, 0), row, event(2, 5)]
+    assert list(walk_events(lambda since, offset: (rows[offset:], 3), NOON)) == [rows]
+    assert event_id(row) is event_customer(row) is None
+
+
 def test_event_customer_is_found_by_either_name() -> None:
     assert event_customer({"customer": {"id": 7}}) == event_customer({"Customer": {"id": "7"}}) == "7"
     assert event_customer({}) is event_customer({"Customer": "7"}) is event_id({"id": ""}) is None

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ometria_provider.workflows.events import LARGEST_EVENT, MOST_PROPERTIES, Event, UnreadableEvent, event_view
+from ometria_provider.workflows.events import (
+    LARGEST_EVENT,
+    MOST_PROPERTIES,
+    Event,
+    UnreadableEvent,
+    event_view,
+    odd_event,
+)
 
 RAW = {
     "id": "e1",
@@ -135,3 +142,18 @@ def test_event_view_of_anything_is_an_event_or_refused_and_survives_the_inbox(ch
     again = Event.decode(event.encode())
     assert again.encode() == event.encode()
     assert (again.problem is None) == (again.timestamp is not None) or again.problem
+
+
+def test_odd_event_is_known_again_by_its_content_and_holds_none_of_it() -> None:
+    row = {"action": "reward", "Customer": {"id": "c1"}, "email": "ann@example.com \ud800"}
+    odd = odd_event(row, "`id` of the event is missing, or no text")
+    assert odd == odd_event(dict(row), odd.problem or "")
+    assert odd != odd_event(row | {"points": 1}, odd.problem or "")
+    assert (odd.action, b"ann@" in odd.encode()) == ("reward", False)
+
+
+def test_odd_event_of_anything_else_has_an_action_of_its_own() -> None:
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert {odd_event(row, "why").action for row in (None, "gone", {"action": 7.5}, nested)} == {"unreadable"}
