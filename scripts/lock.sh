@@ -14,7 +14,7 @@ extras = project["project"]["optional-dependencies"]
 groups = {
     # The build backend too: the project itself is installed without build isolation.
     "run": project["project"]["dependencies"] + project["build-system"]["requires"],
-    "dev": extras["dev"] + extras["postgres"],
+    "dev": extras["dev"] + extras["postgres"] + extras["alerts"],
 }
 print("\n".join(groups[sys.argv[1]]))
 PY

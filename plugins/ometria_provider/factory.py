@@ -10,6 +10,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, get_parsing_context, t
 from ometria_provider.dagdefaults import DEFAULT_ARGS, START, contact_sync_id
 from ometria_provider.dagdoc import broken_doc, mapping_doc
 from ometria_provider.mapping.files import MappingFileError, load_mapping, require_folder, schedule_of
+from ometria_provider.notifications.ometria import SyncNotifier
 from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
 from ometria_provider.operators.mapping import MapOperator, ValidateOperator
 from ometria_provider.operators.ometria import OmetriaPushOperator
@@ -79,7 +80,14 @@ def _tasks(mapping: str) -> None:
 
 def _report(mapping: str) -> ReportOperator:
     """Return the task that comes whatever happened before: it closes the run, and is red when anything was."""
-    return ReportOperator(task_id="report", mapping=mapping, trigger_rule="all_done")
+    tell = [SyncNotifier()]
+    return ReportOperator(
+        task_id="report",
+        mapping=mapping,
+        trigger_rule="all_done",
+        on_success_callback=tell,
+        on_failure_callback=tell,
+    )
 
 
 def _timetable(schedule: tuple[str, str] | None) -> CronTriggerTimetable | None:

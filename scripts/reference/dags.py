@@ -30,6 +30,13 @@ waits for every workflow, and says in its log what became of them. A broken file
 others are delivered, and the run is red until it is mended. Events that are filtered, expired or skipped leave a run
 green."""
 
+_WATCH = """\
+## watch_syncs
+
+`dags/watch_syncs.py` looks every five minutes for syncs that are red or late, runs that wait for a person, and
+campaigns that are late, whether or not their DAGs run, and [tells people](../how-to/alerts.md) once. It begins
+unpaused: it sends nothing to Ometria."""
+
 _TASKS = {
     "plan": "checks params, files, connections and the list; cuts the customers into slices; says what the run costs",
     "prepare.extract": "reads a slice from Antavo into staging, keeping only what the mapping reads",
@@ -69,6 +76,7 @@ def page() -> str:
         _CAMPAIGNS,
         markdown.table(("DAG", "schedule", "tags", "what it is for"), _campaign_rows()),
         _MAINTENANCE,
+        _WATCH,
     )
 
 

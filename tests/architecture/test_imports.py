@@ -32,22 +32,25 @@ ROOMS: dict[str, set[str]] = {
     "report_text": {"text", "report"},
     "report": {"ledger", "text"},
     "attention": {"mapping", "workflows", "ledger", "dagdefaults", "settings", "text", "exceptions"},
+    "notifications": {
+        *("attention", "ledger", "hooks", "dagdefaults", "settings", "text", "exceptions"),
+    },
     "campaign_report": {"ledger", "report", "report_text", "text"},
     "operators": {
         *PURE,
         *("ledger", "staging", "hooks", "exceptions", "settings", "report", "report_text", "campaign_report", "text"),
-        "dagdefaults",
+        *("dagdefaults", "notifications"),
     },
     "triggers": {"ledger", "exceptions", "settings"},
     "web": {"workflows", "ledger", "hooks", "exceptions", "settings"},
     "dagdefaults": set(),
     "dagdoc": {"mapping", "workflows"},
-    "factory": {"mapping", "operators", "dagdefaults", "dagdoc", "settings"},
+    "factory": {"mapping", "operators", "notifications", "dagdefaults", "dagdoc", "settings"},
     "campaign_factory": {"workflows", "operators", "triggers", "dagdefaults", "dagdoc", "settings"},
     "cli": {
         *PURE,
         *("ledger", "staging", "hooks", "sandbox", "exceptions", "settings", "operators"),
-        *("report", "report_text", "text", "dagdefaults"),
+        *("report", "report_text", "text", "dagdefaults", "attention"),
     },
     "provider_info": {"__init__"},
 }

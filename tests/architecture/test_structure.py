@@ -44,6 +44,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "mapping/checks.py": "unit/mapping/test_files.py",
     "mapping/forms.py": "unit/mapping/test_files.py",
     "mapping/issues.py": "unit/mapping/test_files.py",
+    "notifications/ometria.py": "integration/test_alerts.py",
+    "notifications/telling.py": "unit/operators/test_watch.py",
     "operators/accounts.py": "integration/test_bad_files.py",
     "operators/changes.py": "integration/test_incremental.py",
     "operators/base.py": "dags/test_dags.py",

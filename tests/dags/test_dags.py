@@ -22,6 +22,7 @@ from ometria_provider import exceptions, factory
 from ometria_provider.dagdefaults import CONTACT_SYNC
 from ometria_provider.exceptions import Fatal, Halted, Retryable, SyncError, Throttled
 from ometria_provider.mapping.files import load_mapping
+from ometria_provider.notifications.ometria import SyncNotifier
 from ometria_provider.operators.base import SyncOperator, retry_policy
 from ometria_provider.operators.params import PARAMS
 from ometria_provider.operators.run import RunFailed
@@ -58,13 +59,30 @@ def make(tmp_path: Path) -> Callable[..., DAG]:
 def test_folder_imports_without_errors_and_has_a_dag_for_each_mapping_file(bag: DagBag) -> None:
     assert bag.import_errors == {}
     syncs = [CONTACT_SYNC + name for name in SHIPPED]
-    assert sorted(bag.dag_ids) == ["campaign_events__antavo_default", *syncs, "maintain_ledger"]
+    assert sorted(bag.dag_ids) == ["campaign_events__antavo_default", *syncs, "maintain_ledger", "watch_syncs"]
 
 
 def test_ledger_is_pruned_every_night(bag: DagBag) -> None:
     dag = bag.dags["maintain_ledger"]
     assert dag.timetable.expression == "17 4 * * *"
     assert (dag.catchup, dag.max_active_runs, dag.params["keep_days"]) == (False, 1, 90)
+
+
+def test_syncs_are_watched_every_five_minutes_from_the_first_day(bag: DagBag) -> None:
+    dag = bag.dags["watch_syncs"]
+    assert dag.timetable.expression == "*/5 * * * *"
+    assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (False, 1, False)
+
+
+@pytest.mark.parametrize("text", [None, "list: none"], ids=["good", "broken"])
+def test_people_hear_of_every_end_of_a_run(tmp_path: Path, make: Callable[..., DAG], text: str | None) -> None:
+    dag = make()
+    if text is not None:
+        (tmp_path / "members.yaml").write_text(text)
+        dag = factory.contact_sync_dags(tmp_path)[CONTACT_SYNC + "members"]
+    report = dag.get_task("report")
+    for callbacks in (report.on_success_callback, report.on_failure_callback):
+        assert [type(each) for each in callbacks] == [SyncNotifier]
 
 
 AUDIT = """

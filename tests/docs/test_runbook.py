@@ -11,6 +11,7 @@ from pathlib import Path
 
 import ometria_provider
 import pytest
+from ometria_provider.attention import KINDS
 from ometria_provider.exceptions import SyncError
 from ometria_provider.mapping.model import Limits
 
@@ -43,6 +44,11 @@ def _below(error: type[SyncError]) -> Iterator[str]:
 def test_runbook_has_an_entry_for_each_error_class_and_no_other(runbook: str) -> None:
     rows = _section(runbook, "Errors by class").splitlines()
     assert {row.split("`")[1] for row in rows if row.startswith("| `")} == _error_classes()
+
+
+def test_runbook_starts_from_each_kind_of_alert_and_no_other(runbook: str) -> None:
+    sections = re.findall(r"^### (.*)$", _section(runbook, "Start from an alert"), re.MULTILINE)
+    assert set(sections) == {*KINDS.values(), "No alert came"}
 
 
 def test_runbook_names_each_limit_and_no_other(runbook: str) -> None:

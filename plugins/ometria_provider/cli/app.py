@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typer
 
-from ometria_provider.cli import events, ledger, mappings, retry, systems, workflows
+from ometria_provider.cli import alerts, events, ledger, mappings, retry, systems, workflows
 from ometria_provider.cli.output import Group
 from ometria_provider.sandbox.command import sandbox
 
@@ -30,5 +30,6 @@ app.add_typer(workflows.app, name="workflows")
 app.add_typer(events.app, name="events")
 systems.add_to(app)
 ledger.add_to(app)
+app.command()(alerts.alerts)
 app.command()(retry.retry)
 app.command()(sandbox)

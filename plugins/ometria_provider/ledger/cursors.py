@@ -11,6 +11,9 @@ from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import Cursor
 from ometria_provider.ledger.statements import insert
 
+#: Name of the cursor that says when all syncs were last looked after; it is no account's.
+WATCHED = "watched"
+
 
 def get(ledger: Ledger, account: str, collection: str, name: str) -> datetime | None:
     """Return where a cursor stands, or None when it was never set."""

@@ -24,6 +24,9 @@ FULL, INCREMENTAL, CHOSEN = "full", "incremental", "chosen"
 #: How the ids of runs begin that a campaign made to push contacts first: nobody means them by a mapping's latest run.
 PUSHED_FIRST = "contacts__"
 
+#: Why a run is red that nobody closed.
+KILLED = "The run was killed before it could report."
+
 #: The slice number of a step that concerns the whole run.
 WHOLE_RUN = -1
 
@@ -107,7 +110,7 @@ def open_run(ledger: Ledger, *, dag_id: str, run_id: str, mapping: str, dry_run:
         connection.execute(
             update(SyncRun)
             .where(SyncRun.dag_id == dag_id, SyncRun.run_id != run_id, SyncRun.state == "running")
-            .values(state="failed", ended_at=now, reason="The run was killed before it could report.")
+            .values(state="failed", ended_at=now, reason=KILLED)
         )
     return get_run(ledger, dag_id=dag_id, run_id=run_id)
 
@@ -367,6 +370,16 @@ def close_run(ledger: Ledger, run_id: int, *, state: str, reason: str | None, co
     with ledger.write() as connection:
         connection.execute(
             update(SyncRun).where(SyncRun.id == run_id).values(state=state, reason=reason, ended_at=_now(), **counts)
+        )
+
+
+def close_unreported(ledger: Ledger, *, dag_id: str, run_id: str) -> None:
+    """End a run whose report died before it could: nobody else would close it before the next run."""
+    with ledger.write() as connection:
+        connection.execute(
+            update(SyncRun)
+            .where(SyncRun.dag_id == dag_id, SyncRun.run_id == run_id, SyncRun.state == "running")
+            .values(state="failed", ended_at=_now(), reason=KILLED)
         )
 
 

@@ -41,6 +41,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 def test_ledger_commands_import_no_airflow(ledger) -> None:
     assert imported_by("history") == {"sqlalchemy"}
+    assert imported_by("alerts") == {"sqlalchemy"}
 
 
 @pytest.mark.parametrize("files", ["mappings", "workflows"])
@@ -57,6 +58,7 @@ def test_help_names_every_command_and_the_exit_codes(command) -> None:
         "plan",
         "lists",
         "doctor",
+        "alerts",
         "history",
         "show",
         "rejections",

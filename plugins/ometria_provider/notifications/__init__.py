@@ -1,0 +1,1 @@
+"""Telling people: what is wrong, once, and that it is over, once."""

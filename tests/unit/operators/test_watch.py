@@ -1,0 +1,154 @@
+"""The watch: people hear of everything once, at the receiving side of a real service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledgers import PastRun
+from ometria_provider.exceptions import Misconfigured
+from ometria_provider.ledger import cursors, incidents
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.notifications.telling import AlertNotSent
+from ometria_provider.operators.watch import WatchOperator
+from services import Posts, posts
+from sqlalchemy import text
+
+
+@pytest.fixture
+def service() -> Iterator[Posts]:
+    with posts() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def folder(sqlite_ledger: Ledger, service: Posts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A mapping that is scheduled every hour, and a connection for alerts."""
+    mappings = tmp_path / "mappings"
+    mappings.mkdir()
+    rows = [{"loyalty": "first_name", "remote": "firstname"}]
+    (mappings / "customers.yaml").write_text(json.dumps({"list": 4821, "fields": rows, "schedule": "@hourly"}))
+    values = {
+        "LEDGER_SQL_ALCHEMY_CONN": sqlite_ledger.engine.url.render_as_string(hide_password=False),
+        "MAPPINGS_FOLDER": mappings,
+        "WORKFLOWS_FOLDER": tmp_path / "none",
+        "ALERTS_CONN_ID": "alerts",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"AIRFLOW__OMETRIA__{name}", str(value))
+    connect(monkeypatch, {"path": service.url})
+    return mappings
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, config: Any) -> None:
+    value = json.dumps({"conn_type": "apprise", "extra": {"config": config}})
+    monkeypatch.setenv("AIRFLOW_CONN_ALERTS", value)
+
+
+def watch() -> int:
+    return WatchOperator(task_id="watch").execute({})  # type: ignore[arg-type]
+
+
+def titles(service: Posts) -> list[str]:
+    return [title for title, _ in service.texts()]
+
+
+def put_back(ledger: Ledger, table: str, column: str, hours: int) -> None:
+    at = datetime.now(UTC) - timedelta(hours=hours)
+    with ledger.write() as connection:
+        connection.execute(text(f"UPDATE {table} SET {column} = :at"), {"at": str(at)})
+
+
+def test_red_sync_is_told_once_and_once_more_when_it_is_green(sqlite_ledger: Ledger, service: Posts) -> None:
+    PastRun(run_id="1", state="failed", reason="Nothing arrived.").write(sqlite_ledger)
+    assert (watch(), watch()) == (1, 0)
+    PastRun(run_id="2", state="halted", reason="Still nothing.").write(sqlite_ledger)
+    assert watch() == 0, "it is the same incident"
+    PastRun(run_id="3").write(sqlite_ledger)
+    assert (watch(), watch()) == (1, 0)
+    assert titles(service) == ["Ometria sync customers is red: failed", "Ometria sync customers is green again"]
+    assert "(run 3, started" in service.texts()[1][1]
+
+
+def test_sync_that_airflow_skips_is_told_as_late_and_then_as_green(sqlite_ledger: Ledger, service: Posts) -> None:
+    PastRun(run_id="1").write(sqlite_ledger)
+    watch()
+    put_back(sqlite_ledger, "sync_run", "ended_at", 5)
+    assert watch() == 0, "its schedule was seen just now for the first time"
+    put_back(sqlite_ledger, "watched_schedule", "since", 5)
+    assert (watch(), watch()) == (1, 0)
+    PastRun(run_id="2").write(sqlite_ledger)
+    assert (watch(), watch()) == (1, 0)
+    assert titles(service) == ["Ometria sync customers is late", "Ometria sync customers is green again"]
+
+
+def test_service_that_is_down_is_red_kept_and_tried_again(sqlite_ledger: Ledger, service: Posts) -> None:
+    PastRun(state="failed", reason="x").write(sqlite_ledger)
+    service.status = 500
+    with pytest.raises(AlertNotSent, match=r"JSON did not take the alert “Ometria sync customers is red: failed”"):
+        watch()
+    assert "did not take" in str(incidents.untold(sqlite_ledger)[0].failure)
+    service.status = 200
+    assert watch() == 1
+    assert titles(service) == ["Ometria sync customers is red: failed"]
+    assert incidents.untold(sqlite_ledger) == []
+
+
+def test_service_that_is_down_beside_a_good_one_is_noted_and_nobody_hears_twice(
+    sqlite_ledger: Ledger, service: Posts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PastRun(state="failed", reason="x").write(sqlite_ledger)
+    with posts() as bad:
+        bad.status = 500
+        connect(monkeypatch, [{"path": bad.url.replace("json", "xml")}, {"path": service.url}])
+        assert (watch(), watch()) == (1, 0)
+    assert len(service.received) == 1
+    assert incidents.list_incidents(sqlite_ledger)[0].failure == "XML did not take it; JSON did."
+
+
+def test_one_alert_that_fails_does_not_keep_the_others_back(
+    sqlite_ledger: Ledger, service: Posts, folder: Path
+) -> None:
+    for name in ("customers", "others"):
+        (folder / f"{name}.yaml").write_text((folder / "customers.yaml").read_text())
+        PastRun(mapping=name, state="failed", reason="x").write(sqlite_ledger)
+    (folder / "others.yaml").write_text(json.dumps({"list": 1, "fields": [{"value": "x", "remote": "y"}]}))
+    service.fail_first = 1
+    with pytest.raises(AlertNotSent):
+        watch()
+    assert len(service.received) == 1
+    assert watch() == 1
+    assert sorted(titles(service)) == [f"Ometria sync {name} is red: failed" for name in ("customers", "others")]
+
+
+def test_connection_that_is_gone_is_misconfigured_and_kept_as_the_reason(
+    sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PastRun(state="failed", reason="x").write(sqlite_ledger)
+    monkeypatch.setenv("AIRFLOW__OMETRIA__ALERTS_CONN_ID", "nowhere")
+    with pytest.raises(Misconfigured, match="There is no connection `nowhere`"):
+        watch()
+    assert "no connection `nowhere`" in str(incidents.untold(sqlite_ledger)[0].failure)
+
+
+def test_without_a_connection_incidents_are_kept_and_told_once_there_is_one(
+    sqlite_ledger: Ledger, service: Posts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PastRun(state="failed", reason="x").write(sqlite_ledger)
+    monkeypatch.delenv("AIRFLOW__OMETRIA__ALERTS_CONN_ID")
+    assert watch() == 0
+    assert len(incidents.untold(sqlite_ledger)) == 1
+    monkeypatch.setenv("AIRFLOW__OMETRIA__ALERTS_CONN_ID", "alerts")
+    assert watch() == 1
+    assert len(service.received) == 1
+
+
+def test_watch_leaves_when_it_looked(sqlite_ledger: Ledger) -> None:
+    watch()
+    at = cursors.get(sqlite_ledger, "", "", cursors.WATCHED)
+    assert at is not None
+    assert datetime.now(UTC) - at < timedelta(minutes=1)
