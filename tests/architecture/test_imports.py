@@ -42,7 +42,11 @@ ROOMS: dict[str, set[str]] = {
         *("dagdefaults", "notifications"),
     },
     "triggers": {"ledger", "exceptions", "settings"},
-    "web": {"workflows", "ledger", "hooks", "exceptions", "settings"},
+    "web": {
+        *PURE,
+        *("ledger", "staging", "hooks", "exceptions", "settings"),
+        *("report", "report_text", "campaign_report", "text", "dagdefaults", "__init__"),
+    },
     "dagdefaults": set(),
     "dagdoc": {"mapping", "workflows"},
     "factory": {"mapping", "operators", "notifications", "dagdefaults", "dagdoc", "settings"},

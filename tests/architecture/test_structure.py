@@ -84,6 +84,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sandbox/wire.py": "unit/sandbox/test_sandbox_server.py",
     "sandbox/words.py": "unit/sandbox/test_sandbox_members.py",
     "staging/tables.py": "integration/test_delivery.py",
+    "web/reading.py": "unit/web/test_pages.py",
+    "web/render.py": "unit/web/test_pages.py",
     "web/keeping.py": "integration/test_webhooks.py",
     "web/webhooks.py": "integration/test_webhooks.py",
     "validation/rules.py": "unit/validation/test_suites.py",

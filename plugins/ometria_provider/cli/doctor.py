@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ometria_provider.cli.connect import antavo, ometria
 from ometria_provider.cli.folder import mapping_names
-from ometria_provider.cli.reading import NoLedger, open_for_reading
+from ometria_provider.cli.reading import open_for_reading
 from ometria_provider.delivery.plan import list_problem
 from ometria_provider.exceptions import SyncError
+from ometria_provider.ledger.reading import NoLedger
 from ometria_provider.settings import Settings, read_settings
 
 if TYPE_CHECKING:

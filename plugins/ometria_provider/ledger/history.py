@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -147,14 +147,42 @@ def find_run(ledger: Ledger, reference: str, *, before: int | None = None) -> in
 
 
 def list_runs(
-    ledger: Ledger, *, mapping: str | None = None, state: str | None = None, limit: int | None = 20
+    ledger: Ledger,
+    *,
+    mapping: str | None = None,
+    state: str | None = None,
+    dag_ids: Collection[str] | None = None,
+    limit: int | None = 20,
 ) -> list[RunRow]:
-    """Return the latest runs, the newest first."""
+    """Return the latest runs, the newest first.
+
+    :param dag_ids: only runs of these DAGs.
+    """
     query = select(*_RUN_COLUMNS).order_by(SyncRun.id.desc()).limit(limit)
     if mapping is not None:
         query = query.where(SyncRun.mapping == mapping)
     if state is not None:
         query = query.where(SyncRun.state == state)
+    if dag_ids is not None:
+        query = query.where(SyncRun.dag_id.in_(dag_ids))
+    with ledger.read() as connection:
+        return [RunRow(*row) for row in connection.execute(query)]
+
+
+def dag_ids(ledger: Ledger) -> list[str]:
+    """Return the DAGs whose runs the ledger knows, by name."""
+    with ledger.read() as connection:
+        return list(connection.execute(select(SyncRun.dag_id).distinct().order_by(SyncRun.dag_id)).scalars())
+
+
+def latest_runs(ledger: Ledger) -> list[RunRow]:
+    """Return the last run of each mapping, by name; not those in which a campaign pushed contacts first."""
+    latest = (
+        select(func.max(SyncRun.id))
+        .where(~SyncRun.run_id.startswith(PUSHED_FIRST, autoescape=True))
+        .group_by(SyncRun.mapping)
+    )
+    query = select(*_RUN_COLUMNS).where(SyncRun.id.in_(latest)).order_by(SyncRun.mapping)
     with ledger.read() as connection:
         return [RunRow(*row) for row in connection.execute(query)]
 

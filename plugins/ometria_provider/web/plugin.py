@@ -1,4 +1,4 @@
-"""The Airflow plugin: what the API server mounts."""
+"""The Airflow plugin: what the API server mounts, and shows in its navigation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from ometria_provider.web import WEBHOOKS
+from ometria_provider.web import NAVIGATION, PAGES, WEBHOOKS, airflow_root
 
 
 class OmetriaPlugin(AirflowPlugin):
@@ -17,7 +17,26 @@ class OmetriaPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # Airflow reads it from the instance
-        """Return the apps to mount."""
-        from ometria_provider.web.webhooks import create_app
+        """Return the apps to mount; the receiver comes first, as its place is below that of the pages."""
+        from ometria_provider.web import pages, webhooks
 
-        return [{"name": "Ometria webhooks", "app": create_app(), "url_prefix": WEBHOOKS}]
+        return [
+            {"name": "Ometria webhooks", "app": webhooks.create_app(), "url_prefix": WEBHOOKS},
+            {"name": "Ometria sync", "app": pages.create_app(), "url_prefix": PAGES},
+        ]
+
+    @cached_property
+    def external_views(self) -> list[dict[str, Any]]:  # type: ignore[override]  # Airflow reads it from the instance
+        """Return the entry of Airflow's navigation."""
+        place = f"{airflow_root()}{PAGES}"
+        icon = {"icon": f"{place}/static/icon.svg", "icon_dark_mode": f"{place}/static/icon_dark.svg"}
+        return [
+            {
+                "name": "Ometria sync",
+                "href": f"{place}/",
+                "destination": "nav",
+                "url_route": NAVIGATION,
+                "nav_top_level": True,
+                **icon,
+            }
+        ]

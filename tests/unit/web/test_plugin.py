@@ -1,4 +1,4 @@
-"""What the plugin puts into the API server: one public route, and whatever else there is is for signed-in users."""
+"""What the plugin puts into the API server: one public route, pages for signed-in users, and where they are shown."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from airflow.api_fastapi.app import RESERVED_URL_PREFIXES
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
+from ometria_provider.web import in_airflow
 from ometria_provider.web.plugin import OmetriaPlugin
 
 #: Routes that ask for credentials of their own. This list may only shrink.
@@ -56,6 +57,20 @@ def test_plugin_is_found_by_airflow_and_its_prefix_is_not_reserved():
     assert [entry.load() for entry in found] == [OmetriaPlugin]
     for entry in OmetriaPlugin().fastapi_apps:
         assert not entry["url_prefix"].startswith(tuple(RESERVED_URL_PREFIXES))
+
+
+def test_plugin_mounts_the_receiver_before_the_pages_that_would_cover_it():
+    assert [entry["url_prefix"] for entry in OmetriaPlugin().fastapi_apps] == ["/ometria/webhooks", "/ometria"]
+
+
+def test_plugin_puts_the_pages_into_airflow_s_navigation(monkeypatch):
+    (view,) = OmetriaPlugin().external_views
+    assert (view["name"], view["href"], view["destination"]) == ("Ometria sync", "/ometria/", "nav")
+    assert in_airflow("/runs/7") == "/plugin/ometria-sync/ometria/runs/7"
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.test/team")
+    (view,) = OmetriaPlugin().external_views
+    assert view["href"] == "/team/ometria/"
+    assert in_airflow("/runs/7") == "/team/plugin/ometria-sync/team/ometria/runs/7"
 
 
 @pytest.mark.parametrize("module", ["fastapi", "jwt", "pandas", "msgspec", "ometria_provider.web.webhooks"])

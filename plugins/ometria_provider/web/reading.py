@@ -1,0 +1,20 @@
+"""The ledger as the pages read it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends
+
+from ometria_provider.ledger import reading
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.settings import read_settings
+
+
+def open_ledger() -> Ledger:
+    """Return this deployment's ledger, for reading."""
+    return reading.open_for_reading(read_settings().ledger_url)
+
+
+#: The ledger, as what a route takes.
+OpenLedger = Annotated[Ledger, Depends(open_ledger)]

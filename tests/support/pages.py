@@ -1,0 +1,29 @@
+"""The pages as Airflow's API server mounts them, seen by one of Airflow's users."""
+
+from __future__ import annotations
+
+from airflow.api_fastapi.app import create_auth_manager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.api_fastapi.core_api.security import get_user
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from ometria_provider.web import PAGES
+from ometria_provider.web.pages import create_app
+
+#: What a browser says when somebody follows a link, and when a form of the same page is sent.
+BROWSER = {"accept": "text/html,application/xhtml+xml"}
+FORM = {**BROWSER, "sec-fetch-site": "same-origin"}
+
+
+def pages(role: str | None, **client: str) -> TestClient:
+    """Return a client of the pages.
+
+    :param role: the user's with SimpleAuthManager, such as VIEWER or USER; empty: one who may nothing; None: nobody
+        is signed in.
+    """
+    create_auth_manager()
+    app, outer = create_app(), FastAPI()
+    if role is not None:
+        app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username=role.lower() or "nobody", role=role)
+    outer.mount(PAGES, app)
+    return TestClient(outer, base_url="http://airflow.test", headers={**BROWSER, **client}, follow_redirects=False)
