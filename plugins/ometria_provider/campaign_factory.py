@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, get_parsing_context
 
 from ometria_provider.dagdefaults import DEFAULT_ARGS, START, campaign_events_id
 from ometria_provider.dagdoc import campaigns_doc
-from ometria_provider.operators.campaign import CampaignOperator
+from ometria_provider.operators.campaign import CampaignOperator, contested
 from ometria_provider.operators.params import CAMPAIGN_PARAMS
 from ometria_provider.settings import read_settings
 from ometria_provider.triggers.inbox import inbox_asset
@@ -18,7 +19,8 @@ from ometria_provider.workflows.accounts import Campaigns, load_accounts
 def campaign_event_dags(folder: Path | str | None = None) -> dict[str, DAG]:
     """Return a DAG for each Antavo connection, by DAG id.
 
-    A connection all of whose files are broken has one too: its runs fail and say why.
+    A connection all of whose files are broken has one too: its runs fail and say why. So do those of connections whose
+    names make the same DAG id, for none of them has a better claim.
 
     :param folder: the workflow files' folder; default `[ometria] workflows_folder`.
     :raises Misconfigured: when there is no such folder; Airflow shows it as an import error, where else all DAGs would
@@ -26,13 +28,19 @@ def campaign_event_dags(folder: Path | str | None = None) -> dict[str, DAG]:
     """
     folder = Path(folder) if folder else read_settings().workflows_folder
     wanted = get_parsing_context().dag_id
-    found = {campaign_events_id(account): campaigns for account, campaigns in load_accounts(folder).items()}
-    return {id_: _dag(id_, campaigns) for id_, campaigns in found.items() if wanted in (None, id_)}
+    found: defaultdict[str, list[Campaigns]] = defaultdict(list)
+    for account, campaigns in load_accounts(folder).items():
+        found[campaign_events_id(account)].append(campaigns)
+    return {id_: _dag(id_, *claims) for id_, claims in found.items() if wanted in (None, id_)}
 
 
-def _dag(id_: str, campaigns: Campaigns) -> DAG:
-    """Return a connection's DAG: one task, as each costs a lone event most of a second."""
+def _dag(id_: str, campaigns: Campaigns, *rivals: Campaigns) -> DAG:
+    """Return a connection's DAG: one task, as each costs a lone event most of a second.
+
+    :param rivals: those of other connections that make the same id: the DAG does nothing but say so.
+    """
     files = [*campaigns.workflows, *campaigns.broken]
+    names = [rival.account for rival in rivals]
     every_minute = CronTriggerTimetable("* * * * *", timezone="UTC")
     with DAG(
         id_,
@@ -44,10 +52,10 @@ def _dag(id_: str, campaigns: Campaigns) -> DAG:
         max_active_runs=1,
         default_args=DEFAULT_ARGS,
         params={name: Param(**param) for name, param in CAMPAIGN_PARAMS.items()},
-        tags={"ometria", "campaign_events", *(["broken"] if campaigns.broken else [])},
-        doc_md=campaigns_doc(campaigns),
+        tags={"ometria", "campaign_events", *(["broken"] if campaigns.broken or rivals else [])},
+        doc_md=contested(campaigns.account, names) if rivals else campaigns_doc(campaigns),
     ) as dag:
-        CampaignOperator(task_id="campaigns", connection=campaigns.account)
+        CampaignOperator(task_id="campaigns", connection=campaigns.account, rivals=names)
     return dag
 
 

@@ -74,6 +74,20 @@ def test_each_connection_has_one_dag_for_all_its_workflows(write: Write) -> None
     assert task.connection == "antavo uk"
 
 
+def test_connections_whose_names_make_one_id_have_a_dag_that_names_both_and_does_nothing(write: Write) -> None:
+    write("thanks")
+    write("uk", connections={"antavo": "antavo uk"})
+    dags = write("uk2", connections={"antavo": "antavo_uk"})
+    assert sorted(dags) == ["campaign_events__antavo_default", "campaign_events__antavo_uk"]
+    contested, other = dags["campaign_events__antavo_uk"], dags["campaign_events__antavo_default"]
+    (task,) = contested.tasks
+    with pytest.raises(Misconfigured, match="`antavo uk` and `antavo_uk`"):
+        task.execute({})
+    assert "`antavo uk` and `antavo_uk`" in str(contested.doc_md)
+    assert ("broken" in contested.tags, "broken" in other.tags) == (True, False)
+    assert list(other.tasks[0].rivals) == []
+
+
 def test_dag_file_read_for_one_task_makes_that_dag_only(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write("thanks")
     wanted = "campaign_events__antavo_uk"

@@ -35,6 +35,7 @@ class CampaignOperator(PatientOperator):
     """Collect an Antavo connection's new events and deliver them for every workflow.
 
     :param connection: the Antavo connection.
+    :param rivals: other Antavo connections whose names make the same DAG id: with any, the task only says so.
     :raises Misconfigured: for a wrong param, workflow file or connection. Broken files take no other with them: the run
         delivers for the others before it fails.
     :raises Retryable: when a server did not answer; what is not delivered waits.
@@ -42,14 +43,17 @@ class CampaignOperator(PatientOperator):
 
     template_fields: Sequence[str] = ()
 
-    def __init__(self, *, connection: str, **kwargs: Any) -> None:
+    def __init__(self, *, connection: str, rivals: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.connection = connection
+        self.rivals = rivals
 
     def execute(self, context: Context) -> dict[str, int]:
         """Do all of it; red is what a person must look at, and nothing else."""
         from ometria_provider.operators.deliver import complaint, deliver
 
+        if self.rivals:
+            raise Misconfigured(contested(self.connection, self.rivals))
         ledger = open_ledger(read_settings().ledger_url)
         ledger.ready()
         run_id = str(context["run_id"])
@@ -149,6 +153,15 @@ class CampaignOperator(PatientOperator):
             log.info("%s", requests_section(apis))
         if ti := context.get("ti"):  # for whoever watches the run from outside
             ti.xcom_push(key=REQUESTS, value=[asdict(use) for use in apis])
+
+
+def contested(connection: str, rivals: Sequence[str]) -> str:
+    """Say that several Antavo connections would share a DAG, and what to do."""
+    names = " and ".join(f"`{name}`" for name in sorted([connection, *rivals]))
+    return (
+        f"The Antavo connections {names} make the same DAG id, so that neither is served and their events wait: rename "
+        "one of them in Airflow and in its workflow files (letters, digits, `_`, `-` and `.` stay as they are)."
+    )
 
 
 def _broken(campaigns: Campaigns) -> BrokenWorkflows | None:
