@@ -102,6 +102,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "collection": "Ometria's `@collection`",
         "name": "the remote field",
         "bit": "its bit in `contact_state.filled`",
+        "silent": "it arrived in none of the contacts that were read back when it was looked at last: it convicts "
+        "no record",
     },
     "rejection": {
         "id": "number of the rejection",

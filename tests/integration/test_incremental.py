@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime
 from typing import Any
 
 import pytest
 from ometria_provider.exceptions import Retryable
 from ometria_provider.hooks.antavo import AntavoHook
+from ometria_provider.operators import readback
 from sync import FIELDS, VALID, Outcome, Sync
 
 EXPIRING = {"loyalty": "extensions.expiring_points.total", "remote": "points_expiring"}
@@ -210,6 +212,38 @@ def test_rejection_that_is_due_is_tried_again_though_the_member_did_not_change(s
     assert green(sync.run(), "incremental").books == {}
     sync.execute("UPDATE contact_state SET changed_at = datetime(changed_at, '-2 days') WHERE state = 'rejected'")
     assert green(sync.run(), "incremental").books == {"read": 1, "sent": 1, "accepted": 1}
+
+
+def test_what_is_in_doubt_is_looked_at_again_though_the_member_did_not_change(
+    sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync.mapping(strategy="incremental")
+    green(sync.run(), "full")
+    doubtful, late, *others = sync.members_to_send()[:6]
+    sync.change(doubtful, late, *others, score=11)
+    sync.fault("late_error", field="id", contacts=[late])
+    with monkeypatch.context() as patch:
+        patch.setattr(readback.Reader, "is_over", property(lambda _: True))
+        assert green(sync.run(), "incremental").row["unverified"] == 6
+    shutil.rmtree(sync.staging)
+    age(sync)
+    received = sync.received()["received"]
+    run = green(sync.run(), "incremental")
+    assert run.books == {"read": 6, "unchanged": 5, "rejected": 1}
+    assert [row["contact_id"] for row in run.rejections] == [late]
+    assert sync.received()["received"] == received, "looked at, not sent again"
+    sync.mend()
+    sync.execute("UPDATE cursor SET at = datetime('now') WHERE name = 'customers'")
+    sync.change(doubtful, others[0], score=12)
+    sync.fault("rejected", contacts=[doubtful])
+    with monkeypatch.context() as patch:
+        patch.setattr(readback.Reader, "is_over", property(lambda _: True))
+        assert sync.run().row["pending"] == 2
+    sync.mend()
+    age(sync)
+    resolved = green(sync.run(), "incremental")
+    assert [row["contact_id"] for row in resolved.rejections] == [doubtful]
+    assert green(sync.run(), "incremental").books == {}
 
 
 def test_incremental_run_is_no_complete_scan_for_limits_and_departures(sync: Sync) -> None:

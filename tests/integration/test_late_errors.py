@@ -259,6 +259,29 @@ def test_doubtful_batch_without_time_stays_pending_red_and_is_resolved_by_the_ne
     assert sync.run().row["rejected"] == 1
 
 
+def test_run_that_settled_what_another_sent_gives_the_same_books_when_it_is_cleared(
+    sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync.mapping()
+    doubtful, guilty = with_last_name(sync)[42], with_last_name(sync)[150]
+    sync.fault("rejected", contacts=[doubtful])
+    sync.fault("late_error", contacts=[guilty])
+    with monkeypatch.context() as patch:
+        patch.setattr(readback.Reader, "is_over", property(lambda _: True))
+        assert sync.run().row["pending"] == 100
+    sync.mend()
+    second = sync.run()
+    assert second.green, second.text
+    assert second.row["sent"] == 0
+    assert set(rejected(second)) == {doubtful, guilty}
+    before = sync.stats()["requests"]
+    again = sync.clear(second, "reconcile")
+    assert again.green, again.text
+    assert again.books == second.books
+    assert rejected(again) == rejected(second)
+    assert sync.stats()["requests"] == before, "all was settled"
+
+
 @pytest.mark.parametrize("verify", ["suspects", "sample", "full", "off"])
 def test_verify_says_what_is_read_back(sync: Sync, verify: str) -> None:
     sync.mapping()
@@ -340,6 +363,31 @@ def test_undeclared_field_is_named_after_the_mapping_changed(strict_fields: Call
     sync.fault("late_error", contacts=[guilty])
     third = sync.run()
     assert set(rejected(third)) == {guilty}, "a field that never arrives convicts nobody"
+
+
+def test_silent_field_stays_known_when_the_run_is_cleared_and_the_sample_lacks_it(
+    strict_fields: Callable[..., Sync], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = strict_fields("drop", "points", "member_number")
+    sync.mapping(verify="sample")
+    run = sync.run()
+    assert run.facts("reconcile")["silent"] == ["next_tier"]
+    with monkeypatch.context() as patch:
+        # Whom it draws are members at the top, who have no next tier.
+        draw, lacks = verification.Verification._draw, b"next_tier"
+        patch.setattr(
+            verification.Verification, "_draw", lambda self: [item for item in draw(self) if lacks not in item.body]
+        )
+        again = sync.clear(run, "reconcile")
+    assert again.facts("reconcile")["silent"] == ["next_tier"]
+    sync.mapping(verify="off")
+    sync.change(with_last_name(sync)[0], score=99)
+    assert sync.run().green
+    sync.mapping()
+    guilty, innocent = with_last_name(sync)[:2]
+    sync.change(guilty, innocent, last_name="Newname")
+    sync.fault("late_error", contacts=[guilty])
+    assert set(rejected(sync.run())) == {guilty}, "a field that never arrives convicts nobody"
 
 
 def test_mapping_of_which_nothing_arrives_makes_the_run_red(strict_fields: Callable[..., Sync]) -> None:

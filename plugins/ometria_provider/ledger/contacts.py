@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, and_, case, func, not_, or_, select, update
 
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.models import ContactState, PushBatch, RemoteField
+from ometria_provider.ledger.models import ContactState, PushBatch
 from ometria_provider.ledger.statements import Prepared, PreparedRows, insert, is_one_of
 
 #: Ids asked for in one statement.
@@ -235,18 +235,3 @@ def settle(ledger: Ledger, account: str, collection: str, *, suspect: str | None
                 suspect=func.coalesce(ContactState.suspect, suspect) if suspect else ContactState.suspect,
             )
         )
-
-
-def field_bits(ledger: Ledger, account: str, collection: str, names: Iterable[str]) -> dict[str, int]:
-    """Return each remote field's bit in `contact_state.filled`, handing out bits to new fields."""
-    key = (RemoteField.account == account, RemoteField.collection == collection)
-    with ledger.write() as connection:
-        rows = connection.execute(select(RemoteField.name, RemoteField.bit).where(*key))
-        bits: dict[str, int] = dict(iter(rows))
-        new = [name for name in names if name not in bits]
-        for bit, name in enumerate(new, start=max(bits.values(), default=-1) + 1):
-            bits[name] = bit
-            connection.execute(
-                insert(ledger, RemoteField).values(account=account, collection=collection, name=name, bit=bit)
-            )
-    return bits

@@ -13,7 +13,7 @@ from sqlalchemy import insert as plain_insert
 from ometria_provider.ledger import findings
 from ometria_provider.ledger.contacts import CHUNK
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.models import ContactState, ErrorLook, LateError, PushBatch, SyncRun, SyncStep
+from ometria_provider.ledger.models import ContactState, ErrorLook, LateError, PushBatch, SyncRun
 from ometria_provider.ledger.runs import Run
 from ometria_provider.ledger.statements import insert, is_one_of
 
@@ -154,6 +154,12 @@ def has_open(ledger: Ledger, account: str, collection: str) -> bool:
         return connection.execute(_open(account, collection).limit(1)).first() is not None
 
 
+def open_contacts(ledger: Ledger, account: str, collection: str) -> list[str]:
+    """Return the contacts of a collection that are under suspicion, or pending."""
+    with ledger.read() as connection:
+        return list(connection.execute(_open(account, collection)).scalars())
+
+
 def _open(account: str, collection: str) -> Select[Any]:
     flagged = and_(ContactState.suspect.is_not(None), ContactState.state.in_(OPEN))
     return select(ContactState.contact_id).where(
@@ -292,14 +298,10 @@ def convict(ledger: Ledger, run: Run, account: str, collection: str, guilty: Seq
                 findings.write(connection, run.id, one.slice, "ometria", [row])
 
 
-def last_delivery(ledger: Ledger, run: Run, account: str, collection: str) -> tuple[str | None, list[str]] | None:
-    """Return the mapping of the last run before this one that delivered to a collection, and its silent fields.
-
-    None: nobody delivered before.
-    """
+def last_delivery(ledger: Ledger, run: Run, account: str, collection: str) -> str | None:
+    """Return the mapping of the last run before this one that delivered to a collection; None when nobody did."""
     query = (
-        select(SyncRun.planned_mapping, SyncStep.facts)
-        .outerjoin(SyncStep, and_(SyncStep.sync_run_id == SyncRun.id, SyncStep.step == "reconcile"))
+        select(SyncRun.planned_mapping)
         .where(
             SyncRun.account == account,
             SyncRun.collection == collection,
@@ -311,5 +313,4 @@ def last_delivery(ledger: Ledger, run: Run, account: str, collection: str) -> tu
         .limit(1)
     )
     with ledger.read() as connection:
-        row = connection.execute(query).one_or_none()
-    return None if row is None else (row.planned_mapping, list((row.facts or {}).get("silent") or ()))
+        return connection.execute(query).scalar()

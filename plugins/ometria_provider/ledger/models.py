@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -171,7 +172,7 @@ class ContactState(Base):
 
 
 class RemoteField(Base):
-    """The bit that a remote field has in `contact_state.filled`; handed out once, never reused."""
+    """A remote field: its bit in `contact_state.filled`, handed out once and never reused, and whether it arrives."""
 
     __tablename__ = "remote_field"
     __table_args__ = (UniqueConstraint("account", "collection", "bit"),)
@@ -180,6 +181,7 @@ class RemoteField(Base):
     collection: Mapped[str] = mapped_column(String(200), primary_key=True)
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
     bit: Mapped[int] = mapped_column(Integer)
+    silent: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Rejection(Base):

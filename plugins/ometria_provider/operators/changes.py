@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ometria_provider.delivery.strategy import LastScan, why_full
-from ometria_provider.ledger import contacts, cursors, runs
+from ometria_provider.ledger import contacts, cursors, late, runs
 from ometria_provider.ledger.runs import StepRow
 from ometria_provider.operators.base import Work, planned_then
 from ometria_provider.operators.chosen import Choice
@@ -84,14 +84,18 @@ def _last_scan(work: Work) -> LastScan | None:
 
 
 def _due(work: Work) -> tuple[str, ...]:
-    """Return the customers whose remembered rejection is to be tried again, where their contact id is Antavo's."""
-    again = work.mapping.retry_rejected
-    if again is None:
-        return ()
-    ids = contacts.rejected_before(work.ledger, work.account, work.collection, work.run.started_at - again)
+    """Return the customers who are read though they did not change, where their contact id is Antavo's.
+
+    That is whose remembered rejection is to be tried again, and whose delivery is in doubt: what was sent to them is
+    made again, to be compared with what Ometria holds.
+    """
+    of, again = (work.ledger, work.account, work.collection), work.mapping.retry_rejected
+    ids = [] if work.mapping.verify == "off" else late.open_contacts(*of)
+    if again is not None:
+        ids += contacts.rejected_before(*of, work.run.started_at - again)
     choice = choice_of(work.mapping, ids)
     if choice.kind == "contact" and ids:
-        log.info("%s rejected members wait for the next complete scan: their contact ids are not Antavo's", len(ids))
+        log.info("%s members who did not change wait for the next complete scan: their ids are not Antavo's", len(ids))
     return choice.ids if choice.kind == "customer" else ()
 
 

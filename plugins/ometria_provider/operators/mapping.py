@@ -14,7 +14,7 @@ import msgspec
 from ometria_provider.delivery.compare import Action
 from ometria_provider.delivery.consent import opts_out, splice
 from ometria_provider.delivery.digests import decode_sources, digest, encode
-from ometria_provider.ledger import contacts, findings, runs
+from ometria_provider.ledger import contacts, findings, remote_fields, runs
 from ometria_provider.mapping.fields import CONSENT
 from ometria_provider.mapping.records import Rejected
 from ometria_provider.operators.base import SyncOperator, Work
@@ -62,7 +62,7 @@ class _ChunkMapper:
         work = self.work
         self.rules = work.rules
         self.hidden = _details_in_rules(work)
-        self.bits = contacts.field_bits(work.ledger, work.account, work.collection, work.mapping.remotes)
+        self.bits = remote_fields.field_bits(work.ledger, work.account, work.collection, work.mapping.remotes)
         self.consent = ConsentMapper(work)
 
     def facts(self) -> dict[str, Any]:

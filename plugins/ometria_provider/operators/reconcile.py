@@ -28,14 +28,14 @@ class ReconcileOperator(SyncOperator):
         if work.run.dry_run or not _gate_opened(steps):
             self.log.info("Nothing was sent: there is nothing to settle")
             return
-        self._verify(work, facts)
+        self._verify(work, steps, facts)
         if _all_pushed(steps):
             self._depart(work, steps, facts)
 
-    def _verify(self, work: Work, facts: dict[str, Any]) -> None:
+    def _verify(self, work: Work, steps: list[StepRow], facts: dict[str, Any]) -> None:
         """Settle, and read back what is in doubt. A run that has nothing to look into makes no request."""
         sent = runs.count_records(work.ledger, work.run.id, "acknowledged", "doubtful")
-        if not sent and not late.has_open(work.ledger, work.account, work.collection):
+        if not (sent or _had_doubts(work, steps) or late.has_open(work.ledger, work.account, work.collection)):
             return
         if work.mapping.verify == "off":
             contacts.settle(work.ledger, work.account, work.collection)
@@ -62,6 +62,11 @@ class ReconcileOperator(SyncOperator):
             return
         # Whoever opts out from the run's start on may have been read before: the next run looks from there.
         cursors.move(work.ledger, work.account, work.collection, CURSOR, at=work.run.started_at, run_id=work.run.id)
+
+
+def _had_doubts(work: Work, steps: list[StepRow]) -> bool:
+    """Say whether an earlier attempt may have settled, or convicted, what another run sent: it counts in the books."""
+    return bool(runs.total(steps, "map", "held") or runs.count_rejections(work.ledger, work.run.id, "ometria"))
 
 
 def _gate_opened(steps: list[StepRow]) -> bool:

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from ometria_provider.delivery.consent import splice
 from ometria_provider.delivery.error_log import ANYWHERE
-from ometria_provider.delivery.readback import CONSENT
+from ometria_provider.delivery.readback import CONSENT, Arrivals, Record
 from ometria_provider.delivery.suspects import concerning, join
-from ometria_provider.ledger import contacts, findings, history, late, runs
+from ometria_provider.ledger import contacts, findings, history, late, remote_fields, runs
 from ometria_provider.ledger.late import ErrorRow, Standing
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.base import Work
@@ -66,7 +66,7 @@ class Verification:
         self.hook = ometria_hook(work.ledger, work.account)
         self.fields = fields_of(work.mapping)
         self.errors: list[ErrorRow] = []
-        self.silent: set[str] = set()
+        self.silent = remote_fields.silent_fields(work.ledger, work.account, work.collection)
 
     def settle(self) -> None:
         """Look at the error log, and accept what was acknowledged, under suspicion where an error may be about it."""
@@ -127,7 +127,7 @@ class Verification:
     @cached_property
     def _bits(self) -> dict[str, int]:
         work = self.work
-        return contacts.field_bits(work.ledger, work.account, work.collection, work.mapping.remotes)
+        return remote_fields.field_bits(work.ledger, work.account, work.collection, work.mapping.remotes)
 
     def _causes(self, row: Row) -> list[str]:
         """Return the paths that may be about a record: of errors after it went, for a field that it carries."""
@@ -196,23 +196,36 @@ class Verification:
     def _sample(self, reader: Reader) -> None:
         """After the mapping changed: read a few delivered records back, and see which fields arrive at all."""
         work = self.work
-        before = late.last_delivery(work.ledger, work.run, work.account, work.collection)
-        changed = before is None or _digest(before[0]) != work.mapping.digest
+        changed = (
+            _digest(late.last_delivery(work.ledger, work.run, work.account, work.collection)) != work.mapping.digest
+        )
         chosen = self._draw() if changed or work.mapping.verify in ("sample", "full") else []
-        if not chosen:
-            self.silent = set(before[1]) if before and not changed else set()
-        else:
+        found: list[tuple[Item, Record | None]] = []
+        if chosen:
             arrivals, found = reader.sample(chosen)
-            # What an error names is refused, not ignored.
-            named = set().union(*(remotes or () for remotes in self._paths.values()))
-            self.silent = set() if None in self._paths.values() else arrivals.missing.keys() - named
+            self._note(arrivals)
             self.facts.update(sampled=arrivals.read, absent=arrivals.absent, missing=arrivals.missing)
             if changed and arrivals.complaint:
                 self.facts["complaints"] = [arrivals.complaint]
-            reader.silent = self.silent
-            reader.judge(found)
-        reader.silent = self.silent
-        self.facts["silent"] = sorted(self.silent)
+        # What an error names is refused, not ignored.
+        reader.silent = self.silent - self._named
+        reader.judge(found)
+        self.facts["silent"] = sorted(reader.silent)
+
+    def _note(self, arrivals: Arrivals) -> None:
+        """Keep which of the fields that the sample carried arrive; of the others it tells nothing."""
+        work = self.work
+        # An error that may be about any field may have kept these out of all that were read.
+        missing = set() if None in self._paths.values() else arrivals.missing.keys() - self._named
+        remote_fields.note_arrivals(
+            work.ledger, work.account, work.collection, {name: name in missing for name in arrivals.sent}
+        )
+        self.silent = (self.silent - arrivals.sent.keys()) | missing
+
+    @cached_property
+    def _named(self) -> set[str]:
+        """The fields that an error of the log names."""
+        return set().union(*(remotes or () for remotes in self._paths.values()))
 
     def _draw(self) -> list[Item]:
         chosen: list[Item] = []

@@ -117,11 +117,3 @@ def test_settle_keeps_the_time_of_those_who_were_accepted_before(ledger: Ledger)
     )
     contacts.settle(ledger, "ometria_default", "customers")
     assert known(ledger, "1")["1"].changed_at == NOON
-
-
-def test_field_bits_are_handed_out_once_and_never_move(ledger: Ledger) -> None:
-    first = contacts.field_bits(ledger, "ometria_default", "customers", ["id", "email"])
-    later = contacts.field_bits(ledger, "ometria_default", "customers", ["tier", "id"])
-    assert first == {"id": 0, "email": 1}
-    assert later == {"id": 0, "email": 1, "tier": 2}
-    assert contacts.field_bits(ledger, "ometria_default", "other", ["tier"]) == {"tier": 0}
