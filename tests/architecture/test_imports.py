@@ -54,7 +54,7 @@ ROOMS: dict[str, set[str]] = {
     "cli": {
         *PURE,
         *("ledger", "staging", "hooks", "sandbox", "exceptions", "settings", "operators"),
-        *("report", "report_text", "text", "dagdefaults", "attention"),
+        *("report", "report_text", "text", "dagdefaults", "attention", "web"),
     },
     "provider_info": {"__init__"},
 }

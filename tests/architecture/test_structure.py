@@ -14,7 +14,9 @@ UNIT = CHECKOUT / "tests" / "unit"
 TESTED_ELSEWHERE: dict[str, str] = {
     "campaign_factory.py": "dags/test_campaign_dags.py",
     "cli/checking.py": "unit/cli/test_cli_mappings.py",
-    "cli/doctor.py": "unit/cli/test_cli_systems.py",
+    "cli/check.py": "unit/cli/test_cli_doctor.py",
+    "cli/doctor_runs.py": "unit/cli/test_cli_doctor.py",
+    "cli/doctor_systems.py": "unit/cli/test_cli_doctor.py",
     "cli/event_previewing.py": "unit/cli/test_cli_workflows.py",
     "cli/folder.py": "unit/cli/test_cli_mappings.py",
     "cli/output.py": "unit/cli/test_cli_app.py",

@@ -358,6 +358,14 @@ def last_scan(ledger: Ledger, run: Run | None, *, account: str, collection: str)
         return connection.execute(_last_scan(SyncRun.read, run, account, collection)).scalar()
 
 
+def last_planned(ledger: Ledger, dag_id: str) -> Run | None:
+    """Return the last run of a DAG that was planned, with what it was planned with."""
+    query = select(SyncRun).where(SyncRun.dag_id == dag_id, SyncRun.planned_mapping.is_not(None))
+    with ledger.read() as connection:
+        row = connection.execute(query.order_by(SyncRun.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _run(row)
+
+
 def started_since(ledger: Ledger, mapping: str, since: datetime) -> list[int]:
     """Return the numbers of a mapping's runs that started at or after a time."""
     with ledger.read() as connection:

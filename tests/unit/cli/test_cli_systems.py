@@ -177,6 +177,7 @@ def test_doctor_with_all_well_is_fine(command, ledger: Ledger) -> None:
         "clock against antavo_default",
         "connection ometria_default",
         "clock against ometria_default",
+        "error log of ometria_default",
         "list 4821 of customers",
     }
     assert command("doctor").stdout.startswith("ok  mapping files")
@@ -275,8 +276,8 @@ def test_doctor_without_any_mapping_checks_the_default_connections(command, ledg
     ids=["together", "drifting", "too far for signatures"],
 )
 def test_doctor_compares_the_clocks(skew: float, state: str, words: str) -> None:
-    from ometria_provider.cli.doctor import _clock
+    from ometria_provider.cli.doctor_systems import clock
 
-    check = _clock("antavo_default", skew)
+    check = clock("antavo_default", skew)
     assert (check.state, check.subject) == (state, "clock against antavo_default")
     assert words in check.words
