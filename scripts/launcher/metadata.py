@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from ometria_provider.dagdefaults import CAMPAIGN_EVENTS, CONTACT_SYNC
-from sqlalchemy import Connection, bindparam, create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from launcher.environment import Config
@@ -22,21 +23,30 @@ from launcher.home import Home
 DAG_PREFIXES = (CONTACT_SYNC, CAMPAIGN_EVENTS)
 
 
+class Run(NamedTuple):
+    """A DAG run by its ids in Airflow."""
+
+    dag_id: str
+    run_id: str
+
+
 @dataclass(frozen=True)
 class Glance:
     """What matters of Airflow's database before anything is started.
 
     :param revision: its migration; None: no tables yet.
-    :param unfinished: DAG ids of our runs that are not over. Nobody works on them when no launcher holds the home.
+    :param unfinished: our runs that are not over. Nobody works on them when no launcher holds the home.
+    :param waiting: our runs that somebody asked for meanwhile (`ometria-sync retry`), and that have not begun.
     :param connections: host by id of the connections that somebody stored in the UI.
     """
 
     revision: str | None
-    unfinished: frozenset[str]
+    unfinished: frozenset[Run]
+    waiting: frozenset[Run]
     connections: Mapping[str, str | None]
 
 
-NOTHING = Glance(None, frozenset(), {})
+NOTHING = Glance(None, frozenset(), frozenset(), {})
 
 
 def glance(home: Home, config: Config) -> Glance:
@@ -47,10 +57,12 @@ def glance(home: Home, config: Config) -> Glance:
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
+            # In a database of the caller's another scheduler may be at work on them.
+            is_own = url == _own(home)
             return Glance(
                 revision=_one(connection, "SELECT version_num FROM alembic_version"),
-                # In a database of the caller's another scheduler may be at work on them.
-                unfinished=_unfinished(connection) if url == _own(home) else frozenset(),
+                unfinished=_runs(connection, f"state = 'running' OR NOT {_WAITS}") if is_own else frozenset(),
+                waiting=_runs(connection, _WAITS) if is_own else frozenset(),
                 connections=dict(connection.execute(text("SELECT conn_id, host FROM connection")).tuples().all()),
             )
     except SQLAlchemyError:
@@ -76,12 +88,15 @@ def _one(connection: Connection, statement: str) -> str | None:
     return value
 
 
-def _unfinished(connection: Connection) -> frozenset[str]:
-    statement = text("SELECT DISTINCT dag_id FROM dag_run WHERE state IN :states")
+#: What has not begun, and was asked for: no schedule and no asset makes it again.
+_WAITS = "(state = 'queued' AND run_type = 'manual')"
+
+
+def _runs(connection: Connection, which: str) -> frozenset[Run]:
     rows = connection.execute(
-        statement.bindparams(bindparam("states", expanding=True)), {"states": ["queued", "running"]}
+        text(f"SELECT dag_id, run_id FROM dag_run WHERE state IN ('queued', 'running') AND ({which})")  # noqa: S608 (our own words)
     )
-    return frozenset(dag_id for dag_id in rows.scalars() if dag_id.startswith(DAG_PREFIXES))
+    return frozenset(run for run in map(Run._make, rows) if run.dag_id.startswith(DAG_PREFIXES))
 
 
 def is_current(home: Home, seen: Glance) -> bool:
@@ -103,13 +118,13 @@ def migrate(home: Home, environment: Mapping[str, str], cwd: Path) -> None:
     _note(home).write_text(json.dumps([version("apache-airflow-core"), seen.revision]))
 
 
-def abandon(dag_ids: Iterable[str], home: Home, environment: Mapping[str, str], cwd: Path) -> None:
+def abandon(runs: Iterable[Run], home: Home, environment: Mapping[str, str], cwd: Path) -> None:
     """Close the DAG runs of a launcher that was killed: one active run is all a DAG may have.
 
     What they sent is in the ledger; the next run goes on from there.
     """
     script = Path(__file__).with_name("abandoned.py")
-    _airflow([str(script), *sorted(dag_ids)], home, environment, cwd, "abandoned")
+    _airflow([str(script), json.dumps(sorted(runs))], home, environment, cwd, "abandoned")
 
 
 def _note(home: Home) -> Path:

@@ -104,8 +104,11 @@ def _prepare(home: Home, seen: metadata.Glance, environment: Mapping[str, str], 
         say("Preparing Airflow's database (once) ...")
         metadata.migrate(home, environment, checkout)
     if seen.unfinished:
-        say(f"Closing the unfinished run of {', '.join(sorted(seen.unfinished))}: its launcher was killed.")
+        dags = sorted({run.dag_id for run in seen.unfinished})
+        say(f"Closing the unfinished run of {', '.join(dags)}: its launcher was killed.")
         metadata.abandon(seen.unfinished, home, environment, checkout)
+    for run in sorted(seen.waiting):
+        say(f"Run {run.run_id} of {run.dag_id} waits in Airflow: it goes first once that DAG is at work.")
 
 
 def _prepare_ledger() -> None:

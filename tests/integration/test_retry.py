@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from ometria_provider.report_text import render
 from sync import FIELDS, Outcome, Sync
 from typer.testing import CliRunner
 
+CHECKOUT = Path(__file__).parents[2]
 BIRTHDAY = {"loyalty": "birth_date", "remote": "date_of_birth"}
 
 
@@ -237,7 +241,14 @@ def test_retry_command_makes_the_dag_run(sync: Sync, three: tuple[str, str, str]
     made = command("retry", 1, "--reason", "HTTP", "--customer", good, "--customer", poison)
     assert (made["run"], made["mapping"], made["undelivered"]) == (1, "members", 1)
     assert sync.queued(made["started"]) == {"retry_run": 1, "customer_ids": [poison]}
-    assert sync.queued(command("retry", 1)["started"]) == {"retry_run": 1}
+    other = command("retry", 1)["started"]
+    assert sync.queued(other) == {"retry_run": 1}
+    # What the launcher does to runs whose scheduler was killed, and to no others.
+    closing = [sys.executable, CHECKOUT / "scripts" / "launcher" / "abandoned.py"]
+    subprocess.run([*closing, json.dumps([["contact_sync__members", made["started"]]])], check=True)
+    assert sync.queued(other) == {"retry_run": 1}
+    with pytest.raises(AssertionError):  # it does not wait any more
+        sync.queued(made["started"])
 
 
 def test_retry_command_for_a_dag_that_airflow_does_not_have_says_so(sync: Sync, three: tuple[str, str, str]) -> None:
