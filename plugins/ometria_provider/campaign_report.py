@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ometria_provider.ledger.campaign_runs import Outcome, delays, outcomes, undone
+from ometria_provider.ledger.campaign_runs import Outcome, Undone, delays, outcomes, undone
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, REJECTED, STATES, UNDONE
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.report import ApiUse
@@ -23,13 +23,13 @@ class CampaignReport:
 
     :param outcomes: what it wrote down last of each event.
     :param delays: seconds from what happened to its acknowledgement, ascending.
-    :param left: events that are still to be delivered, whichever run left them.
+    :param left: events that are still to be delivered, by now.
     """
 
     workflow: str
     outcomes: tuple[Outcome, ...]
     delays: tuple[float, ...]
-    left: int
+    left: Undone = field(default_factory=lambda: Undone(0, 0))
 
     def count(self, *states: str) -> int:
         """Return how many events stand there."""
@@ -112,10 +112,16 @@ def _delay(report: CampaignReport) -> str:
 def _next(report: CampaignReport) -> str:
     lines = []
     by_state = f"ometria-sync events --workflow {report.workflow} --state"
-    if report.left:
-        held = any(each.state in UNDONE and each.reason is not None for each in report.outcomes)
-        when = ", once what they wait for is mended or back" if held else ""
-        lines.append(f"{by_state} waiting: {_events_of(report.left)} that the next run delivers{when}")
+    if report.left.held:
+        lines.append(
+            f"{by_state} waiting: {_events_of(report.left.held)} could not be sent yet, with the reason; "
+            "every run tries again, until they are too old to be mailed"
+        )
+    if report.left.new:
+        lines.append(
+            f"{_events_of(report.left.new)} came after this run had looked for events: the next run, within a minute, sends "
+            "them; nothing to do"
+        )
     if report.count(REJECTED):
         lines.append(f"{by_state} rejected: what must be mended, each with the field")
         lines.append(f"ometria-sync events retry --workflow {report.workflow}: deliver them again when it is")

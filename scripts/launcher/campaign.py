@@ -91,7 +91,7 @@ class Watch:
             )
             late = self._claims - told(ledger, account, name)
             if 0 < late <= DURING:
-                said.append(f"{late} of these came after the run had looked: the next one delivers them.")
+                said.append(f"{late} of these came after the run had looked for events: the next run sends them.")
         return "\n".join([*said, render(report, self._apis)]) + self._email()
 
     def _email(self) -> str:

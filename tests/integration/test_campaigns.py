@@ -51,6 +51,15 @@ def test_claim_of_a_member_whom_ometria_knows_starts_the_campaign_once(campaign:
     assert campaign.received() == {"stored": 1, "received": 1, "most_for_one": 1}
 
 
+def test_custom_event_names_the_contact_by_the_address_that_its_mapping_sends(campaign: Campaign) -> None:
+    campaign.workflow()
+    member = campaign.sync.member(email="Bea@Example.com")
+    campaign.happens(member)
+    campaign.deliver()
+    (sent,) = campaign.events()
+    assert sent["identity_email"] == campaign.sync.contact(member)["email"] == "bea@example.com"
+
+
 def test_two_workflows_for_one_event_send_two_custom_events(campaign: Campaign) -> None:
     campaign.workflow("survey", event_type="asked")
     campaign.workflow()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ometria_provider.campaign_report import CampaignReport, percentile, render
-from ometria_provider.ledger.campaign_runs import Outcome
+from ometria_provider.ledger.campaign_runs import Outcome, Undone
 from ometria_provider.report import ApiUse
 
 MANY = CampaignReport(
@@ -15,7 +15,7 @@ MANY = CampaignReport(
         Outcome("rejected", "reward_name is longer than 512 characters", 1, "e8"),
     ),
     tuple(float(n) for n in range(1, 39)),
-    left=3,
+    Undone(held=0, new=3),
 )
 
 
@@ -30,32 +30,34 @@ def test_report_answers_what_was_sent_what_not_and_how_fast() -> None:
 
 def test_report_says_what_to_look_at_next() -> None:
     text = render(MANY)
-    assert "ometria-sync events --workflow reward_claimed --state waiting: 3 events" in text
+    assert "3 events came after this run had looked for events" in text
+    assert "--state waiting" not in text
     assert "ometria-sync events --workflow reward_claimed --state rejected" in text
     assert "ometria-sync trace e7" in text
 
 
-def test_report_of_events_that_wait_for_something_says_when_they_go() -> None:
+def test_report_tells_events_that_wait_for_something_from_those_that_came_later() -> None:
     held = Outcome("waiting", "the rewards call does not answer", 2, "e1")
-    text = render(CampaignReport("w", (held,), (), left=2))
-    assert "2 events that the next run delivers, once what they wait for is mended or back" in text
+    text = render(CampaignReport("w", (held,), (), Undone(held=2, new=1)))
+    assert "ometria-sync events --workflow w --state waiting: 2 events could not be sent yet, with the reason" in text
+    assert "1 event came after this run had looked" in text
 
 
 def test_report_of_nothing_says_so() -> None:
-    text = render(CampaignReport("w", (), (), left=0))
+    text = render(CampaignReport("w", (), ()))
     assert text.startswith("Nothing to deliver")
     assert "ometria-sync events --workflow w" in text
     assert "median" not in text
 
 
 def test_report_of_all_sent_says_that_none_was_left_out() -> None:
-    text = render(CampaignReport("w", (Outcome("acknowledged", None, 1, "e"),), (0.5,), left=0))
+    text = render(CampaignReport("w", (Outcome("acknowledged", None, 1, "e"),), (0.5,)))
     assert "1 event sent to Ometria and acknowledged, none left out." in text
 
 
 def test_report_of_very_many_reasons_is_cut_and_counts_the_rest() -> None:
     many = tuple(Outcome("skipped", f"reason {n}", 1, f"e{n}") for n in range(20))
-    text = render(CampaignReport("w", many, (), left=0))
+    text = render(CampaignReport("w", many, ()))
     assert "and 8 more reasons" in text
     assert "reason 12" not in text
 

@@ -9,12 +9,15 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from ometria_provider.exceptions import SyncError
 from ometria_provider.text import table
 
 if TYPE_CHECKING:
     from ometria_provider.hooks.antavo import AntavoHook
+    from ometria_provider.mapping.model import Mapping
     from ometria_provider.mapping.records import FieldTrace
     from ometria_provider.workflows.events import Event
+    from ometria_provider.workflows.model import Workflow
     from ometria_provider.workflows.records import Recipe
 
 MOST_LOOKED_AT = 10_000
@@ -38,6 +41,19 @@ class PreviewedEvent:
     reason: str | None
     fields: list[FieldTrace]
     record: dict[str, Any] | None
+
+
+def contacts_of(workflow: Workflow) -> Mapping | None:
+    """Return a workflow's contact mapping; None: it names none, or one that is broken, for which a run waits."""
+    from ometria_provider.mapping.files import load_mapping
+    from ometria_provider.settings import read_settings
+
+    if workflow.contact_mapping is None:
+        return None
+    try:
+        return load_mapping(read_settings().mappings_folder / f"{workflow.contact_mapping}.yaml")
+    except SyncError:
+        return None
 
 
 def newest(hook: AntavoHook) -> Iterator[Event]:

@@ -72,12 +72,12 @@ def preview(
 
     workflow = workflow_named(name)
     with airflow():
-        from ometria_provider.cli.event_previewing import event_text, preview_events
+        from ometria_provider.cli.event_previewing import contacts_of, event_text, preview_events
         from ometria_provider.workflows.records import Recipe
 
         hook = antavo(workflow.connections.antavo)
         chosen = _chosen(hook, workflow.trigger.event, event, limit)
-        previewed = preview_events(Recipe(workflow), chosen, hook, datetime.now(UTC))
+        previewed = preview_events(Recipe(workflow, contacts_of(workflow)), chosen, hook, datetime.now(UTC))
     if output == "json":
         print_json(previewed)
     elif previewed:

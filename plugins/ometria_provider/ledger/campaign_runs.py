@@ -65,13 +65,25 @@ def runs_since(ledger: Ledger, account: str, workflow: str, since: datetime) -> 
         return sorted({run_id for (run_id,) in connection.execute(query.distinct()) if run_id is not None})
 
 
-def undone(ledger: Ledger, account: str, workflow: str) -> int:
-    """Return how many of a workflow's events are still to be delivered, whichever run left them."""
-    query = select(func.count()).where(
+class Undone(NamedTuple):
+    """A workflow's events that are still to be delivered.
+
+    :param held: those that a run, whichever, could not deliver; they have a reason.
+    :param new: those that no run has tried yet.
+    """
+
+    held: int
+    new: int
+
+
+def undone(ledger: Ledger, account: str, workflow: str) -> Undone:
+    """Return how many of a workflow's events are still to be delivered."""
+    query = select(func.count(EventDelivery.reason), func.count()).where(
         EventDelivery.account == account, EventDelivery.workflow == workflow, EventDelivery.state.in_(UNDONE)
     )
     with ledger.read() as connection:
-        return int(connection.execute(query).scalar_one())
+        held, count = connection.execute(query).one()
+    return Undone(held, count - held)
 
 
 def told(ledger: Ledger, account: str, workflow: str) -> int:

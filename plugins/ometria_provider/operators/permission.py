@@ -163,11 +163,11 @@ class Permission:
         members = audience.members({one.customer_id: one.customer for one in candidates})
         looks: dict[int, list[Look]] = {}
         # An address that the mapping does not know as the contact's: no consent of the contact's is about it.
-        known_by = f"customer.{audience.mapping.identity.email}"
+        known_by = [f"customer.{row.loyalty}" for row in audience.mapping.rows if row.remote == "email"]
         for one in candidates:
             if one.is_marketing:
                 looks[one.row.id] = [Look(audience.no_marketing, members[one.customer_id])]
-                if one.workflow.identity.identity_email not in (known_by, None):
+                if one.workflow.identity.identity_email not in (*known_by, None):
                     looks[one.row.id].append(Look(self._named_unsubscribed, _named(one)))
         return self._with_contacts(audience, self._heeding(candidates, looks), members)
 

@@ -16,7 +16,7 @@ from ometria_provider.exceptions import LookupRefused, SyncError
 from ometria_provider.ledger import cursors, deliveries
 from ometria_provider.ledger.deliveries import REJECTED, SENDING, SKIPPED, WAITING, Waiting
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.mapping.model import Connections
+from ometria_provider.mapping.model import Connections, Mapping
 from ometria_provider.operators.accounts import antavo_hook
 from ometria_provider.operators.audience import Audience
 from ometria_provider.operators.candidate import Candidate, Ends
@@ -58,11 +58,18 @@ class Preparing:
     send_again: str | None = None
 
     def __post_init__(self) -> None:
-        own = {name: one for name, one in self.workflows.items() if one.connections.ometria == self.ometria}
-        self._recipes = {name: Recipe(workflow) for name, workflow in own.items()}
         self._ends = Ends(self.ledger, self.run_id, self.tally)
         connections = Connections(antavo=self.account, ometria=self.ometria)
         self._permission = Permission(self.ledger, self.settings, connections, self.dag_id, self._ends)
+
+    @cached_property
+    def _recipes(self) -> dict[str, Recipe]:
+        own = {name: one for name, one in self.workflows.items() if one.connections.ometria == self.ometria}
+        return {name: Recipe(workflow, self._contacts(workflow)) for name, workflow in own.items()}
+
+    def _contacts(self, workflow: Workflow) -> Mapping | None:
+        audience = self._permission.audience(workflow.contact_mapping) if workflow.contact_mapping else None
+        return audience.mapping if isinstance(audience, Audience) else None  # else its events wait, or nobody pushes
 
     def pages(self) -> Iterator[list[OutgoingEvent]]:
         """Yield what may go, a page of waiting deliveries at a time."""

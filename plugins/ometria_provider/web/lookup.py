@@ -113,6 +113,8 @@ class WorkflowFolder:
         seen = [(path.name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for path, stat in stats]
         if seen == self._seen and seen:
             return
+        # Without the mappings: while a contact mapping is missing or broken its events wait in the inbox, as those do
+        # that a run collects. To refuse them here would lose them after Antavo's five tries.
         self._workflows, problems = load_folder(self._folder)
         self.broken = sorted({Path(problem.file).name for problem in problems})
         if self.broken:

@@ -62,8 +62,10 @@ class Trigger(Strict):
 class Identity(Strict):
     """How Ometria finds the contact; at least one of the two."""
 
-    identity_email: Text | None = Field("customer.email", description="the e-mail address; null leaves it out")
-    identity_account_id: Text | None = Field("customer.id", description="the customer_id; null leaves it out")
+    identity_email: Text | None = Field(
+        "customer.email", description="the e-mail address, sent as the contact mapping sends it; null leaves it out"
+    )
+    identity_account_id: Text | None = Field("customer.id", description="the customer_id, likewise; null leaves it out")
 
 
 class Action(Strict):

@@ -17,6 +17,7 @@ import msgspec
 from ometria_provider.mapping.catalogue import split_path
 from ometria_provider.mapping.customers import Reader, from_loyalty_api, reach_inside, resolve_language
 from ometria_provider.mapping.formats import ID_LIMIT, text
+from ometria_provider.mapping.model import Mapping, SentRow
 from ometria_provider.mapping.records import RECORD_LIMIT, FieldTrace
 from ometria_provider.mapping.rules import Condition, compile_where
 from ometria_provider.mapping.transforms import Step, make_steps, run_steps
@@ -59,10 +60,18 @@ def custom_event_id(workflow: str, event_id: str) -> str:
     return hashlib.blake2b(f"{workflow}\0{event_id}".encode(), digest_size=16).hexdigest()
 
 
-class Recipe:
-    """Makes a workflow's custom events."""
+#: What Ometria calls on a contact the two by which a custom event names it (contract/ometria.md, "Custom event").
+_OF_CONTACT = {"identity_email": "email", "identity_account_id": "customer_id"}
 
-    def __init__(self, workflow: Workflow) -> None:
+
+class Recipe:
+    """Makes a workflow's custom events.
+
+    :param contacts: the contact mapping, if there is one: what both send goes through the mapping's transforms, so that
+        the custom event names the contact as Ometria knows it.
+    """
+
+    def __init__(self, workflow: Workflow, contacts: Mapping | None = None) -> None:
         self.workflow = workflow
         conditions = compile_where(workflow.where, workflow_field)
         self._early = [condition for condition in conditions if _root(condition.loyalty) == EVENT]
@@ -70,7 +79,12 @@ class Recipe:
         self._event = [(name, _event_reader(name)) for name in workflow.reads if _root(name) == EVENT]
         self._customer = Reader(workflow.reads_customer, workflow.language)
         self._reward = [(name, split_path(name)[1]) for name in workflow.reads if _root(name) == REWARD]
-        self._identity = [(remote, name) for remote in IDENTITY if (name := getattr(workflow.identity, remote))]
+        sent = {row.remote: row for row in contacts.rows} if contacts else {}
+        self._identity = [
+            (remote, name, _naming(name, sent.get(_OF_CONTACT[remote])))
+            for remote in IDENTITY
+            if (name := getattr(workflow.identity, remote))
+        ]
         self._rows = [(row, _steps(row, workflow)) for row in workflow.action.payload]
 
     @property
@@ -137,7 +151,7 @@ class Recipe:
         if refusal := next(_unwanted(self._late, values), None):
             return refusal
         try:
-            identity = {remote: _convert(remote, _IDENTIFIER, values[name]) for remote, name in self._identity}
+            identity = {remote: _convert(remote, steps, values[name]) for remote, name, steps in self._identity}
             properties = {row.remote: _convert(row.remote, steps, _source(row, values)) for row, steps in self._rows}
         except Unconvertible as problem:
             return Refusal("rejected", str(problem))
@@ -148,8 +162,8 @@ class Recipe:
     ) -> Iterator[FieldTrace]:
         """Follow each value of the identity and the payload to where it is sent, for people to look at."""
         values = self._values(event, customer or {}, reward or {})
-        for remote, name in self._identity:
-            yield _trace(remote, name, values[name], _IDENTIFIER)
+        for remote, name, steps in self._identity:
+            yield _trace(remote, name, values[name], steps)
         for row, steps in self._rows:
             yield _trace(row.remote, getattr(row, "loyalty", None), _source(row, values), steps)
 
@@ -168,7 +182,7 @@ class Recipe:
 
     def _encode(self, event: Event, identity: dict[str, Any], properties: dict[str, Any]) -> CustomEvent | Refusal:
         if not identity:
-            fields = " and ".join(name for _, name in self._identity)
+            fields = " and ".join(name for _, name, _ in self._identity)
             return Refusal("rejected", f"{self._identity[0][0]}: is empty, as {fields} are: nobody is named")
         made = custom_event_id(self.workflow.name, event.id)
         record = {
@@ -197,6 +211,15 @@ def _event_reader(name: str) -> Callable[[Event], Any]:
     if first == "properties":
         return lambda event: reach_inside(event.properties, tuple(inner))
     return attrgetter(first)
+
+
+def _naming(name: str, row: SentRow | None) -> tuple[Step, ...]:
+    """Return the steps of a field that names the contact.
+
+    :param row: how the contact mapping fills what it is on the contact.
+    """
+    is_same = row is not None and name == f"{CUSTOMER}.{row.loyalty}"
+    return (*make_steps(row.transform), *_IDENTIFIER) if row is not None and is_same else _IDENTIFIER
 
 
 def _steps(row: Payload, workflow: Workflow) -> tuple[Step, ...]:

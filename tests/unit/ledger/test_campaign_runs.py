@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from ometria_provider.ledger import deliveries, inbox
-from ometria_provider.ledger.campaign_runs import Outcome, delays, outcomes, runs_since, told, undone
-from ometria_provider.ledger.deliveries import ACKNOWLEDGED, SKIPPED, Settled
+from ometria_provider.ledger.campaign_runs import Outcome, Undone, delays, outcomes, runs_since, told, undone
+from ometria_provider.ledger.deliveries import ACKNOWLEDGED, SKIPPED, WAITING, Settled
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Collected
 
@@ -31,8 +31,10 @@ def test_outcomes_are_counted_by_state_and_reason_of_one_run_and_workflow(ledger
         Outcome(SKIPPED, "common", 2, "e3"),
         Outcome(SKIPPED, "rare", 1, "e1"),
     ]
-    assert undone(ledger, ACCOUNT, "thanks") == 1
-    assert undone(ledger, "antavo_uk", "thanks") == 0
+    assert undone(ledger, ACCOUNT, "thanks") == Undone(held=0, new=1)
+    deliveries.write(ledger, "later", settled=[Settled(ids[5], WAITING, "500")])
+    assert undone(ledger, ACCOUNT, "thanks") == Undone(held=1, new=0)
+    assert undone(ledger, "antavo_uk", "thanks") == Undone(0, 0)
     assert (told(ledger, ACCOUNT, "thanks"), told(ledger, "antavo_uk", "thanks")) == (6, 0)
 
 

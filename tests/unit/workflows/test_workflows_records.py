@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from ometria_provider.mapping.model import Mapping
 from ometria_provider.mapping.records import RECORD_LIMIT
 from ometria_provider.workflows.events import Event, event_view
 from ometria_provider.workflows.model import Workflow
@@ -21,13 +22,13 @@ CUSTOMER = {"_id": "c1", "email": "ann@example.com", "status": "active", "score"
 REWARD = {"id": "r1", "name": {"en": "Mug", "de": "Tasse"}, "description": "A mug", "price": 50}
 
 
-def recipe(*rows: dict[str, Any], **more: Any) -> Recipe:
+def recipe(*rows: dict[str, Any], contacts: Mapping | None = None, **more: Any) -> Recipe:
     data = {
         "trigger": {"event": "reward"},
         "action": {"event_type": "reward_claimed", "payload": list(rows or ROWS)},
         "reward_id": "event.properties.reward",
     }
-    return Recipe(Workflow.from_data("claimed", data | more))
+    return Recipe(Workflow.from_data("claimed", data | more), contacts)
 
 
 def event(**changes: Any) -> Event:
@@ -259,3 +260,33 @@ def test_explain_follows_each_value() -> None:
     assert list(traces) == ["identity_email", "identity_account_id", "firstname", "reward_name"]
     assert traces["firstname"].steps == (("strip", "ann"), ("title", "Ann"))
     assert (traces["reward_name"].value, traces["reward_name"].final) == ("Mug", "Mug")
+
+
+LOWERED = {"loyalty": "email", "remote": "email", "transform": ["strip", "lower"]}
+
+
+def contacts(*fields: dict[str, Any], **identity: str) -> Mapping:
+    data = {"list": 1, "fields": [{"loyalty": "first_name", "remote": "firstname"}, *fields], "identity": identity}
+    return Mapping.from_data("members", data)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "email"),
+    [
+        (None, "Ann@Example.com"),
+        (contacts(), "Ann@Example.com"),
+        (contacts(LOWERED), "ann@example.com"),
+        (contacts({"loyalty": "properties.mail", "remote": "email", "transform": ["lower"]}), "Ann@Example.com"),
+    ],
+    ids=["no mapping", "as it is", "lower case", "another field"],
+)
+def test_make_names_the_contact_as_the_contact_mapping_does(mapping: Mapping | None, email: str) -> None:
+    made = sent(recipe(contacts=mapping).make(event(), CUSTOMER | {"email": " Ann@Example.com "}, REWARD))
+    assert (made["identity_email"], made["identity_account_id"]) == (email, "c1")
+
+
+def test_make_sends_another_address_than_the_mappings_as_it_is() -> None:
+    identity = {"identity_email": "customer.properties.work", "identity_account_id": None}
+    customer = CUSTOMER | {"properties": {"work": "Ann@Work.example"}}
+    made = sent(recipe(contacts=contacts(LOWERED), identity=identity).make(event(), customer, REWARD))
+    assert made["identity_email"] == "Ann@Work.example"
