@@ -119,8 +119,8 @@ def _next(report: CampaignReport) -> str:
         )
     if report.left.new:
         lines.append(
-            f"{_events_of(report.left.new)} came after this run had looked for events: the next run, within a minute, sends "
-            "them; nothing to do"
+            f"{_events_of(report.left.new)} came after this run had looked for events: the next run, within a minute, "
+            "sends them; nothing to do"
         )
     if report.count(REJECTED):
         lines.append(f"{by_state} rejected: what must be mended, each with the field")
