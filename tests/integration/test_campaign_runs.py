@@ -100,6 +100,48 @@ def test_start_of_a_date_leaves_out_what_is_older(campaign: Campaign) -> None:
     assert (campaign.fate(old)[0], campaign.fate(new)[0]) == ("filtered", "acknowledged")
 
 
+@pytest.mark.parametrize("start", ["now", "2020-01-01"])
+def test_renamed_workflow_mails_nothing_twice_and_what_waited_once(campaign: Campaign, start: str) -> None:
+    campaign.workflow(start=start)
+    run(campaign)
+    sent = happened(campaign)
+    run(campaign)
+    campaign.sync.fault("500", api="antavo", path="*/rewar*")
+    campaign.sync.execute("DELETE FROM cached_reward")
+    waited = happened(campaign)
+    with pytest.raises(Retryable):
+        run(campaign)
+    campaign.sync.mend()
+    (campaign.folder / "thanks.yaml").rename(campaign.folder / "merci.yaml")
+    after = happened(campaign)
+    run(campaign)
+    assert campaign.fate(sent, "merci") == ("skipped", "sent under the workflow's former name already, thanks")
+    assert campaign.fate(waited, "merci") == campaign.fate(after, "merci") == ("acknowledged", None)
+    assert campaign.received() == {"stored": 3, "received": 3, "most_for_one": 1}
+    run(campaign, send_again=sent, workflow="merci")
+    assert campaign.fate(sent, "merci")[0] == "acknowledged", "somebody asked for it"
+
+
+def test_copy_of_a_workflow_sends_on_its_own_account(campaign: Campaign) -> None:
+    campaign.workflow()
+    event = happened(campaign)
+    run(campaign)
+    campaign.workflow("merci")
+    run(campaign)
+    assert campaign.fate(event, "merci")[0] == campaign.fate(event)[0] == "acknowledged"
+
+
+def test_changed_trigger_mails_nothing_from_before_the_change(campaign: Campaign) -> None:
+    campaign.workflow(start="now")
+    run(campaign)
+    before = happened(campaign, action="checkout")
+    campaign.workflow(start="now", trigger={"event": "checkout"})
+    run(campaign, workflow="thanks")
+    after = happened(campaign, action="checkout")
+    run(campaign)
+    assert (campaign.fate(before)[0], campaign.fate(after)[0]) == ("filtered", "acknowledged")
+
+
 @pytest.mark.parametrize("stamp", [None, "yesterday", "2099-01-01T00:00:00Z"], ids=["none", "unreadable", "future"])
 def test_event_with_a_strange_time_is_rejected_and_holds_no_other_back(campaign: Campaign, stamp: str | None) -> None:
     campaign.workflow()

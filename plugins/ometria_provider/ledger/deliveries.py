@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -280,6 +281,25 @@ def acknowledged_since(ledger: Ledger, account: str, workflows: Iterable[str], s
     with ledger.read() as connection:
         latest = [at for name in workflows for at in connection.execute(query, {"of": name}).scalars()]
     return any(at is not None and at >= since for at in latest)
+
+
+def acknowledged_by(
+    ledger: Ledger, account: str, workflows: Collection[str], events: Sequence[str]
+) -> defaultdict[str, frozenset[str]]:
+    """Return which of these workflows had which of these events acknowledged: names by event."""
+    found: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
+    if not workflows:
+        return found
+    query = select(EventDelivery.event_id, EventDelivery.workflow).where(
+        is_one_of(ledger, EventDelivery.event_id, events),
+        EventDelivery.account == account,
+        EventDelivery.workflow.in_(sorted(workflows)),
+        EventDelivery.state == ACKNOWLEDGED,
+    )
+    with ledger.read() as connection:
+        for event_id, workflow in connection.execute(query):
+            found[event_id] |= {workflow}
+    return found
 
 
 def counts(ledger: Ledger, account: str, run_id: str) -> dict[tuple[str, str], int]:

@@ -17,6 +17,7 @@ from ometria_provider.hooks.events import LOOK_BACK, event_id
 from ometria_provider.ledger import cursors, deliveries, inbox
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Bodiless, Collected
+from ometria_provider.operators import starts
 from ometria_provider.workflows.events import UnreadableEvent, event_view, odd_event
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ class Collector:
         now = datetime.now(UTC)
         marks = cursors.all_of(self.ledger, self.account, "")
         # Before anything is kept: what happened until now is not mailed by `start: now`.
-        started = {f"workflow:{name}": now for name in self.campaigns.workflows if f"workflow:{name}" not in marks}
-        cursors.move_all(self.ledger, self.account, "", started, run_id=0)
+        workflows = self.campaigns.workflows.values()
+        cursors.move_all(self.ledger, self.account, "", starts.begin(workflows, self._files, marks, now), run_id=0)
         found.since, found.swept = reach(self.campaigns.workflows, marks, now, sweep=sweep)
         for page in self.hook.events(found.since):
             found.read += len(page)
@@ -120,14 +121,19 @@ class Collector:
         self._fetch_again(found)
         names = ("collected", "swept") if found.swept else ("collected",)
         moved = {f"{kind}:{name}": now for kind in names for name in self.campaigns.workflows}
+        moved |= {starts.sends(workflow): now for workflow in workflows}
         cursors.move_all(self.ledger, self.account, "", moved, run_id=0)
         return found
 
     def _forget_removed_files(self) -> None:
         """Let nothing wait for a workflow that is not there any more; a broken file is there."""
-        left = {*self.campaigns.workflows, *self.campaigns.unreadable}
-        if count := deliveries.give_up_without_file(self.ledger, self.run_id, self.account, left):
+        if count := deliveries.give_up_without_file(self.ledger, self.run_id, self.account, self._files):
             log.warning("%s events are skipped: their workflow files are gone", count)
+
+    @property
+    def _files(self) -> set[str]:
+        """The names of the account's files; broken ones may be anybody's."""
+        return {*self.campaigns.workflows, *self.campaigns.unreadable}
 
     def _keep(self, page: Iterable[Any], found: Found) -> None:
         """Keep the events of a page that somebody wants, and count them."""

@@ -17,6 +17,7 @@ from ometria_provider.ledger import cursors, deliveries
 from ometria_provider.ledger.deliveries import REJECTED, SENDING, SKIPPED, WAITING, Waiting
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.mapping.model import Connections, Mapping
+from ometria_provider.operators import starts
 from ometria_provider.operators.accounts import antavo_hook
 from ometria_provider.operators.audience import Audience
 from ometria_provider.operators.candidate import Candidate, Ends
@@ -91,6 +92,8 @@ class Preparing:
 
     def _wanted(self, rows: Sequence[Waiting]) -> Iterator[Candidate]:
         now = datetime.now(UTC)
+        former = frozenset[str]().union(*self._former.values())
+        sent_by = deliveries.acknowledged_by(self.ledger, self.account, former, [row.event_id for row in rows])
         for row in rows:
             recipe = self._recipes.get(row.workflow)
             if recipe is None:
@@ -101,10 +104,12 @@ class Preparing:
             asked = row.event_id == self.send_again or row.state == SENDING
             at = event.timestamp if asked and event.timestamp else now
             refusal = recipe.refusal(event, now=at, start=None if asked else self._starts[row.workflow])
-            if refusal is None:
-                yield Candidate(row, recipe, event)
-            else:
+            if refusal is not None:
                 self._ends.end(row, refusal.state, refusal.reason)
+            elif not asked and (former := self._former[row.workflow] & sent_by[row.event_id]):
+                self._ends.end(row, SKIPPED, f"sent under the workflow's former name already, {min(former)}")
+            else:
+                yield Candidate(row, recipe, event)
 
     def _leave(self, row: Waiting) -> None:
         """Leave an event waiting whose workflow is another account's, broken, or gone (`operators/collect.py`)."""
@@ -112,9 +117,21 @@ class Preparing:
             self._ends.end(row, WAITING, f"The workflow file {row.workflow}.yaml cannot be read.")
 
     @cached_property
+    def _marks(self) -> dict[str, datetime]:
+        return cursors.all_of(self.ledger, self.account, "")
+
+    @cached_property
     def _starts(self) -> dict[str, datetime | None]:
         """When each workflow was first seen by a collection, for `start: now`."""
-        return {name: cursors.get(self.ledger, self.account, "", f"workflow:{name}") for name in self._recipes}
+        return {name: starts.started_at(recipe.workflow, self._marks) for name, recipe in self._recipes.items()}
+
+    @cached_property
+    def _former(self) -> dict[str, frozenset[str]]:
+        """The names that each workflow's file had before."""
+        files = {*self.workflows, *self.unreadable}
+        return {
+            name: starts.former_names(recipe.workflow, files, self._marks) for name, recipe in self._recipes.items()
+        }
 
     # What Antavo tells
 

@@ -115,7 +115,9 @@ class Workflow(Strict):
         timedelta(hours=24), description="older events are recorded as expired, not mailed"
     )
     start: Start = Field(
-        "now", description="now: the first collection; or a date or time (UTC). Events before it are not mailed"
+        "now",
+        description="now: the first collection that saw file and trigger; or a date or time (UTC). Events before it "
+        "are not mailed",
     )
     language: Language = Field("en", description="of language maps: this one, else en, else the first by name")
     long_text: Literal["cut", "reject"] = Field(
