@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.hooks.events import LOOK_BACK, event_id
-from ometria_provider.ledger import cursors, deliveries, inbox
+from ometria_provider.ledger import cursors, giving_up, inbox
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Bodiless, Collected
 from ometria_provider.operators import starts
@@ -127,7 +127,7 @@ class Collector:
 
     def _forget_removed_files(self) -> None:
         """Let nothing wait for a workflow that is not there any more; a broken file is there."""
-        if count := deliveries.give_up_without_file(self.ledger, self.run_id, self.account, self._files):
+        if count := giving_up.without_file(self.ledger, self.run_id, self.account, self._files):
             log.warning("%s events are skipped: their workflow files are gone", count)
 
     @property
@@ -181,7 +181,7 @@ class Collector:
             found.fetched += len(wanted) - len(lost)
             found.lost += len(lost)
             reason = "Antavo does not give this event again"
-            deliveries.give_up(self.ledger, self.run_id, reason, account=self.account, events=lost)
+            giving_up.without_event(self.ledger, self.run_id, reason, account=self.account, events=lost)
         if found.lost:
             log.warning("Antavo does not have %s events any more that were to be tried again", found.lost)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.ledger import deliveries, inbox
+from ometria_provider.ledger import giving_up, inbox
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.ledger.prune import prune
 from ometria_provider.operators.base import PatientOperator
@@ -57,8 +57,8 @@ class PruneLedgerOperator(PatientOperator):
         """Skip what waits for files that are gone, and let go of the events' bodies: they are members' data."""
         workflows, problems = load_folder(folder)
         broken = {Path(problem.file).stem for problem in problems}
-        for account in deliveries.accounts_waiting(ledger):
+        for account in giving_up.accounts_waiting(ledger):
             left = broken | {each.name for each in workflows if each.connections.antavo == account}
-            if count := deliveries.give_up_without_file(ledger, run_id, account, left):
+            if count := giving_up.without_file(ledger, run_id, account, left):
                 self.log.warning("%s events of %s are skipped: their workflow files are gone", count, account)
                 inbox.finish(ledger, account)

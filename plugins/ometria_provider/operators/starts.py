@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from hashlib import blake2b
 
-from ometria_provider.ledger.deliveries import GONE_AFTER
+from ometria_provider.ledger.giving_up import GONE_AFTER
 from ometria_provider.workflows.model import Workflow
 
 Marks = Mapping[str, datetime]

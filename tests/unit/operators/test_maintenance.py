@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ledgers import green_run
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.ledger import deliveries, inbox
+from ometria_provider.ledger import giving_up, inbox
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.events import list_deliveries
 from ometria_provider.ledger.history import list_runs
@@ -61,7 +61,7 @@ def test_events_of_a_connection_without_any_file_are_skipped_and_leave_no_body(l
         ("antavo_default", "2", "survey", "nightly"),
         ("antavo_uk", "2", "survey", "nightly"),
     }
-    assert {one.reason for one in found} == {deliveries.FILE_GONE}
+    assert {one.reason for one in found} == {giving_up.FILE_GONE}
     with ledger.read() as connection:
         left = connection.exec_driver_sql("SELECT account, event_id FROM event_inbox WHERE body IS NOT NULL").all()
     assert {tuple(row) for row in left} == {("antavo_default", "1"), ("antavo_uk", "1")}
@@ -72,4 +72,4 @@ def test_events_that_came_a_moment_ago_wait_for_a_file_that_is_not_here_yet(ledg
     inbox.put(ledger, "antavo_default", [event], inbox.WEBHOOK)
     prune()
     (found,) = list_deliveries(ledger)
-    assert (found.state, found.reason) == ("waiting", deliveries.FILE_MISSING)
+    assert (found.state, found.reason) == ("waiting", giving_up.FILE_MISSING)
