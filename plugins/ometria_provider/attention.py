@@ -186,6 +186,21 @@ def _waiting(ledger: Ledger, account: str, now: datetime) -> Iterator[str]:
         yield f"{events} to be delivered, the oldest for {waiting}."
 
 
+def oldest_undelivered(ledger: Ledger, settings: Settings) -> dict[str, datetime | None]:
+    """Return since when something may be undelivered, by DAG id; None: nothing is.
+
+    Of a scheduled mapping: since its last green run for all members began (one that never had any is not there); of
+    campaigns: since the oldest event came that waits.
+    """
+    found: dict[str, datetime | None] = {}
+    for dag in watched_dags(settings, ledger):
+        if dag.campaigns is not None:
+            found[dag.dag_id] = deliveries.oldest_undone(ledger, dag.name)
+        elif dag.schedule and (green := standing(ledger, dag.dag_id).green):
+            found[dag.dag_id] = green.started_at
+    return found
+
+
 def look(ledger: Ledger, settings: Settings, *, only: str | None = None) -> None:
     """Bring the ledger's incidents up to date with what is wrong now.
 
@@ -198,4 +213,13 @@ def look(ledger: Ledger, settings: Settings, *, only: str | None = None) -> None
     incidents.bring_up_to_date(ledger, found, dag_ids=None if only is None else [only])
 
 
-__all__ = ["KINDS", "Freshness", "freshness", "look", "needing_attention", "stale_after", "watched_dags"]
+__all__ = [
+    "KINDS",
+    "Freshness",
+    "freshness",
+    "look",
+    "needing_attention",
+    "oldest_undelivered",
+    "stale_after",
+    "watched_dags",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ometria_provider.ledger.campaign_runs import Outcome, Undone, delays, outcomes, undone
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, REJECTED, STATES, UNDONE
@@ -41,16 +42,19 @@ class CampaignReport:
         return self.count(ACKNOWLEDGED)
 
 
-def campaign_report(ledger: Ledger, account: str, workflow: str, *run_ids: str) -> CampaignReport:
+def campaign_report(
+    ledger: Ledger, account: str, workflow: str, *run_ids: str, since: datetime | None = None
+) -> CampaignReport:
     """Return the report of one run, or of several together.
 
     :param account: the Antavo connection.
     :param run_ids: Airflow's ids of the runs.
+    :param since: only of what they wrote down from then on.
     """
     return CampaignReport(
         workflow,
-        tuple(outcomes(ledger, run_ids, workflow)),
-        tuple(delays(ledger, run_ids, workflow)),
+        tuple(outcomes(ledger, run_ids, workflow, since=since)),
+        tuple(delays(ledger, run_ids, workflow, since=since)),
         undone(ledger, account, workflow),
     )
 

@@ -32,6 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "report_text": {"text", "report"},
     "report": {"ledger", "text"},
     "attention": {"mapping", "workflows", "ledger", "dagdefaults", "settings", "text", "exceptions"},
+    "metrics": {"ledger", "report", "campaign_report"},
     "notifications": {
         *("attention", "ledger", "hooks", "dagdefaults", "settings", "text", "exceptions"),
     },
@@ -39,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "operators": {
         *PURE,
         *("ledger", "staging", "hooks", "exceptions", "settings", "report", "report_text", "campaign_report", "text"),
-        *("dagdefaults", "notifications"),
+        *("dagdefaults", "notifications", "attention", "metrics"),
     },
     "triggers": {"ledger", "exceptions", "settings"},
     "web": {

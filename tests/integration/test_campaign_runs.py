@@ -19,6 +19,7 @@ from ometria_provider.ledger import deliveries, inbox
 from ometria_provider.ledger.events import retry
 from ometria_provider.operators import deliver as delivering
 from ometria_provider.operators.campaign import BrokenWorkflows, CampaignOperator
+from services import statsd
 from sync import Sync
 
 
@@ -78,6 +79,22 @@ def test_run_tells_what_it_asked_each_api_for_as_the_apis_counted_it(campaign: C
     assert {api: use["requests"] for api, use in told.items()} == counted
     assert all(0 < use["share"] <= 1 for use in told.values())
     assert told["Antavo"]["throttled"] == told["Ometria"]["throttled"] == 0
+
+
+def test_events_are_counted_by_the_attempt_that_delivered_them(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign.workflow()
+    claims(campaign, 3)
+    with statsd(monkeypatch) as server:
+        run(campaign, "scheduled__1")
+        found = server.values()
+        assert found["airflow.ometria.events.thanks.acknowledged"] == 3
+        assert 0 <= found["airflow.ometria.event_delay.thanks"] < 4_000_000
+        assert found[f"airflow.ometria.requests.Antavo.{ACCOUNT}"] > 0
+        claims(campaign, 2)
+        run(campaign, "scheduled__1")
+        assert server.values()["airflow.ometria.events.thanks.acknowledged"] == 5, "the first three only once"
 
 
 def test_start_now_mails_nothing_from_before_the_first_collection_and_says_so(campaign: Campaign) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import pytest
 
 
 class Posts:
@@ -94,3 +97,55 @@ def _serving(server: socketserver.TCPServer) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class Statsd:
+    """What came by UDP, as StatsD has it."""
+
+    def __init__(self, receiver: socket.socket) -> None:
+        self._socket = receiver
+        self._socket.settimeout(0.2)
+        self.lines: list[str] = []
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._socket.getsockname()[1])
+
+    def values(self) -> dict[str, float]:
+        """Return what has come so far by name: counters added up, of all others the last value."""
+        # Sent and received on one machine: what was sent before this call is there.
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self.lines += self._socket.recv(65_536).decode().splitlines()
+        found: dict[str, float] = {}
+        for line in self.lines:
+            name, _, rest = line.partition(":")
+            value, kind = rest.split("|")[:2]
+            found[name] = found.get(name, 0) + float(value) if kind == "c" else float(value)
+        return found
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.values()
+        self.lines.clear()
+
+
+@contextlib.contextmanager
+def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statsd]:
+    """Listen, and let Airflow's statistics go there as a worker sets them up."""
+    from airflow.sdk.observability import stats
+    from airflow.sdk.observability.metrics import stats_utils
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        found = Statsd(receiver)
+        for name, value in {"ON": "True", "HOST": "127.0.0.1", "PORT": str(found.port)}.items():
+            monkeypatch.setenv(f"AIRFLOW__METRICS__STATSD_{name}", value)
+        stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+        try:
+            yield found
+        finally:
+            for name in ("ON", "HOST", "PORT"):
+                monkeypatch.delenv(f"AIRFLOW__METRICS__STATSD_{name}")
+            stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, OF_ITS_EVENT, STATES, UNDONE
 from ometria_provider.ledger.engine import Ledger
@@ -26,15 +26,18 @@ class Outcome(NamedTuple):
     example: str
 
 
-def outcomes(ledger: Ledger, run_ids: Collection[str], workflow: str) -> list[Outcome]:
+def outcomes(
+    ledger: Ledger, run_ids: Collection[str], workflow: str, *, since: datetime | None = None
+) -> list[Outcome]:
     """Return what runs made of a workflow's events: by state, then the most frequent reason first.
 
     :param run_ids: Airflow's ids of the runs.
+    :param since: only what they wrote down from then on.
     """
     count = func.count()
     query = (
         select(EventDelivery.state, EventDelivery.reason, count, func.max(EventDelivery.event_id))
-        .where(EventDelivery.run_id.in_(run_ids), EventDelivery.workflow == workflow)
+        .where(EventDelivery.run_id.in_(run_ids), EventDelivery.workflow == workflow, *_from(since))
         .group_by(EventDelivery.state, EventDelivery.reason)
         .order_by(count.desc(), EventDelivery.reason)
     )
@@ -43,17 +46,24 @@ def outcomes(ledger: Ledger, run_ids: Collection[str], workflow: str) -> list[Ou
     return sorted(found, key=lambda outcome: STATES.index(outcome.state))
 
 
-def delays(ledger: Ledger, run_ids: Collection[str], workflow: str) -> list[float]:
-    """Return how many seconds passed between what happened and its acknowledgement, for each event, ascending."""
+def _from(since: datetime | None) -> list[ColumnElement[bool]]:
+    return [] if since is None else [EventDelivery.updated_at >= since]
+
+
+def delays(ledger: Ledger, run_ids: Collection[str], workflow: str, *, since: datetime | None = None) -> list[float]:
+    """Return how many seconds passed between what happened and its acknowledgement, for each event, ascending.
+
+    :param since: only of those acknowledged from then on.
+    """
     query = (
         select(InboxEvent.occurred_at, EventDelivery.acknowledged_at)
         .join(InboxEvent, OF_ITS_EVENT)
         .where(EventDelivery.run_id.in_(run_ids), EventDelivery.workflow == workflow)
-        .where(EventDelivery.state == ACKNOWLEDGED)
+        .where(EventDelivery.state == ACKNOWLEDGED, *_from(since))
     )
     with ledger.read() as connection:
         rows: list[tuple[datetime | None, datetime | None]] = [(row[0], row[1]) for row in connection.execute(query)]
-    return sorted((to - since).total_seconds() for since, to in rows if since is not None and to is not None)
+    return sorted((to - at).total_seconds() for at, to in rows if at is not None and to is not None)
 
 
 def runs_since(ledger: Ledger, account: str, workflow: str, since: datetime) -> list[str]:

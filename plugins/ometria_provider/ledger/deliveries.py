@@ -125,6 +125,14 @@ def write(ledger: Ledger, run_id: str, *, settled: Sequence[Settled] = (), depar
             )
 
 
+def oldest_undone(ledger: Ledger, account: str) -> datetime | None:
+    """Return when the oldest event came that is still to be delivered; None: none is."""
+    query = select(func.min(InboxEvent.received_at)).join(EventDelivery, OF_ITS_EVENT)
+    query = query.where(IS_UNDONE, EventDelivery.account == account, InboxEvent.body.is_not(None))
+    with ledger.read() as connection:
+        return connection.execute(query).scalar()
+
+
 def left_waiting(ledger: Ledger, account: str, *, before: datetime) -> tuple[int, datetime] | None:
     """Return how many events that came before a time were tried and are left, and when the oldest came.
 

@@ -199,13 +199,16 @@ def run_row(ledger: Ledger, run_id: int) -> RunRow:
     return RunRow(*row)
 
 
-def rejection_groups(ledger: Ledger, run_id: int) -> list[RejectionGroup]:
-    """Return a run's rejections by stage, field and reason, the largest group first."""
+def rejection_groups(ledger: Ledger, run_id: int, *, since: datetime | None = None) -> list[RejectionGroup]:
+    """Return a run's rejections by stage, field and reason, the largest group first.
+
+    :param since: only those that were made after a time.
+    """
     kind = (Rejection.stage, Rejection.field, Rejection.reason)
     members = func.count().label("members")
     grouped = (
         select(*kind, members)
-        .where(Rejection.sync_run_id == run_id)
+        .where(Rejection.sync_run_id == run_id, *([] if since is None else [Rejection.created_at > since]))
         .group_by(*kind)
         .order_by(members.desc(), *kind)
         .limit(GROUPS)

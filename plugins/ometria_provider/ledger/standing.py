@@ -23,13 +23,18 @@ class Standing:
     :param ended: the last run that ended, if it is for all members.
     :param chosen: a later one for chosen members, if there is any.
     :param awaiting: the run that waits for a person.
-    :param green_at: when a run for all members last ended green.
+    :param green: the last run for all members that ended green.
     """
 
     ended: RunRow | None
     chosen: RunRow | None
     awaiting: RunRow | None
-    green_at: datetime | None
+    green: RunRow | None
+
+    @property
+    def green_at(self) -> datetime | None:
+        """When a run for all members last ended green."""
+        return self.green.ended_at if self.green else None
 
     @property
     def red(self) -> RunRow | None:
@@ -42,12 +47,11 @@ def standing(ledger: Ledger, dag_id: str) -> Standing:
     whole, ended = SyncRun.strategy != CHOSEN, SyncRun.state.in_(("succeeded", "failed", "halted"))
     last = _last(ledger, dag_id, whole, ended)
     chosen = _last(ledger, dag_id, ~whole, ended)
-    green = _last(ledger, dag_id, whole, SyncRun.state == "succeeded")
     return Standing(
         ended=last,
         chosen=chosen if chosen and (last is None or chosen.id > last.id) else None,
         awaiting=_last(ledger, dag_id, SyncRun.state == "awaiting_approval"),
-        green_at=green.ended_at if green else None,
+        green=_last(ledger, dag_id, whole, SyncRun.state == "succeeded"),
     )
 
 

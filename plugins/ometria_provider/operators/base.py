@@ -19,6 +19,7 @@ from ometria_provider.delivery.compare import Comparison
 from ometria_provider.exceptions import Fatal, Throttled
 from ometria_provider.ledger import runs
 from ometria_provider.ledger.engine import Ledger, open_ledger
+from ometria_provider.metrics import emit, of_step
 from ometria_provider.settings import Settings, read_settings
 from ometria_provider.staging.store import RunStore, SliceStore
 
@@ -187,7 +188,10 @@ class SyncOperator(PatientOperator):
         run = self.open(ledger, context)
         work = Work(ledger, run, settings, self.window)
         with runs.working(ledger, run, self.step, work.slice) as step, seldom_collecting():
-            return self.work(work, step.facts, context)
+            try:
+                return self.work(work, step.facts, context)
+            finally:
+                emit(of_step(self.step, self.mapping, step.facts))
 
     def open(self, ledger: Ledger, context: Context) -> runs.Run:
         """Find the run in the ledger."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import deliveries
 from ometria_provider.ledger.engine import Ledger, open_ledger
+from ometria_provider.metrics import emit, of_campaign
 from ometria_provider.operators.accounts import REQUESTS, noting, uses
 from ometria_provider.operators.base import PatientOperator
 from ometria_provider.operators.params import CampaignParams, campaign_params
@@ -61,7 +62,7 @@ class CampaignOperator(PatientOperator):
         params = self._params(campaigns, getattr(context["dag_run"], "conf", None) or {})
         if params.send_again:
             self._reopen(ledger, params.send_again, run_id, context["dag_run"].run_after, params.workflow)
-        began = monotonic()
+        began, since = monotonic(), datetime.now(UTC)
         with noting() as made:
             found, fault = self._collect(ledger, campaigns, run_id, params)
             tally = deliver(
@@ -74,7 +75,9 @@ class CampaignOperator(PatientOperator):
                 only=params.workflow,
                 send_again=params.send_again,
             )
-        self._report(ledger, campaigns, run_id, uses(made, monotonic() - began), context)
+        apis = uses(made, monotonic() - began)
+        self._report(ledger, campaigns, run_id, apis, context)
+        self._measure(ledger, campaigns, run_id, since, apis)
         # Somebody who asked for one workflow hears of that one.
         if error := complaint(tally) or fault or (None if params.workflow else _broken(campaigns)):
             raise error
@@ -153,6 +156,13 @@ class CampaignOperator(PatientOperator):
             log.info("%s", requests_section(apis))
         if ti := context.get("ti"):  # for whoever watches the run from outside
             ti.xcom_push(key=REQUESTS, value=[asdict(use) for use in apis])
+
+    def _measure(self, ledger: Ledger, campaigns: Campaigns, run_id: str, since: datetime, apis: list[ApiUse]) -> None:
+        """Count what this attempt did, and not what one before it did."""
+        from ometria_provider.campaign_report import campaign_report
+
+        done = [campaign_report(ledger, self.connection, name, run_id, since=since) for name in campaigns.workflows]
+        emit(of_campaign(self.connection, done, apis))
 
 
 def contested(connection: str, rivals: Sequence[str]) -> str:

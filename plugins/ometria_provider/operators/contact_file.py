@@ -20,6 +20,7 @@ from ometria_provider.exceptions import Fatal, Misconfigured, Retryable
 from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.mapping.records import RECORD_LIMIT
+from ometria_provider.metrics import emit, of_step
 from ometria_provider.operators.sender import Target
 from ometria_provider.operators.slice_push import Push
 from ometria_provider.settings import read_settings
@@ -64,10 +65,13 @@ def push_file(file: ContactFile, *, dag_id: str, run_id: str) -> dict[str, int]:
             runs.drop_rejections(ledger, run.id, ONLY, "mapping")
             facts = step.facts
             push = Push(ledger, Target(file.account, file.collection, run.id, ONLY, file.list_id), facts)
-            with push.measured():
-                for rows in read_rows(file.uri):
-                    snapshot_at = datetime.now(UTC)
-                    push.send(_compare(ledger, run, file, rows, counts), snapshot_at)
+            try:
+                with push.measured():
+                    for rows in read_rows(file.uri):
+                        snapshot_at = datetime.now(UTC)
+                        push.send(_compare(ledger, run, file, rows, counts), snapshot_at)
+            finally:
+                emit(of_step("push", file.collection, facts))
         contacts.settle(ledger, file.account, file.collection)
     except BaseException as error:
         books = _books(ledger, run, counts, facts)

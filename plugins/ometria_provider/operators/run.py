@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ometria_provider.delivery.books import Books, verdict
 from ometria_provider.delivery.limits import Counts, breaches
 from ometria_provider.exceptions import Fatal, Halted
-from ometria_provider.ledger import findings, runs
+from ometria_provider.ledger import findings, history, runs
 from ometria_provider.ledger.runs import StepRow, total
+from ometria_provider.metrics import emit, of_run
 from ometria_provider.operators import changes, chosen
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.operators.departures import Gone, Search, gone_of
@@ -130,12 +131,15 @@ class ReportOperator(SyncOperator):
         halted = any(step.state == "halted" for step in steps)
         state = "succeeded" if reason is None else "halted" if halted else "failed"
         counts = {**books.columns(), "unverified": total(runs.in_force(steps), "reconcile", "unverified")}
+        before = history.run_row(work.ledger, work.run.id)
         runs.close_run(work.ledger, work.run.id, state=state, reason=reason, counts=counts)
 
         from ometria_provider.report import run_report
         from ometria_provider.report_text import render
 
-        self.log.info("%s", render(run_report(work.ledger, work.run.id)))
+        report = run_report(work.ledger, work.run.id)
+        self.log.info("%s", render(report))
+        emit(of_run(before, report, history.rejection_groups(work.ledger, work.run.id, since=before.ended_at)))
         if reason is not None:
             raise RunFailed(reason)
         changes.delivered(work, steps)

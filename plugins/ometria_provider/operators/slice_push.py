@@ -18,6 +18,7 @@ from ometria_provider.delivery.batches import Outgoing, outgoing
 from ometria_provider.delivery.consent import Facts, decide, may_opt_in
 from ometria_provider.ledger import contacts, findings, runs
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.metrics import emit, of_push
 from ometria_provider.operators import unsubscribes
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.base import Work
@@ -62,6 +63,8 @@ class Push:
             self.sender.go_on = watch.check
         self.counts: Counter[str] = Counter()
         self.held_back = HeldBack()
+        #: What metrics call it.
+        self.name = target.collection
 
     @contextmanager
     def measured(self) -> Iterator[None]:
@@ -87,6 +90,7 @@ class Push:
                 **asdict(self.hook.usage),
                 **(self.watch.end() if self.watch else {}),
             )
+            emit(of_push(self.name, self.sender.tally.acknowledged))
 
     def send(
         self,
@@ -169,7 +173,7 @@ class SlicePush(Push):
     def __init__(self, work: Work, facts: dict[str, Any], hook: OmetriaHook | None = None) -> None:
         target = Target(work.account, work.collection, work.run.id, work.slice, work.mapping.list)
         super().__init__(work.ledger, target, facts, Watch(work), hook)
-        self.work = work
+        self.work, self.name = work, work.run.mapping
         refused = work.files.read_manifest("validate")["refused"]
         self.refused: dict[int, dict[int, str]] = {}
         self.at_fault: dict[int, dict[int, list[str]]] = {}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ometria_provider.ledger import cursors
+from ometria_provider.attention import KINDS, oldest_undelivered
+from ometria_provider.ledger import cursors, incidents
 from ometria_provider.ledger.engine import open_ledger
+from ometria_provider.metrics import emit, of_watch
 from ometria_provider.notifications.telling import tell
 from ometria_provider.operators.base import PatientOperator
 from ometria_provider.settings import read_settings
@@ -31,6 +33,11 @@ class WatchOperator(PatientOperator):
         settings = read_settings()
         ledger = open_ledger(settings.ledger_url)
         ledger.ready()
-        told = tell(ledger, settings)
+        try:
+            told = tell(ledger, settings)
+        finally:
+            now = datetime.now(UTC)
+            still = incidents.list_incidents(ledger, only_open=True, limit=None)
+            emit(of_watch(oldest_undelivered(ledger, settings), still, KINDS, now))
         cursors.move(ledger, "", "", cursors.WATCHED, at=datetime.now(UTC), run_id=0)
         return told
