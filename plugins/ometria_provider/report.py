@@ -179,7 +179,6 @@ class RunReport:
     :param held_back: opt-ins that opting out, or the member's status, held back.
     :param opt_outs: rejected members whose opt-out went alone.
     :param unknown: chosen members whom Antavo does not have; `unknown_ids`: the first thousand.
-    :param shared: contact ids that customers of different slices have; `shared_ids`: the first thousand.
     """
 
     run: RunRow
@@ -198,8 +197,6 @@ class RunReport:
     opt_outs: int = 0
     unknown: int = 0
     unknown_ids: list[str] = field(default_factory=list)
-    shared: int = 0
-    shared_ids: list[str] = field(default_factory=list)
     verification: Verification | None = None
     next: list[str] = field(default_factory=list)
 
@@ -229,8 +226,6 @@ def run_report(ledger: Ledger, run_id: int) -> RunReport:
         opt_outs=total(rows, "push", "opt_outs"),
         unknown=total(rows, "gate", "unknown"),
         unknown_ids=[id_ for row in rows for id_ in row.facts.get("unknown_ids") or ()],
-        shared=total(rows, "gate", "shared"),
-        shared_ids=[id_ for row in rows for id_ in row.facts.get("shared_ids") or ()],
         verification=_verification(rows),
     )
     report.next.extend(next_steps(report))

@@ -84,12 +84,6 @@ def _head(report: RunReport) -> str:
     if report.unknown:
         listed = _listed(report.unknown_ids, report.unknown)
         lines.append(f"Not in Antavo: {report.unknown:,} of the chosen members ({listed})")
-    if report.shared:
-        listed = _listed(report.shared_ids, report.shared)
-        lines.append(
-            f"Warning: customers of different slices share {report.shared:,} contact id{'s' * (report.shared > 1)}, so "
-            f"that their records overwrite one another ({listed}). Map `identity.id` to a field that is unique."
-        )
     return "\n".join(lines)
 
 

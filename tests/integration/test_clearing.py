@@ -227,19 +227,6 @@ def test_slices_scheduled_by_airflow_run_as_mapped_tasks(
     assert {"extract[0]", "extract[1]", "push[0]", "push[1]"} <= run.tasks.keys()
 
 
-def test_contact_id_of_customers_in_two_slices_is_named(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(antavo_operators, "CHUNK", 2)
-    sync.nobody()
-    for number, name in enumerate(["one", "two", "three", "four", "one"]):
-        sync.member(nickname=name, handler=name, created_at=f"2026-01-0{number + 1}T00:00:00+00:00")
-    sync.mapping(identity={"id": "nickname", "email": "email", "customer_id": "id"})
-    run = sync.run()
-    assert run.facts("gate")["shared_ids"] == ["one"], "in slices of their own"
-    assert "customers of different slices share 1 contact id," in sync.show(run)
-    sync.mapping(identity={"id": "id", "email": "email", "customer_id": "id"})
-    assert "shared" not in sync.run().facts("gate")
-
-
 def test_reconcile_cleared_after_its_staging_is_gone_says_so_and_the_next_run_looks(sync: Sync) -> None:
     sync.mapping()
     member = sync.members_to_send()[0]

@@ -497,7 +497,7 @@ def test_complaints_about_farewells_stand_beside_those_about_records(
     sync.leave(gone)
     sync.fault("poison", contacts=[gone])
 
-    def complain(operator: ReconcileOperator, work: object, facts: dict[str, Any]) -> None:
+    def complain(operator: ReconcileOperator, work: object, steps: object, facts: dict[str, Any]) -> None:
         facts["complaints"] = ["A field did not arrive."]
 
     monkeypatch.setattr(ReconcileOperator, "_verify", complain)

@@ -172,6 +172,19 @@ def rejected_before(ledger: Ledger, account: str, collection: str, time: datetim
         return list(connection.execute(ids).scalars())
 
 
+def rejected_under(ledger: Ledger, account: str, collection: str, prefix: str, *, reason: str) -> list[str]:
+    """Return the contacts that are rejected for this reason and whose ids begin so."""
+    with ledger.read() as connection:
+        ids = select(ContactState.contact_id).where(
+            ContactState.account == account,
+            ContactState.collection == collection,
+            ContactState.contact_id.startswith(prefix, autoescape=True),
+            ContactState.state == "rejected",
+            ContactState.reason == reason,
+        )
+        return list(connection.execute(ids).scalars())
+
+
 def count_fresh_details(
     ledger: Ledger, account: str, collection: str, since: datetime, *, rejected_since: datetime | None
 ) -> tuple[int, int]:

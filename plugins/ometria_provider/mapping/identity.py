@@ -12,6 +12,23 @@ from ometria_provider.mapping.model import Mapping
 from ometria_provider.mapping.transforms import make_steps, run_steps
 from ometria_provider.mapping.values import Unconvertible
 
+#: What stands before Antavo's id where a customer has no contact id of its own.
+PREFIX = "antavo:"
+
+#: Why a customer is rejected whose contact id is another's.
+ANOTHERS = "is the contact id of another customer too"
+
+
+def own_id(customer: str) -> str:
+    """Return what a customer is staged under who has no contact id, or another's: map rejects it under this."""
+    return (PREFIX + customer).encode("utf-8", "backslashreplace").decode()
+
+
+def takes_antavos_id(mapping: Mapping) -> bool:
+    """Say whether contacts have Antavo's own ids: each is one customer's, and finds it."""
+    row = next(row for row in mapping.rows if row.remote == "id")
+    return row.loyalty == "id" and not row.transform
+
 
 def contact_id_reader(mapping: Mapping) -> Callable[[list[Any]], str | None]:
     """Return the function that reads the contact id from projected values; None for a customer without a usable one.

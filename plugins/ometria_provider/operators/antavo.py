@@ -16,7 +16,7 @@ from ometria_provider.delivery.plan import chosen_sentence, list_problem, plan_s
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import contacts, late, runs
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.operators import changes, chosen, retry
+from ometria_provider.operators import changes, chosen, owners, retry
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
 from ometria_provider.operators.asking import read_ahead
 from ometria_provider.operators.base import Planned, SyncOperator, Window, Work
@@ -195,13 +195,14 @@ class ExtractOperator(SyncOperator):
         """Stage the slice in chunks."""
         assert work.window is not None
         from ometria_provider.mapping.customers import Projection
-        from ometria_provider.mapping.identity import contact_id_reader
+        from ometria_provider.mapping.identity import contact_id_reader, own_id, takes_antavos_id
 
         projection, contact_id, key = Projection(work.mapping), contact_id_reader(work.mapping), work.digest_key
 
         choice = chosen.planned(work)
         wanted = None if choice is None else frozenset(choice.ids)
         taken: set[str] = set()
+        others, has_own_ids = owners.known_others(work), takes_antavos_id(work.mapping)
         found: list[str] = []
 
         def stage(customer: dict[str, Any]) -> Staged | None:
@@ -209,8 +210,8 @@ class ExtractOperator(SyncOperator):
             source = encode_source(row)
             id_ = contact_id(row)
             # A customer whose contact id cannot be read, or is another's, is rejected by map under Antavo's own id.
-            if id_ is None or id_ in taken:
-                id_ = f"antavo:{customer['_id']}".encode("utf-8", "backslashreplace").decode()
+            if id_ is None or id_ in taken or (others and own_id(str(customer["_id"])) in others):
+                id_ = own_id(str(customer["_id"]))
             taken.add(id_)
             if choice is not None and wanted is not None:
                 own = customer["_id"] if choice.kind == "customer" else id_
@@ -233,8 +234,9 @@ class ExtractOperator(SyncOperator):
                 kept, details_at = details.complete(staged) if details else (staged, None)
                 if not kept:
                     continue
-                ids, sources, digests, _, whole = zip(*kept, strict=True)
-                work.files.write_chunk("extract", len(chunks), source_table(ids, sources, digests, whole))
+                ids, sources, digests, customers, whole = zip(*kept, strict=True)
+                table = source_table(ids, sources, digests, whole, None if has_own_ids else customers)
+                work.files.write_chunk("extract", len(chunks), table)
                 times = {"snapshot_at": snapshot_at.isoformat(), "details_at": details_at and details_at.isoformat()}
                 chunks.append({"rows": len(kept), **times})
                 facts["read"] += len(kept)

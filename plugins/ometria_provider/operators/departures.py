@@ -18,7 +18,7 @@ from ometria_provider.operators.base import Work
 from ometria_provider.staging.tables import missing_table
 
 if TYPE_CHECKING:
-    from ometria_provider.delivery.present import Present
+    from ometria_provider.delivery.present import Present, Shared
     from ometria_provider.hooks.antavo import AntavoHook
 
 log = logging.getLogger(__name__)
@@ -92,14 +92,9 @@ class Search:
             missing = set(self._present.missing(page))
             departures.note_missing(*self.of, [id_ for id_ in page if id_ not in missing], None)
 
-    def shared(self) -> list[str]:
-        """Return the contact ids that customers of different slices have; within a slice map rejects all but one.
-
-        Antavo's own id is one customer's: nobody has to look.
-        """
-        if len(self.extracts) < 2 or self.work.mapping.identity.id == "id" or not (shared := self._present.shared()):
-            return []
-        return sorted({id_ for ids in self._read_ids() for id_ in shared.among(ids)})
+    def shared(self) -> Shared:
+        """Return what tells the contact ids that customers of different slices have."""
+        return self._present.shared()
 
     def _expected(self) -> Iterator[list[str]]:
         """Yield the contacts whom the run would have met if nobody had left.

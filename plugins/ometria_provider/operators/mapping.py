@@ -16,6 +16,7 @@ from ometria_provider.delivery.consent import opts_out, splice
 from ometria_provider.delivery.digests import decode_sources, digest, encode
 from ometria_provider.ledger import contacts, findings, remote_fields, runs
 from ometria_provider.mapping.fields import CONSENT
+from ometria_provider.mapping.identity import ANOTHERS
 from ometria_provider.mapping.records import Rejected
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.operators.consent import NOT_SENT, Consented, ConsentMapper
@@ -266,12 +267,12 @@ def _is_out_of_date(old: Known | None, source: bytes, action: Action, held: str 
 
 
 def _refuse_second_owners(mapped: Mapped, ids: Sequence[str]) -> None:
-    """Reject customers whose contact id another customer of the slice has: extract staged them under Antavo's id."""
+    """Reject customers whose contact id another customer has: they were staged under Antavo's id."""
     for row, id_ in enumerate(ids):
         if mapped.bodies[row] is not None and mapped.contact_ids[row] != id_:
             mapped.bodies[row], mapped.outcomes[row] = None, "rejected"
             mapped.filled[row] = False
-            mapped.rejections.append(Rejected(row, "id", "is the contact id of another customer too"))
+            mapped.rejections.append(Rejected(row, "id", ANOTHERS))
 
 
 def _reasons(mapped: Mapped) -> list[str | None]:

@@ -11,6 +11,7 @@ from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import contacts, undelivered
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RunRow, find_run, run_row
+from ometria_provider.mapping.identity import PREFIX, takes_antavos_id
 from ometria_provider.mapping.model import Mapping
 from ometria_provider.operators.base import Work
 from ometria_provider.operators.chosen import CHOICE, Choice, staged
@@ -18,9 +19,6 @@ from ometria_provider.operators.params import RunParams
 from ometria_provider.staging.store import RunStore
 
 log = logging.getLogger(__name__)
-
-#: What extract puts before Antavo's id when a customer has no contact id of its own.
-WITHOUT_CONTACT_ID = "antavo:"
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,6 @@ def _is_left(known: contacts.Known | None, read_at: datetime) -> bool:
 
 def choice_of(mapping: Mapping, contact_ids: Sequence[str]) -> Choice:
     """Return how contacts are found in Antavo: by id when the mapping takes Antavo's, else by scanning for them."""
-    identity = next(row for row in mapping.rows if row.remote == "id")
-    if identity.loyalty != "id" or identity.transform:
+    if not takes_antavos_id(mapping):
         return Choice(tuple(contact_ids), "contact")
-    return Choice(tuple(dict.fromkeys(id_.removeprefix(WITHOUT_CONTACT_ID) for id_ in contact_ids)))
+    return Choice(tuple(dict.fromkeys(id_.removeprefix(PREFIX) for id_ in contact_ids)))

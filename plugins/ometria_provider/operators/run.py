@@ -11,7 +11,7 @@ from ometria_provider.exceptions import Fatal, Halted
 from ometria_provider.ledger import findings, history, runs
 from ometria_provider.ledger.runs import StepRow, total
 from ometria_provider.metrics import emit, of_run
-from ometria_provider.operators import changes, chosen
+from ometria_provider.operators import changes, chosen, owners
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.operators.departures import Gone, Search, gone_of
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SLICE_STEPS = ("extract", "map", "validate", "push")
 RUN_STEPS = ("plan", "gate", "reconcile")
 
-#: Ids kept of the chosen members whom Antavo does not have, and of those that customers share; the count is complete.
+#: Ids kept of the chosen members whom Antavo does not have; the count is complete.
 UNKNOWN_IDS = 1_000
 
 
@@ -84,8 +84,10 @@ class GateOperator(SyncOperator):
                 "read_api_url (`ometria-sync doctor`), then start a new run."
             )
         search = Search(work, steps)
+        if owners.tell_apart(work, search):
+            steps = runs.in_force(runs.steps(work.ledger, work.run.id))
+            search = Search(work, steps)
         counts = counts_so_far(work, steps, search.look(facts))
-        self._tell_shared(search, facts)
         reasons = [sentence for step in steps if step.step == "validate" for sentence in step.facts.get("stopped", [])]
         reasons += limits_broken(work, counts)
         facts["breaches"] = reasons
@@ -94,14 +96,6 @@ class GateOperator(SyncOperator):
         if not work.run.dry_run:
             search.note()
         self.log.info("The gate is open: %s records to send", f"{total(steps, 'map', 'to_send'):,}")
-
-    def _tell_shared(self, search: Search, facts: dict[str, Any]) -> None:
-        """Keep which contact ids several customers have: each of their records overwrites the other's."""
-        if shared := search.shared():
-            facts.update(shared=len(shared), shared_ids=shared[:UNKNOWN_IDS])
-            self.log.warning(
-                "%s contact ids belong to customers of different slices: %s", len(shared), ", ".join(shared[:20])
-            )
 
     def _tell_unknown(self, work: Work, slices: int, facts: dict[str, Any]) -> None:
         """Keep which chosen members Antavo does not have: they are in no account of the books, as nobody was read."""

@@ -10,21 +10,37 @@ if TYPE_CHECKING:
 
 
 def source_table(
-    contact_ids: Sequence[str], sources: Sequence[bytes], digests: Sequence[bytes], whole: Sequence[bool]
+    contact_ids: Sequence[str],
+    sources: Sequence[bytes],
+    digests: Sequence[bytes],
+    whole: Sequence[bool],
+    customers: Sequence[str] | None = None,
 ) -> pa.Table:
     """Return what was read: one row a customer.
 
     :param sources: the values that the mapping reads, as JSON.
     :param digests: their digests.
     :param whole: whether the values are all there: nobody asked for details of a customer who is unchanged without.
+    :param customers: Antavo's ids, where the contacts have others.
     """
     import numpy as np
     import pyarrow as pa
 
-    ids = _binary([id_.encode() for id_ in contact_ids]).cast(pa.string())
     bits = pa.py_buffer(np.packbits(np.array(whole, dtype=bool), bitorder="little").tobytes())
-    columns = [ids, _binary(sources), _binary(digests), pa.Array.from_buffers(pa.bool_(), len(whole), [None, bits])]
-    return pa.Table.from_arrays(columns, names=["contact_id", "source", "digest", "whole"])
+    columns = {
+        "contact_id": _text(contact_ids),
+        "source": _binary(sources),
+        "digest": _binary(digests),
+        "whole": pa.Array.from_buffers(pa.bool_(), len(whole), [None, bits]),
+    }
+    if customers is not None:
+        columns["customer"] = _text(customers)
+    return pa.Table.from_arrays(list(columns.values()), names=list(columns))
+
+
+def with_contact_ids(table: pa.Table, contact_ids: Sequence[str]) -> pa.Table:
+    """Return what was read under other contact ids."""
+    return table.set_column(table.column_names.index("contact_id"), "contact_id", _text(contact_ids))
 
 
 def missing_table(contact_ids: Sequence[str], reasons: Sequence[str | None]) -> pa.Table:
@@ -35,8 +51,14 @@ def missing_table(contact_ids: Sequence[str], reasons: Sequence[str | None]) -> 
     import pyarrow as pa
 
     texts = (contact_ids, [reason or "" for reason in reasons])
-    columns = [_binary([text.encode() for text in each]).cast(pa.string()) for each in texts]
-    return pa.Table.from_arrays(columns, names=["contact_id", "reason"])
+    return pa.Table.from_arrays([_text(each) for each in texts], names=["contact_id", "reason"])
+
+
+def _text(values: Sequence[str]) -> pa.Array:
+    """Return a column of texts."""
+    import pyarrow as pa
+
+    return _binary([value.encode() for value in values]).cast(pa.string())
 
 
 def _binary(values: Sequence[bytes]) -> pa.Array:
