@@ -46,6 +46,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "ledger/unsubscribes.py": "integration/test_consent.py",
     "mapping/checks.py": "unit/mapping/test_files.py",
     "mapping/forms.py": "unit/mapping/test_files.py",
+    "mapping/splicing.py": "unit/mapping/test_editing.py",
     "mapping/issues.py": "unit/mapping/test_files.py",
     "notifications/ometria.py": "integration/test_alerts.py",
     "notifications/telling.py": "unit/operators/test_watch.py",

@@ -10,9 +10,9 @@ from ometria_provider.mapping import forms
 from ometria_provider.mapping.checks import find_issues
 from ometria_provider.mapping.forms import BrokenFile, FileForm
 from ometria_provider.mapping.model import Connections, Consent, Identity, Limits, Mapping
-from ometria_provider.mapping.source import Problem, Source, read_source
+from ometria_provider.mapping.source import Problem, Source, parse_source, read_source
 
-__all__ = ["MappingFileError", "Problem", "check_folder", "load_mapping", "require_folder", "schema_text"]
+__all__ = ["MappingFileError", "Problem", "check_folder", "check_text", "load_mapping", "require_folder", "schema_text"]
 
 
 class MappingFileError(BrokenFile):
@@ -138,6 +138,21 @@ def _second_owners(read: list[tuple[Mapping, Source]]) -> Iterator[Problem]:
             message = f"the collection `{mapping.collection}` is owned by {owner} already"
             hint = "one mapping owns a collection: write another `collection:`, or put the rows into that file"
             yield source.problem(("collection",), message, hint)
+
+
+def check_text(path: Path, text: str) -> tuple[Mapping | None, list[Problem]]:
+    """Check a text as if its file were saved with it: on its own, and beside the other files of its folder.
+
+    :returns: the mapping, if there is no error in it; and all problems, those first that it alone has.
+    """
+    source = parse_source(text.removeprefix("\ufeff"), str(path))
+    mapping, problems = _FORM.interpret(source, path.stem)
+    if mapping is None or any(not problem.warning for problem in problems):
+        return None, problems
+    read, _ = _FORM.read_folder(path.parent)
+    others = [(other, found) for other, found in read if other.name != mapping.name]
+    refused = list(_second_owners([*others, (mapping, source)]))
+    return (None if refused else mapping), problems + refused
 
 
 def schema_text() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Problem:
     :param hint: what to write instead; may be empty.
     :param source: the line itself.
     :param warning: the file can be used all the same.
+    :param loc: the place in the data that it is about; empty: the file, or what is no data.
     """
 
     file: str
@@ -39,6 +40,7 @@ class Problem:
     hint: str = ""
     source: str = ""
     warning: bool = False
+    loc: Loc = ()
 
     def render(self) -> str:
         """Return the problem as text: place and message, the line with a caret, and what to write."""
@@ -65,10 +67,11 @@ class Source:
     def problem(self, loc: Loc, message: str, hint: str = "", *, key: bool = False) -> Problem:
         """Make a problem that points at a key or a value, or at the nearest thing around it that exists."""
         if key and loc in self.keys:
-            return self.at(self.keys[loc], message, hint)
-        while loc and loc not in self.values:
-            loc = loc[:-1]
-        return self.at(self.values.get(loc, (1, 1)), message, hint)
+            return replace(self.at(self.keys[loc], message, hint), loc=loc)
+        there = loc
+        while there and there not in self.values:
+            there = there[:-1]
+        return replace(self.at(self.values.get(there, (1, 1)), message, hint), loc=loc)
 
     def at(self, spot: tuple[int, int], message: str, hint: str = "") -> Problem:
         """Make a problem that points at a line and column."""
@@ -92,7 +95,15 @@ def read_source(path: Path) -> Source:
         spot = (before.count("\n") + 1, len(before) - before.rfind("\n"))
         source.problems.append(source.at(spot, "the file is not UTF-8 text", "save it with the encoding UTF-8"))
         return source
-    source.lines = text.splitlines()
+    return parse_source(text, source.file)
+
+
+def parse_source(text: str, file: str) -> Source:
+    """Read YAML text as :func:`read_source` reads a file.
+
+    :param file: what problems name.
+    """
+    source = Source(file, text.splitlines())
     try:
         node = YAML(typ="safe", pure=True).compose(text)
         source.data = _Reader(source).read(node, ()) if node is not None else None
