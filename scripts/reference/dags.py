@@ -37,6 +37,13 @@ _WATCH = """\
 campaigns that are late, whether or not their DAGs run, and [tells people](../how-to/alerts.md) once. It begins
 unpaused: it sends nothing to Ometria."""
 
+_LINEAGE = """\
+## Lineage
+
+With Airflow's OpenLineage provider `extract` tells what it reads (`antavo://<connection>`, `customers`, with the
+fields), `push` what it writes (`ometria://<connection>`, `contacts/<collection>`, with the loyalty field of each
+and how many were accepted), and `campaigns` the same of events and `custom_events/<event type>`."""
+
 _TASKS = {
     "plan": "checks params, files, connections and the list; cuts the customers into slices; says what the run costs",
     "prepare.extract": "reads a slice from Antavo into staging, keeping only what the mapping reads",
@@ -77,6 +84,7 @@ def page() -> str:
         markdown.table(("DAG", "schedule", "tags", "what it is for"), _campaign_rows()),
         _MAINTENANCE,
         _WATCH,
+        _LINEAGE,
     )
 
 

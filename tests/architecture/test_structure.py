@@ -68,6 +68,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/permission.py": "integration/test_campaigns.py",
     "operators/preparing.py": "integration/test_campaigns.py",
     "operators/error_log.py": "integration/test_late_errors.py",
+    "operators/lineage.py": "integration/test_lineage.py",
     "operators/mapping.py": "integration/test_bad_members.py",
     "operators/ometria.py": "integration/test_clearing.py",
     "operators/opt_outs.py": "integration/test_consent.py",

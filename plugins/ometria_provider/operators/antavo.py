@@ -16,7 +16,7 @@ from ometria_provider.delivery.plan import chosen_sentence, list_problem, plan_s
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import contacts, late, runs
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.operators import changes, chosen, owners, retry
+from ometria_provider.operators import changes, chosen, lineage, owners, retry
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
 from ometria_provider.operators.asking import read_ahead
 from ometria_provider.operators.base import Planned, SyncOperator, Window, Work
@@ -28,6 +28,7 @@ from ometria_provider.staging.store import CHUNK, RunStore
 from ometria_provider.staging.tables import source_table
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from ometria_provider.hooks.antavo import AntavoHook
@@ -190,6 +191,15 @@ class ExtractOperator(SyncOperator):
     """Read one slice's customers from Antavo into Parquet, keeping only what the mapping reads."""
 
     step = "extract"
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
+        """Return what is about to be read, by the file as it is."""
+        return lineage.of_extract(self.as_it_stands())
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Return what was read, by the mapping as planned."""
+        mapping, facts = self.as_planned(task_instance)
+        return lineage.of_extract(mapping, facts.get("read"))
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Stage the slice in chunks."""

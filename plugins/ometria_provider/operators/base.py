@@ -193,6 +193,23 @@ class SyncOperator(PatientOperator):
             finally:
                 emit(of_step(self.step, self.mapping, step.facts))
 
+    def as_it_stands(self) -> Mapping:
+        """Return the mapping as its file says now.
+
+        :raises MappingFileError: when it is broken.
+        """
+        from ometria_provider.mapping.files import load_mapping
+
+        return load_mapping(read_settings().mappings_folder / f"{self.mapping}.yaml")
+
+    def as_planned(self, task_instance: Any) -> tuple[Mapping, dict[str, Any]]:
+        """Return the mapping as planned, and what this task counted on its slice: for listeners, when it has ended."""
+        ledger = open_ledger(read_settings().ledger_url)
+        run = runs.get_run(ledger, dag_id=self.dag_id, run_id=task_instance.run_id)
+        slice_ = self.window["index"] if self.window else runs.WHOLE_RUN
+        facts = (row.facts for row in runs.steps(ledger, run.id) if (row.step, row.slice) == (self.step, slice_))
+        return _mapping(run), dict(next(facts, {}))
+
     def open(self, ledger: Ledger, context: Context) -> runs.Run:
         """Find the run in the ledger."""
         ledger.check_version()

@@ -13,6 +13,7 @@ from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import deliveries
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.metrics import emit, of_campaign
+from ometria_provider.operators import lineage
 from ometria_provider.operators.accounts import REQUESTS, noting, uses
 from ometria_provider.operators.base import PatientOperator
 from ometria_provider.operators.params import CampaignParams, campaign_params
@@ -20,6 +21,7 @@ from ometria_provider.settings import read_settings
 from ometria_provider.workflows.accounts import Campaigns, load_accounts
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from ometria_provider.operators.collect import Found
@@ -82,6 +84,10 @@ class CampaignOperator(PatientOperator):
         if error := complaint(tally) or fault or (None if params.workflow else _broken(campaigns)):
             raise error
         return {**(found.counts() if found else {}), **tally.states}
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
+        """Return what a run reads and writes, by the workflow files as they are."""
+        return lineage.of_campaigns(self.connection, self._campaigns().workflows.values())
 
     def _campaigns(self) -> Campaigns:
         """Return the connection's workflows as the files say now.

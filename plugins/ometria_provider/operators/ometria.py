@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.exceptions import Misconfigured
+from ometria_provider.operators import lineage
 from ometria_provider.operators.base import SyncOperator, Window, Work
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
 
@@ -72,6 +74,19 @@ class OmetriaPushOperator(SyncOperator):
         index = getattr(context.get("ti"), "map_index", -1)
         part = "" if index is None or index < 0 else f"[{index}]"
         return push_file(file, dag_id=f"{self.dag_id}.{self.task_id}{part}", run_id=str(context["run_id"]))
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
+        """Return what is about to be written, by the file as it is."""
+        if self.mapping:
+            return lineage.of_push(self.as_it_stands())
+        return lineage.of_file(str(self.records), self.ometria_conn_id, str(self.collection))
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Return what was written, by the mapping as planned."""
+        if not self.mapping:
+            return self.get_openlineage_facets_on_start()
+        mapping, facts = self.as_planned(task_instance)
+        return lineage.of_push(mapping, facts.get("accepted"))
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Push the slice; a dry run ends here."""
