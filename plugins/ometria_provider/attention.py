@@ -38,6 +38,9 @@ KINDS = {
 #: The schedule of a connection's campaigns.
 EVERY_MINUTE = ("* * * * *", "UTC")
 
+#: So many events of a workflow in a row that were rejected within that time are no chance.
+IN_A_ROW, JUDGED_WITHIN = 3, timedelta(days=1)
+
 
 @dataclass(frozen=True)
 class Freshness:
@@ -158,7 +161,12 @@ def _of_mapping(dag: Watched, where: Standing, settings: Settings, now: datetime
 
 
 def _of_campaigns(ledger: Ledger, dag: Watched, campaigns: Campaigns, now: datetime) -> Iterator[Found]:
-    reasons = [*_broken(campaigns), *_not_collected(ledger, dag, campaigns, now), *_waiting(ledger, dag.name, now)]
+    reasons = [
+        *_broken(campaigns),
+        *_not_collected(ledger, dag, campaigns, now),
+        *_waiting(ledger, dag.name, now),
+        *_all_rejected(ledger, dag.name, campaigns, now),
+    ]
     if reasons:
         yield Found(dag.dag_id, CAMPAIGN, "campaign", " ".join(reasons))
 
@@ -184,6 +192,14 @@ def _waiting(ledger: Ledger, account: str, now: datetime) -> Iterator[str]:
         waiting = timedelta(seconds=round((now - oldest).total_seconds()))
         events = "1 event waits" if count == 1 else f"{count:,} events wait"
         yield f"{events} to be delivered, the oldest for {waiting}."
+
+
+def _all_rejected(ledger: Ledger, account: str, campaigns: Campaigns, now: datetime) -> Iterator[str]:
+    """Say so when a workflow gets nothing through: what its last events were rejected for is no matter of one event."""
+    for name in campaigns.workflows:
+        last = deliveries.last_judged(ledger, account, name, since=now - JUDGED_WITHIN, limit=IN_A_ROW)
+        if len(last) == IN_A_ROW and all(state == deliveries.REJECTED for state, _ in last):
+            yield f"The last {IN_A_ROW} events of {name} were all rejected, the latest: {last[0][1]}."
 
 
 def oldest_undelivered(ledger: Ledger, settings: Settings) -> dict[str, datetime | None]:

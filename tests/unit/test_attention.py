@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,27 @@ def test_campaigns_whose_events_were_tried_in_vain_for_a_while_are_late(ledger: 
     deliveries.write(ledger, "run", settled=[Settled(one.id, deliveries.WAITING, "Antavo does not answer")])
     assert found(ledger, settings, NOW) == []
     assert "1 event waits to be delivered" in words(ledger, settings, late)
+
+
+def test_campaigns_that_get_nothing_through_need_attention(ledger: Ledger, settings: Settings) -> None:
+    workflow(settings)
+    cursors.move(ledger, "antavo_default", "", "collected:thanks", at=NOW, run_id=0)
+
+    def judged(*states: str) -> None:
+        ids = [str(uuid.uuid4()) for _ in states]
+        events = [Collected(id_, "reward", "ann", NOW, b"{}", ("thanks",)) for id_ in ids]
+        inbox.put(ledger, "antavo_default", events, inbox.ASKED)
+        waiting = {one.event_id: one.id for one in deliveries.waiting(ledger, "antavo_default", limit=9)}
+        settled = [Settled(waiting[id_], state, "no e-mail") for id_, state in zip(ids, states, strict=True)]
+        deliveries.write(ledger, "run", settled=settled)
+
+    judged("acknowledged", "rejected", "rejected", "skipped")
+    assert found(ledger, settings) == []
+    judged("rejected")
+    assert words(ledger, settings) == "The last 3 events of thanks were all rejected, the latest: no e-mail."
+    assert found(ledger, settings, NOW + timedelta(days=2))[0][1] == "campaign", "by then nobody reads events either"
+    judged("acknowledged")
+    assert found(ledger, settings) == []
 
 
 def test_look_opens_incidents_and_ends_them(ledger: Ledger, settings: Settings) -> None:

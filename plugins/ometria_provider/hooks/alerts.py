@@ -67,7 +67,7 @@ class AlertChannel:
         except ImportError as error:
             raise Misconfigured(
                 f"`[ometria] alerts_conn_id` is `{self.conn_id}`, and Airflow's Apprise provider is not installed: "
-                "pip install 'airflow-provider-ometria[alerts]', on the workers too."
+                "pip install apache-airflow-providers-apprise (our extra `alerts`), wherever tasks run."
             ) from error
         from airflow.sdk.exceptions import AirflowNotFoundException
         from airflow.sdk.log import mask_secret

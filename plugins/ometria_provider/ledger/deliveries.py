@@ -125,6 +125,30 @@ def write(ledger: Ledger, run_id: str, *, settled: Sequence[Settled] = (), depar
             )
 
 
+def last_judged(
+    ledger: Ledger, account: str, workflow: str, *, since: datetime, limit: int
+) -> list[tuple[str, str | None]]:
+    """Return state and reason of a workflow's last events that Ometria acknowledged or that were rejected.
+
+    :param account: the Antavo connection.
+    :param since: only those that ended from then on.
+    """
+    # By its index for each state; the newest events are the last ones to end.
+    columns = (EventDelivery.id, EventDelivery.state, EventDelivery.reason)
+    found: list[tuple[int, str, str | None]] = []
+    with ledger.read() as connection:
+        for state in (ACKNOWLEDGED, REJECTED):
+            query = select(*columns).where(
+                EventDelivery.workflow == workflow,
+                EventDelivery.state == state,
+                EventDelivery.account == account,
+                EventDelivery.updated_at >= since,
+            )
+            rows = connection.execute(query.order_by(EventDelivery.id.desc()).limit(limit))
+            found += [(id_, ended, reason) for id_, ended, reason in rows]
+    return [(state, reason) for _, state, reason in sorted(found, reverse=True)[:limit]]
+
+
 def oldest_undone(ledger: Ledger, account: str) -> datetime | None:
     """Return when the oldest event came that is still to be delivered; None: none is."""
     query = select(func.min(InboxEvent.received_at)).join(EventDelivery, OF_ITS_EVENT)

@@ -82,5 +82,5 @@ def test_url_that_apprise_does_not_know_is_told_by_its_number_and_shown_nowhere(
 
 def test_provider_that_is_missing_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "airflow.providers.apprise.hooks.apprise", None)
-    with pytest.raises(Misconfigured, match=r"pip install 'airflow-provider-ometria\[alerts\]'"):
+    with pytest.raises(Misconfigured, match="pip install apache-airflow-providers-apprise"):
         connect(monkeypatch, {"path": "json://127.0.0.1"}).services()
