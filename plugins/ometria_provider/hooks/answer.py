@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import email.utils
 import json
 import re
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -132,16 +133,19 @@ def judge_failure(error: BaseException, host: str) -> Verdict:
     return Verdict(action, reason=reason.format(host=host))
 
 
-def judge_response(response: requests.Response, *, unspeakable: Iterable[str] = ()) -> Verdict:
+def judge_response(
+    response: requests.Response, *, unspeakable: Iterable[str] = (), picked: Callable[[bytes], Any] | None = None
+) -> Verdict:
     """Say what an answer means.
 
     A 200 whose body is not JSON (a proxy's HTML page, a truncated body) acknowledges nothing. Antavo's ``resendable``
     is honoured in both directions, except where the key is refused or the limit hit (contract/antavo.md).
 
     :param unspeakable: texts to remove from the reason; not looked at when all is well.
+    :param picked: decodes only what is wanted of a 200, `error` included; raises for an answer of another shape.
     """
     action, meaning = judge_status(response.status_code)
-    data, kind = _decode(response.content)
+    data, kind = _decode(response.content, picked if action is Action.DONE else None)
     error = _error_object(data)
     code, resendable = error.get("code"), error.get("resendable")
     if action is Action.DONE and kind != "JSON":
@@ -219,9 +223,12 @@ def leaf_texts(data: Any) -> Iterator[str]:
         yield str(data)
 
 
-def _decode(body: bytes) -> tuple[Any, str]:
+def _decode(body: bytes, picked: Callable[[bytes], Any] | None) -> tuple[Any, str]:
     if not body.strip():
         return None, "an empty body"
+    if picked:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            return picked(body), "JSON"
     try:
         return msgspec.json.decode(body), "JSON"
     except (msgspec.DecodeError, UnicodeDecodeError):

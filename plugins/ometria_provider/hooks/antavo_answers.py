@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NotRequired, TypedDict
+
+import msgspec
 
 from ometria_provider.hooks.answer import Action, Verdict
 
@@ -21,6 +24,17 @@ def check_page(data: Any) -> str | None:
     if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
         return None
     return "no list payload.customers in the answer; is read_api_url the root of the Read API?"
+
+
+def page_decoder(keys: Iterable[str]) -> Callable[[bytes], Any]:
+    """Return what decodes of a page of customers only these keys of each, ``_id`` and ``created_at``.
+
+    It raises for an answer of any other shape than a page's; whoever looks into that wants the whole.
+    """
+    customer = TypedDict("customer", dict.fromkeys((*keys, "_id", "created_at"), Any), total=False)  # type: ignore[misc]
+    payload = TypedDict("payload", {"customers": list[customer]})  # noqa: UP013 (of a class made here)
+    page = TypedDict("page", {"payload": payload, "error": NotRequired[Any]})  # noqa: UP013
+    return msgspec.json.Decoder(page).decode
 
 
 def check_events(data: Any) -> str | None:

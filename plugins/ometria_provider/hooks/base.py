@@ -279,7 +279,7 @@ class JsonApiHook(HttpHook):
             response = self.run_and_check(session, prepared, {"check_response": False})
         except (HTTPError, OSError) as error:
             return judge_failure(error, urlsplit(call.api.root).netloc)
-        verdict = judge_response(response, unspeakable=self._unspeakable(call))
+        verdict = judge_response(response, unspeakable=self._unspeakable(call), picked=call.picked)
         self.skew = verdict.skew
         if verdict.action is Action.DONE and call.check and (complaint := call.check(verdict.data)):
             return Verdict(Action.AGAIN, status=verdict.status, reason=complaint)

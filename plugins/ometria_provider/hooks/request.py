@@ -33,6 +33,7 @@ class Call:
     :param query: never with ``+``, ``!`` or ``*`` in a value: they canonicalise differently in Antavo's PHP and here.
     :param body: encoded JSON; it is a push when there is one.
     :param check: says what is wrong with the JSON of a 200, None when it is as documented.
+    :param picked: decodes of a 200 only what is wanted; an answer of another shape is decoded whole.
     """
 
     api: Api
@@ -42,6 +43,7 @@ class Call:
     query: Mapping[str, str] | None = None
     body: bytes | None = None
     check: Callable[[Any], str | None] | None = None
+    picked: Callable[[bytes], Any] | None = None
 
     @property
     def method(self) -> str:

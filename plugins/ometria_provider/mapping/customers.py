@@ -23,6 +23,7 @@ Finish = Callable[[Any, Customer], Any]
 _READ_NAMES = {"id": "_id", "nickname": "handler", "groups": "group_id"}
 _FINE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{6})?\+00:00)?", re.ASCII)
 _PARTS = ("spent", "reserved", "expired")
+_SPENT = ("score", *_PARTS)
 
 #: What the Read API does not carry: one detail call of the Loyalty API for each customer.
 DETAILS, EXPIRING, HISTORY = "extensions", "expiring_points", "expiring_points.history"
@@ -42,6 +43,8 @@ class Reader:
         self._roots = [root for root, _ in readers]
         self._finishes = [(index, finish) for index, (_, finish) in enumerate(readers) if finish]
         self._details = [index for index, root in enumerate(self._roots) if root == DETAILS]
+        self.keys: frozenset[str] = frozenset((*self._roots, *(_SPENT if "spendable" in self._roots else ())))
+        """The keys of a customer of the Read API that are looked at."""
         self.detail_fields: tuple[str, ...] = tuple(
             field
             for field in (EXPIRING, HISTORY)

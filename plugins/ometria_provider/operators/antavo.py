@@ -238,7 +238,7 @@ class ExtractOperator(SyncOperator):
         details = Details(work, hook, projection, facts) if projection.detail_fields else None
         try:
             # Page by page: a whole customer takes twenty times the memory of what is kept of it.
-            pages = read_ahead(self._customers(work, hook, choice))
+            pages = read_ahead(self._customers(work, hook, choice, projection.keys))
             staged_pages = ((asked_at, list(filter(None, map(stage, page)))) for asked_at, page in pages)
             for snapshot_at, staged in in_chunks(staged_pages, CHUNK):
                 kept, details_at = details.complete(staged) if details else (staged, None)
@@ -255,12 +255,14 @@ class ExtractOperator(SyncOperator):
             facts.update(seconds=round(monotonic() - started, 3), **asdict(hook.usage))
         work.files.write_manifest("extract", {"chunks": chunks, "found": found})
 
-    def _customers(self, work: Work, hook: AntavoHook, choice: Choice | None) -> Iterator[list[dict[str, Any]]]:
-        """Yield the slice's customers by the page."""
+    def _customers(
+        self, work: Work, hook: AntavoHook, choice: Choice | None, keys: frozenset[str]
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Yield the slice's customers by the page, with these keys at least."""
         assert work.window is not None
         if choice is not None and (bounds := work.window.get("ids")):
             return chosen.read(hook, choice.ids[slice(*bounds)])
-        return hook.scan(gte=work.window["gte"], lt=work.window["lt"])
+        return hook.scan(gte=work.window["gte"], lt=work.window["lt"], keys=keys)
 
 
 def in_chunks(pages: Iterator[tuple[datetime, list[Staged]]], size: int) -> Iterator[tuple[datetime, list[Staged]]]:

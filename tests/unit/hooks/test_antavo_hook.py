@@ -199,6 +199,37 @@ def test_scan_bounds_are_sent_in_z_and_kept_even_if_the_server_rounds(api: Any, 
     assert api.received[0].query["filter[created_at][lt]"] == "2024-01-01T00:00:04.000001Z"
 
 
+def test_scan_for_some_keys_gives_these_and_no_others(api: Any, hook: AntavoHook, answer: Any) -> None:
+    row = {"_id": "1", "created_at": "2024-01-01T00:00:00+00:00", "email": "a@b.c", "tiers": {"x": {"_id": "g"}}}
+    api.answers(answer(body=_page([row])), answer(body=_page([])))
+    assert list(hook.scan(keys=["email", "score"])) == [[{key: row[key] for key in ("_id", "created_at", "email")}]]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"payload": {"customers": {"_id": "1"}}}, "no list payload.customers"),
+        ({"payload": {"customers": ["1"]}}, "no list payload.customers"),
+        ({"error": {"message": "odd"}, "payload": {"customers": []}}, "an error in a 200 answer|odd"),
+        ({"data": []}, "no list payload.customers"),
+    ],
+    ids=["no list", "no objects", "error beside", "another shape"],
+)
+def test_scan_for_some_keys_refuses_what_a_whole_one_refuses(
+    api: Any, hook: AntavoHook, answer: Any, body: Any, words: str
+) -> None:
+    api.answers(answer(body=body))
+    with pytest.raises(Retryable, match=words):
+        list(hook.scan(keys=["email"]))
+
+
+def test_scan_for_some_keys_takes_a_text_that_is_no_unicode(api: Any, hook: AntavoHook, answer: Any) -> None:
+    row = {"_id": "1", "email": "\ud800", "created_at": "2024-01-01T00:00:00+00:00"}
+    api.answers(answer(body=_page([row])), answer(body=_page([])))
+    ((customer,),) = hook.scan(keys=["email"])
+    assert customer["email"] == "\ud800"
+
+
 def test_scan_bound_that_is_no_time_is_refused(hook: AntavoHook) -> None:
     with pytest.raises(ValueError, match="ISO 8601"):
         hook.scan(gte="yesterday")

@@ -77,6 +77,8 @@ def project(customer, *fields, language="en"):
     )
     projection = Projection(mapping)
     values = dict(zip(projection.paths, projection.project(customer), strict=True))
+    picked = {key: value for key, value in customer.items() if key in projection.keys}
+    assert projection.project(picked) == list(values.values()), "a key that is looked at is not among the keys"
     return [values[field] for field in fields]
 
 
