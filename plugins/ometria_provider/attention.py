@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ometria_provider.dagdefaults import campaign_events_id, contact_sync_id
+from ometria_provider.dagdefaults import CONTACT_SYNC, campaign_events_id, contact_sync_id
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger import cursors, deliveries, incidents
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.incidents import Found
 from ometria_provider.ledger.standing import Standing, standing
-from ometria_provider.mapping.files import MappingFileError, load_mapping, schedule_of
+from ometria_provider.mapping.files import MappingFileError, load_mapping, require_folder, schedule_of
 from ometria_provider.mapping.freshness import PATIENCE, stale_from
 from ometria_provider.settings import Settings
 from ometria_provider.text import moment
@@ -76,20 +76,28 @@ class Watched:
     campaigns: Campaigns | None = None
 
 
-def watched_dags(settings: Settings, ledger: Ledger) -> list[Watched]:
-    """Return what there is to be watched: each mapping file, broken ones too, and each connection of workflows."""
+def watched_dags(settings: Settings, ledger: Ledger, *, only: str | None = None) -> list[Watched]:
+    """Return what there is to be watched: each mapping file, broken ones too, and each connection of workflows.
+
+    :param only: the id of a DAG: no other's files are read.
+    :raises Misconfigured: when the mappings folder is not there: that everything is well is not what that means.
+    """
+    require_folder(settings.mappings_folder)
     known = incidents.watched(ledger)
     found = []
     for file in sorted(settings.mappings_folder.glob("*.yaml")):
-        if file.name.startswith("."):
-            continue
         dag_id = contact_sync_id(file.stem)
+        if file.name.startswith(".") or only not in (None, dag_id):
+            continue
         seen = known.get(dag_id)
         schedule = _schedule(file, (seen.schedule, seen.timezone) if seen else None)
         found.append(Watched(dag_id, file.stem, schedule, seen.since if seen else None))
-    if settings.workflows_folder.is_dir():
-        for account, campaigns in load_accounts(settings.workflows_folder).items():
-            dag_id = campaign_events_id(account)
+    if only is not None and only.startswith(CONTACT_SYNC):
+        return found
+    accounts = load_accounts(settings.workflows_folder) if settings.workflows_folder.is_dir() else {}
+    for account, campaigns in accounts.items():
+        dag_id = campaign_events_id(account)
+        if only in (None, dag_id):
             since = known[dag_id].since if dag_id in known else None
             found.append(Watched(dag_id, account, EVERY_MINUTE, since, campaigns))
     return found
@@ -110,9 +118,7 @@ def needing_attention(ledger: Ledger, settings: Settings, now: datetime, *, only
     :param only: the id of a DAG.
     """
     found: list[Found] = []
-    for dag in watched_dags(settings, ledger):
-        if only not in (None, dag.dag_id):
-            continue
+    for dag in watched_dags(settings, ledger, only=only):
         if dag.campaigns is None:
             found += _of_mapping(dag, standing(ledger, dag.dag_id), settings, now)
         else:

@@ -179,10 +179,24 @@ def test_look_opens_incidents_and_ends_them(ledger: Ledger, settings: Settings) 
     assert [one.over_at is None for one in incidents.list_incidents(ledger)] == [False], "its file is gone"
 
 
-def test_look_at_one_dag_leaves_the_others_alone(ledger: Ledger, settings: Settings) -> None:
+def test_look_without_the_mappings_folder_ends_nothing(ledger: Ledger, settings: Settings) -> None:
+    file = mapping(settings)
+    PastRun(state="failed", reason="x").write(ledger)
+    attention.look(ledger, settings)
+    file.unlink()
+    settings.mappings_folder.rmdir()
+    with pytest.raises(Misconfigured, match=r"The mappings folder .* does not exist"):
+        attention.look(ledger, settings)
+    assert [one.over_at for one in incidents.list_incidents(ledger)] == [None]
+
+
+def test_look_at_one_dag_leaves_the_others_alone(
+    ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("customers", "others"):
         mapping(settings, name)
         PastRun(mapping=name, state="failed", reason="x").write(ledger)
+    monkeypatch.setattr(attention, "load_accounts", lambda _folder: pytest.fail("workflows are no matter of a mapping"))
     attention.look(ledger, settings, only="contact_sync__others")
     assert [one.dag_id for one in incidents.list_incidents(ledger)] == ["contact_sync__others"]
     with ledger.read() as connection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -66,6 +68,19 @@ def test_telling_is_claimed_by_one_process_and_free_again_when_that_died(ledger:
     assert incidents.claim_due(ledger) == [], "somebody is about to tell"
     age(ledger, claimed_at=incidents.LEASE + timedelta(seconds=1))
     assert len(incidents.claim_due(ledger)) == 1
+
+
+def test_of_many_who_look_at_once_one_opens_and_one_tells(ledger: Ledger) -> None:
+    start = threading.Barrier(6)
+
+    def look(_number: int) -> int:
+        start.wait()
+        incidents.bring_up_to_date(ledger, [RED])
+        return len(incidents.claim_due(ledger))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(look, range(6))) == 1
+    assert len(incidents.list_incidents(ledger)) == 1
 
 
 def test_telling_that_failed_is_due_again_with_its_reason_kept(ledger: Ledger) -> None:
