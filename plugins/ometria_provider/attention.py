@@ -157,9 +157,15 @@ def _of_mapping(dag: Watched, where: Standing, settings: Settings, now: datetime
         yield Found(dag.dag_id, SYNC, "red", run.reason or f"Run {run.id} {run.state}.", run.id)
     elif fresh and fresh.is_stale(now):
         last = f"since {moment(fresh.green_at)}" if fresh.green_at else "ever"
+        at_work = where.running
+        why = (
+            f"Run {at_work.id} is at work since {moment(at_work.started_at)}, or was killed."
+            if at_work
+            else "Is its DAG paused or broken, or Airflow's scheduler down?"
+        )
         words = (
             f"{dag.name} has not finished green {last}, and is scheduled `{fresh.schedule}` ({fresh.timezone}): "
-            f"{stale_after(settings)} runs are missing. Is its DAG paused or broken, or Airflow's scheduler down?"
+            f"{stale_after(settings)} runs are missing. {why}"
         )
         yield Found(dag.dag_id, SYNC, "stale", words, where.ended.id if where.ended else None)
     if run := where.awaiting:

@@ -85,6 +85,9 @@ def test_sync_that_has_not_finished_green_for_some_schedules_is_late(
     late = datetime.now(UTC) + limit + timedelta(minutes=1)
     assert found(ledger, settings, late) == [("contact_sync__customers", "stale")]
     assert "is scheduled `@hourly` (UTC)" in words(ledger, settings, late)
+    assert "Is its DAG paused or broken" in words(ledger, settings, late)
+    number = PastRun(run_id="2", state=None).write(ledger).id
+    assert f"Run {number} is at work since" in words(ledger, settings, late)
 
 
 def test_sync_that_never_ran_is_late_from_when_its_schedule_was_seen(ledger: Ledger, settings: Settings) -> None:

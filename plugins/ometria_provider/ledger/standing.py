@@ -22,12 +22,14 @@ class Standing:
 
     :param ended: the last run that ended, if it is for all members.
     :param chosen: a later one for chosen members, if there is any.
+    :param running: the run that is at work, or was killed and not closed yet.
     :param awaiting: the run that waits for a person.
     :param green: the last run for all members that ended green.
     """
 
     ended: RunRow | None
     chosen: RunRow | None
+    running: RunRow | None
     awaiting: RunRow | None
     green: RunRow | None
 
@@ -50,6 +52,7 @@ def standing(ledger: Ledger, dag_id: str) -> Standing:
     return Standing(
         ended=last,
         chosen=chosen if chosen and (last is None or chosen.id > last.id) else None,
+        running=_last(ledger, dag_id, SyncRun.state == "running"),
         awaiting=_last(ledger, dag_id, SyncRun.state == "awaiting_approval"),
         green=_last(ledger, dag_id, whole, SyncRun.state == "succeeded"),
     )

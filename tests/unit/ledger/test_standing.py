@@ -17,16 +17,17 @@ def run(ledger: Ledger, number: int, state: str | None, *, strategy: str = "full
 
 
 def test_standing_without_a_run_is_neither_red_nor_green(ledger: Ledger) -> None:
-    assert standing(ledger, DAG) == Standing(None, None, None, None)
+    assert standing(ledger, DAG) == Standing(None, None, None, None, None)
     assert standing(ledger, DAG).red is None
 
 
 def test_standing_is_red_by_the_last_run_that_ended(ledger: Ledger) -> None:
     run(ledger, 1, "succeeded")
     bad = run(ledger, 2, "halted")
-    run(ledger, 3, None)
+    works = run(ledger, 3, None)
     found = standing(ledger, DAG)
     assert (found.red and found.red.id, found.green_at is not None) == (bad, True)
+    assert found.running and found.running.id == works
     runs.close_run(ledger, 3, state="succeeded", reason=None, counts={})
     assert standing(ledger, DAG).red is None
 
