@@ -12,11 +12,12 @@ from ometria_provider.dagdoc import broken_doc, mapping_doc
 from ometria_provider.mapping.files import MappingFileError, load_mapping, require_folder, schedule_of
 from ometria_provider.notifications.ometria import SyncNotifier
 from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
-from ometria_provider.operators.mapping import MapOperator, ValidateOperator
+from ometria_provider.operators.mapping import MapOperator
 from ometria_provider.operators.ometria import OmetriaPushOperator
 from ometria_provider.operators.params import PARAMS
 from ometria_provider.operators.reconcile import ReconcileOperator
 from ometria_provider.operators.run import GateOperator, ReportOperator
+from ometria_provider.operators.validate import ValidateOperator
 from ometria_provider.settings import read_settings
 
 

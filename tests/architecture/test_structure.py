@@ -81,6 +81,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/sender.py": "integration/test_faults.py",
     "operators/unsubscribes.py": "integration/test_consent.py",
     "operators/slice_push.py": "integration/test_clearing.py",
+    "operators/validate.py": "integration/test_rules.py",
     "operators/verification.py": "integration/test_late_errors.py",
     "report_text.py": "unit/test_report.py",
     "sandbox/catalogue.py": "unit/sandbox/test_sandbox_rewards.py",

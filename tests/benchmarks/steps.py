@@ -14,10 +14,11 @@ def operator(step: str, window: dict[str, Any] | None, mapping: str = "customers
     from airflow.sdk import DAG
     from ometria_provider.dagdefaults import contact_sync_id
     from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
-    from ometria_provider.operators.mapping import MapOperator, ValidateOperator
+    from ometria_provider.operators.mapping import MapOperator
     from ometria_provider.operators.ometria import OmetriaPushOperator
     from ometria_provider.operators.reconcile import ReconcileOperator
     from ometria_provider.operators.run import GateOperator, ReportOperator
+    from ometria_provider.operators.validate import ValidateOperator
 
     kinds = (
         PlanOperator,

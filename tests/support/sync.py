@@ -32,10 +32,11 @@ from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
 from ometria_provider.operators.base import SyncOperator
-from ometria_provider.operators.mapping import MapOperator, ValidateOperator
+from ometria_provider.operators.mapping import MapOperator
 from ometria_provider.operators.ometria import OmetriaPushOperator
 from ometria_provider.operators.reconcile import ReconcileOperator
 from ometria_provider.operators.run import GateOperator, ReportOperator
+from ometria_provider.operators.validate import ValidateOperator
 from ometria_provider.report import run_report
 from ometria_provider.report_text import render
 from ometria_provider.sandbox.process import RunningSandbox

@@ -28,10 +28,11 @@ from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.antavo import ExtractOperator
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.operators.chosen import Choice
-from ometria_provider.operators.mapping import MapOperator, ValidateOperator
+from ometria_provider.operators.mapping import MapOperator
 from ometria_provider.operators.run import GateOperator, balance
 from ometria_provider.operators.sender import Sender, Target
 from ometria_provider.operators.slice_push import push_slice
+from ometria_provider.operators.validate import ValidateOperator
 from ometria_provider.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -80,7 +80,8 @@ def _rename(work: Work, chunk: int, ids: list[str]) -> None:
 
 
 def _map_again(work: Work) -> None:
-    from ometria_provider.operators.mapping import MapOperator, ValidateOperator
+    from ometria_provider.operators.mapping import MapOperator
+    from ometria_provider.operators.validate import ValidateOperator
 
     log.info("Slice %s has customers with contact ids of others: it is mapped again", work.slice)
     for operator in (MapOperator, ValidateOperator):
