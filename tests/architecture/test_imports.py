@@ -36,17 +36,19 @@ ROOMS: dict[str, set[str]] = {
     "notifications": {
         *("attention", "ledger", "hooks", "dagdefaults", "settings", "text", "exceptions"),
     },
+    "leftover": {"ledger", "staging", "exceptions"},
     "campaign_report": {"ledger", "report", "report_text", "text"},
     "operators": {
         *PURE,
         *("ledger", "staging", "hooks", "exceptions", "settings", "report", "report_text", "campaign_report", "text"),
         *("dagdefaults", "notifications", "attention", "metrics"),
+        "leftover",
     },
     "triggers": {"ledger", "exceptions", "settings"},
     "web": {
         *PURE,
         *("ledger", "staging", "hooks", "exceptions", "settings"),
-        *("report", "report_text", "campaign_report", "text", "dagdefaults", "__init__"),
+        *("report", "report_text", "campaign_report", "text", "dagdefaults", "__init__", "attention", "leftover"),
     },
     "dagdefaults": set(),
     "dagdoc": {"mapping", "workflows"},
@@ -56,6 +58,7 @@ ROOMS: dict[str, set[str]] = {
         *PURE,
         *("ledger", "staging", "hooks", "sandbox", "exceptions", "settings", "operators"),
         *("report", "report_text", "text", "dagdefaults", "attention", "web"),
+        "leftover",
     },
     "provider_info": {"__init__"},
 }

@@ -15,9 +15,6 @@ from ometria_provider.cli.output import Misused, Output, print_json
 from ometria_provider.cli.reading import RunReference, open_for_reading
 from ometria_provider.exceptions import Retryable
 
-#: Members whom a run can be given by name: they travel in the DAG run's conf, which Airflow keeps in its database.
-MOST = 5_000
-
 
 def retry(
     run: RunReference,
@@ -32,7 +29,7 @@ def retry(
     Exit code 0 also when there is nothing to retry; then nothing is started.
     """
     from ometria_provider.ledger.history import find_run, run_row
-    from ometria_provider.operators.retry import left, run_to_retry
+    from ometria_provider.leftover import left, run_to_retry
     from ometria_provider.settings import read_settings
 
     ledger = open_for_reading()
@@ -58,6 +55,8 @@ def retry(
 
 
 def _few(members: list[str]) -> list[str]:
+    from ometria_provider.leftover import MOST
+
     if len(members) > MOST:
         raise Misused(
             f"{len(members):,} members match, and a run takes at most {MOST:,} by name: retry the whole run, or narrow "

@@ -152,11 +152,17 @@ def list_runs(
     mapping: str | None = None,
     state: str | None = None,
     dag_ids: Collection[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: int | None = None,
     limit: int | None = 20,
 ) -> list[RunRow]:
     """Return the latest runs, the newest first.
 
     :param dag_ids: only runs of these DAGs.
+    :param since: only runs that started then or later.
+    :param until: only runs that started before.
+    :param before: only runs with a lower number.
     """
     query = select(*_RUN_COLUMNS).order_by(SyncRun.id.desc()).limit(limit)
     if mapping is not None:
@@ -165,6 +171,12 @@ def list_runs(
         query = query.where(SyncRun.state == state)
     if dag_ids is not None:
         query = query.where(SyncRun.dag_id.in_(dag_ids))
+    if since is not None:
+        query = query.where(SyncRun.started_at >= since)
+    if until is not None:
+        query = query.where(SyncRun.started_at < until)
+    if before is not None:
+        query = query.where(SyncRun.id < before)
     with ledger.read() as connection:
         return [RunRow(*row) for row in connection.execute(query)]
 
@@ -236,13 +248,22 @@ def _examples(run_id: int, stage: str, field: str | None, reason: str) -> Select
 
 
 def list_rejections(
-    ledger: Ledger, run_id: int, *, reason: str | None = None, stage: str | None = None, limit: int | None = 100
+    ledger: Ledger,
+    run_id: int,
+    *,
+    reason: str | None = None,
+    stage: str | None = None,
+    after: int = 0,
+    limit: int | None = 100,
 ) -> list[RejectionRow]:
     """Return a run's rejections in the order in which they were made.
 
     :param reason: only those whose reason or field contains this text, in any case.
+    :param after: only those that come after this one.
     """
     query = select(*_REJECTION_COLUMNS).where(Rejection.sync_run_id == run_id).order_by(Rejection.id).limit(limit)
+    if after:
+        query = query.where(Rejection.id > after)
     if stage is not None:
         query = query.where(Rejection.stage == stage)
     if reason is not None:

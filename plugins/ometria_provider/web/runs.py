@@ -2,29 +2,192 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
-from ometria_provider.ledger import history
-from ometria_provider.report import run_report
-from ometria_provider.web.access import SignedIn, may_edit, readable, require_read
+from fastapi import APIRouter, Query, Request
+from pydantic import BeforeValidator, StringConstraints
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+
+from ometria_provider.ledger import history, run_detail
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.history import RunRow
+from ometria_provider.ledger.undelivered import endings
+from ometria_provider.report import RunReport, run_report
+from ometria_provider.report_text import headline
+from ometria_provider.web import export, retrying
+from ometria_provider.web.access import SameOrigin, SignedIn, may_edit, readable, require_edit, require_read
+from ometria_provider.web.funnel import funnel
 from ometria_provider.web.reading import OpenLedger
 from ometria_provider.web.render import render
+from ometria_provider.web.timeline import timeline
 
 router = APIRouter()
 
+#: Runs on one page, and rejections.
+PAGE, REJECTIONS = 50, 200
+
+#: An input that was left empty arrives as an empty text.
+Given = BeforeValidator(lambda value: value or None)
+Day = Annotated[date | None, Given, Query()]
+Word = Annotated[Annotated[str, StringConstraints(max_length=250)] | None, Given, Query()]
+
 
 @router.get("/runs", response_class=HTMLResponse)
-def list_runs(request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLResponse:
-    """Show the latest runs."""
+def list_runs(
+    request: Request,
+    user: SignedIn,
+    ledger: OpenLedger,
+    mapping: Word = None,
+    state: Word = None,
+    since: Day = None,
+    until: Day = None,
+    before: int | None = None,
+) -> HTMLResponse:
+    """Show the latest runs, those of one mapping or state, or of some days (UTC)."""
     shown = readable(user, history.dag_ids(ledger))
-    return render(request, "runs.html", user=user, runs=history.list_runs(ledger, dag_ids=shown, limit=50))
+    asked = {"mapping": mapping, "state": state, "since": since, "until": until}
+    found = history.list_runs(
+        ledger,
+        mapping=mapping,
+        state=state,
+        since=_midnight(since) if since else None,
+        until=_midnight(until) + timedelta(days=1) if until else None,
+        dag_ids=shown,
+        before=before,
+        limit=PAGE + 1,
+    )
+    more = found[PAGE - 1].id if len(found) > PAGE else None
+    chosen = {name: value for name, value in asked.items() if value is not None}
+    names = sorted({run.mapping for run in history.latest_runs(ledger) if run.dag_id in shown})
+    return render(
+        request,
+        "runs.html",
+        user=user,
+        runs=found[:PAGE],
+        asked=asked,
+        mappings=names,
+        states=history.RUN_STATES,
+        older=urlencode({**chosen, "before": more}) if more else None,
+        newest=urlencode(chosen) if before else None,
+    )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
 
 
 @router.get("/runs/{number}", response_class=HTMLResponse)
-def show_run(number: int, request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLResponse:
-    """Show one run."""
+def show_run(
+    number: int, request: Request, user: SignedIn, ledger: OpenLedger, started: Word = None, left: int | None = None
+) -> HTMLResponse:
+    """Show one run.
+
+    :param started: Airflow's id of the run that a retry of this one has just started.
+    :param left: how many members it found undelivered.
+    """
+    run = _readable_run(ledger, user, number)
+    report = run_report(ledger, number)
+    pushing = next((use for use in report.apis if use.api == "Ometria"), None)
+    refused = run_detail.members_by_stage(ledger, number)
+    return render(
+        request,
+        "run.html",
+        user=user,
+        report=report,
+        run=run,
+        headline=headline(report),
+        stages=funnel(report, refused),
+        timeline=timeline(run_detail.requests_over_time(ledger, number), pushing.rate if pushing else None),
+        retries=run_detail.retries_of(ledger, number),
+        tasks=_tasks(report),
+        airflow_run=f"/dags/{quote(run.dag_id)}/runs/{quote(run.run_id, safe='')}",
+        can_retry=may_edit(user, run.dag_id) and retrying.worth_it(report),
+        started=started,
+        left=left,
+    )
+
+
+@router.post("/runs/{number}/retry", dependencies=[SameOrigin])
+def retry_run(number: int, request: Request, user: SignedIn, ledger: OpenLedger) -> Response:
+    """Start a run for what this one left undelivered, in the user's name."""
+    run = history.run_row(ledger, number)
+    require_edit(user, run.dag_id)
+    done = retrying.retry(ledger, run, user.get_name())
+    query = urlencode({"left": done.members, **({"started": done.started} if done.started else {})})
+    root = request.scope.get("root_path", "")
+    return RedirectResponse(f"{root}/runs/{number}?{query}", 303)
+
+
+@router.get("/runs/{number}/rejections", response_class=HTMLResponse)
+def show_rejections(
+    number: int,
+    request: Request,
+    user: SignedIn,
+    ledger: OpenLedger,
+    stage: Word = None,
+    reason: Word = None,
+    after: int = 0,
+) -> HTMLResponse:
+    """List whom a run rejected, why, and where they stand now."""
+    run = _readable_run(ledger, user, number)
+    chosen = {name: value for name, value in (("stage", stage), ("reason", reason)) if value}
+    rows = history.list_rejections(ledger, number, stage=stage, reason=reason, after=after, limit=REJECTIONS + 1)
+    more, rows = len(rows) > REJECTIONS, rows[:REJECTIONS]
+    ends = endings(ledger, run, [row.contact_id for row in rows])
+    return render(
+        request,
+        "rejections.html",
+        user=user,
+        run=run,
+        rows=[(row, ends[row.contact_id].words(run.id)) for row in rows],
+        asked={"stage": stage, "reason": reason},
+        stages=history.STAGES,
+        query=urlencode(chosen),
+        more=urlencode({**chosen, "after": rows[-1].id}) if more else None,
+    )
+
+
+@router.get("/runs/{number}/rejections.csv")
+def rejections_as_csv(
+    number: int, user: SignedIn, ledger: OpenLedger, stage: Word = None, reason: Word = None
+) -> Response:
+    """Give a run's rejections as a file for spreadsheets."""
+    run = _readable_run(ledger, user, number)
+    pages = export.rejection_pages(ledger, run, stage=stage, reason=reason)
+    return _file(export.as_csv(pages, run.id), f"run-{number}-rejections.csv", "text/csv; charset=utf-8")
+
+
+@router.get("/runs/{number}/rejections.json")
+def rejections_as_json(
+    number: int, user: SignedIn, ledger: OpenLedger, stage: Word = None, reason: Word = None
+) -> Response:
+    """Give a run's rejections as JSON."""
+    run = _readable_run(ledger, user, number)
+    pages = export.rejection_pages(ledger, run, stage=stage, reason=reason)
+    return _file(export.as_json(pages), f"run-{number}-rejections.json", "application/json")
+
+
+def _file(parts: Any, name: str, kind: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return StreamingResponse(parts, media_type=kind, headers=headers)
+
+
+def _readable_run(ledger: Ledger, user: Any, number: int) -> RunRow:
     run = history.run_row(ledger, number)
     require_read(user, run.dag_id)
-    report = run_report(ledger, number)
-    return render(request, "run.html", user=user, report=report, run=run, editor=may_edit(user, run.dag_id))
+    return run
+
+
+def _tasks(report: RunReport) -> list[tuple[Any, str]]:
+    """Return the steps, each with the place of its task's logs in the Airflow run."""
+    in_group = {"extract", "map", "validate"}
+    return [
+        (
+            step,
+            f"/tasks/{f'prepare.{step.step}' if step.step in in_group else step.step}"
+            + ("/mapped" if step.step in {*in_group, "push"} else ""),
+        )
+        for step in report.steps
+    ]

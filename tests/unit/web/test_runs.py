@@ -1,20 +1,154 @@
 from __future__ import annotations
 
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from fastapi.testclient import TestClient
-from ledgers import green_run
+from ledgers import PastRun, green_run, unchanged_run, write_batch
 from ometria_provider.ledger.engine import Ledger
-from pages import pages
+from ometria_provider.ledger.models import SyncRun
+from pages import FORM, pages
+from sqlalchemy import update
 
 
-def test_runs_are_listed(known: Ledger, viewer: TestClient):
+def listed(answer) -> list[int]:
+    return [int(number) for number in re.findall(r'<th scope="row"><a href="/ometria/runs/(\d+)">', answer.text)]
+
+
+def test_runs_are_listed_newest_first_and_paged(known: Ledger, viewer: TestClient):
+    for number in range(52):
+        replace(unchanged_run(), run_id=f"run {number}").write(known)
+    first = viewer.get("/ometria/runs")
+    assert listed(first) == list(range(52, 2, -1))
+    (older,) = re.findall(r'href="([^"]*before[^"]*)"', first.text)
+    second = viewer.get(older)
+    assert listed(second) == [2, 1]
+    assert "Older" not in second.text
+    assert "Newest" in second.text
+
+
+def test_runs_are_filtered_by_mapping_state_and_day(known: Ledger, viewer: TestClient):
     green_run().write(known)
-    assert '<a href="/ometria/runs/1">1</a>' in viewer.get("/ometria/runs").text
+    green_run(run_id="2", state="failed", reason="No answer.").write(known)
+    PastRun(mapping="other", collection="other").write(known)
+    with known.write() as connection:
+        old = {SyncRun.started_at: datetime(2026, 3, 1, 23, 59, tzinfo=UTC)}
+        connection.execute(update(SyncRun).where(SyncRun.id == 1).values(old))
+    assert listed(viewer.get("/ometria/runs?mapping=other&state=&since=&until=")) == [3]
+    assert listed(viewer.get("/ometria/runs?state=failed")) == [2]
+    assert listed(viewer.get("/ometria/runs?until=2026-03-01")) == [1]
+    assert listed(viewer.get("/ometria/runs?since=2026-03-01&until=2026-03-01")) == [1]
+    assert listed(viewer.get("/ometria/runs?since=2026-03-02")) == [3, 2]
+    assert "No such run." in viewer.get("/ometria/runs?mapping=none").text
+    wrong = viewer.get("/ometria/runs?since=yesterday")
+    assert wrong.status_code == 422
+    assert "since" in wrong.text
 
 
 def test_runs_of_dags_that_the_user_may_not_read_are_neither_listed_nor_shown(known: Ledger):
     green_run().write(known)
     stranger = pages("")
     assert "customers" not in stranger.get("/ometria/runs").text
-    answer = stranger.get("/ometria/runs/1")
-    assert answer.status_code == 403
-    assert "may not look" in answer.text
+    for page in ("", "/rejections", "/rejections.csv", "/rejections.json"):
+        answer = stranger.get(f"/ometria/runs/1{page}")
+        assert answer.status_code == 403
+        assert "may not look" in answer.text
+
+
+def test_run_shows_plan_funnel_rejections_requests_and_steps(known: Ledger, viewer: TestClient):
+    run = green_run().write(known)
+    start = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    for second in range(3):
+        write_batch(known, run, records=100, started_at=start + timedelta(seconds=second))
+    text = viewer.get("/ometria/runs/1").text
+    assert "A complete scan." in text
+    assert "1,973 of 2,000 members delivered to Ometria, 12 rejected." in text
+    assert '<a href="/ometria/runs/1/rejections?stage=mapping">12 could not be converted</a>' in text
+    assert '<a href="/ometria/mappings/customers">15 left out by the mapping' in text
+    assert "3 requests in 2.0 s, at most 1 a second. The limit is 8 a second." in text
+    assert 'class="limit"' in text
+    assert '<a class="code" href="/ometria/customers/m0">m0</a>' in text
+    assert 'data-airflow href="/dags/contact_sync__customers/runs/manual__1"' in text
+    assert 'data-airflow href="/dags/contact_sync__customers/runs/manual__1/tasks/prepare.map/mapped"' in text
+
+
+def test_run_s_rejections_are_listed_with_where_they_stand_now(known: Ledger, viewer: TestClient):
+    rejections = [("m1", "mapping", "email", "is no address"), ("m2", "push", None, "too large")]
+    green_run(rejections=rejections).write(known)
+    text = viewer.get("/ometria/runs/1/rejections").text
+    assert "is no address" in text
+    assert "too large" in text
+    assert "not delivered" in text
+    assert "too large" not in viewer.get("/ometria/runs/1/rejections?stage=mapping").text
+    assert "too large" not in viewer.get("/ometria/runs/1/rejections?reason=ADDRESS").text
+
+
+def test_rejections_as_csv_hold_no_formula(known: Ledger, viewer: TestClient):
+    rejections = [("=1+1", "mapping", "a", "+x"), ("-2", "mapping", None, "is, so"), ("m3", "push", "@f", '"q"')]
+    green_run(rejections=rejections).write(known)
+    answer = viewer.get("/ometria/runs/1/rejections.csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert "run-1-rejections.csv" in answer.headers["content-disposition"]
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["contact_id"] for row in rows] == ["'=1+1", "'-2", "m3"]
+    assert [row["reason"] for row in rows] == ["'+x", "is, so", '"q"']
+    assert rows[2]["field"] == "'@f"
+    assert rows[0]["now"] == "not delivered"
+
+
+def test_rejections_as_json_are_all_of_them(known: Ledger, viewer: TestClient, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ometria_provider.web.export.PAGE", 5)
+    green_run().write(known)
+    rows = json.loads(viewer.get("/ometria/runs/1/rejections.json").text)
+    assert [row["contact_id"] for row in rows] == [f"m{number}" for number in range(12)]
+    assert rows[0]["now"]["state"] == "undelivered"
+    assert viewer.get("/ometria/runs/1/rejections.json?stage=push").json() == []
+
+
+@pytest.fixture
+def triggered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr("ometria_provider.web.retrying.trigger", lambda *call: calls.append(call) or "manual__retry")
+    return calls
+
+
+def test_retry_starts_a_run_in_the_user_s_name(known: Ledger, editor: TestClient, triggered):
+    green_run().write(known)
+    assert "Retry what is undelivered" in editor.get("/ometria/runs/1").text
+    answer = editor.post("/ometria/runs/1/retry", headers=FORM)
+    assert answer.status_code == 303
+    assert triggered == [("contact_sync__customers", {"retry_run": 1}, "user")]
+    text = editor.get(answer.headers["location"]).text
+    assert "12 members are undelivered" in text
+    assert 'href="/dags/contact_sync__customers/runs/manual__retry"' in text
+
+
+def test_retry_with_nothing_left_starts_nothing(known: Ledger, editor: TestClient, triggered):
+    green_run().write(known)
+    unchanged_run().write(known)
+    assert "Retry what is undelivered" not in editor.get("/ometria/runs/2").text
+    answer = editor.post("/ometria/runs/2/retry", headers=FORM)
+    assert "so no run was started" in editor.get(answer.headers["location"]).text
+    assert triggered == []
+
+
+def test_retry_is_for_editors_and_from_this_page_only(known: Ledger, viewer: TestClient, editor: TestClient, triggered):
+    green_run().write(known)
+    assert "Retry what is undelivered" not in viewer.get("/ometria/runs/1").text
+    assert viewer.post("/ometria/runs/1/retry", headers=FORM).status_code == 403
+    elsewhere = {"sec-fetch-site": "cross-site", "origin": "http://evil.test"}
+    assert editor.post("/ometria/runs/1/retry", headers=elsewhere).status_code == 403
+    assert pages(None).post("/ometria/runs/1/retry", headers=FORM).status_code == 401
+    assert triggered == []
+
+
+def test_retry_of_a_dry_run_is_refused_saying_what_to_do(known: Ledger, editor: TestClient, triggered):
+    green_run(dry_run=True).write(known)
+    answer = editor.post("/ometria/runs/1/retry", headers=FORM)
+    assert answer.status_code == 409
+    assert "was a dry run" in answer.text
