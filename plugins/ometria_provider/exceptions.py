@@ -9,6 +9,7 @@
     │   ├── Misconfigured    a person must mend a file, a connection, a param or a folder
     │   │   └── LookupRefused    … unless what was asked for by id is alone at fault: others go on where they can
     │   └── Halted           the run stopped on purpose, before harm was done
+    │       └── AwaitingApproval     until a person says yes or no
     └── RecordRejected       one record (or one batch) is refused; the others go on
 
 The text of each says what failed, where, and the next step. It never holds a member's data or a key.
@@ -57,6 +58,10 @@ class LookupRefused(Misconfigured):
 
 class Halted(Fatal):
     """The run stopped on purpose, before harm was done."""
+
+
+class AwaitingApproval(Halted):
+    """The run stopped until a person says yes or no: the gate parks itself."""
 
 
 class RecordRejected(SyncError):

@@ -170,4 +170,9 @@ def _options() -> dict[str, Any]:
         "stale_after": _option(
             "After how many of its schedules without a green run a mapping counts as late. Left empty: 3.", "3"
         ),
+        "ask_for_approval": _option(
+            "Whether a run may wait at its gate for a person (`approve` of a mapping file): True or False. False: "
+            "nobody is there to ask, and such a run is halted at once. Left empty: True, and False in `make run`.",
+            "False",
+        ),
     }

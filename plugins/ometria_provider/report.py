@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from ometria_provider.ledger import history, runs, undelivered
+from ometria_provider.ledger import approvals, history, runs, undelivered
+from ometria_provider.ledger.approvals import ApprovalRow
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import BatchRow, RejectionGroup, RuleRow, RunRow
 from ometria_provider.ledger.runs import WHOLE_RUN, StepRow, total
@@ -81,6 +82,7 @@ class DryRun:
     """What a run would have done.
 
     :param cleared: members who would lose a value, by remote field.
+    :param to_approve: what a real run would ask a person for.
     """
 
     created: int
@@ -89,6 +91,7 @@ class DryRun:
     rejected: int
     to_send: int
     cleared: dict[str, int]
+    to_approve: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,7 @@ class RunReport:
     :param held_back: opt-ins that opting out, or the member's status, held back.
     :param opt_outs: rejected members whose opt-out went alone.
     :param unknown: chosen members whom Antavo does not have; `unknown_ids`: the first thousand.
+    :param approval: what it asked a person for, and the answer.
     """
 
     run: RunRow
@@ -198,6 +202,7 @@ class RunReport:
     unknown: int = 0
     unknown_ids: list[str] = field(default_factory=list)
     verification: Verification | None = None
+    approval: ApprovalRow | None = None
     next: list[str] = field(default_factory=list)
 
 
@@ -227,6 +232,7 @@ def run_report(ledger: Ledger, run_id: int) -> RunReport:
         unknown=total(rows, "gate", "unknown"),
         unknown_ids=[id_ for row in rows for id_ in row.facts.get("unknown_ids") or ()],
         verification=_verification(rows),
+        approval=approvals.find(ledger, run_id),
     )
     report.next.extend(next_steps(report))
     return report
@@ -291,6 +297,7 @@ def _dry_run(books: BookCounts, rows: list[StepRow]) -> DryRun:
         rejected=books.rejected,
         to_send=books.to_send,
         cleared=dict(cleared.most_common()),
+        to_approve=[sentence for row in rows for sentence in row.facts.get("to_approve") or ()],
     )
 
 
@@ -373,12 +380,19 @@ def _covered(rows: Sequence[StepRow]) -> float:
     return covered
 
 
+def _while_open(run: RunRow) -> list[str]:
+    """Return what to do about a run that has not ended."""
+    if run.state == runs.AWAITING:
+        return [f"Airflow, Required Actions, run {run.run_id} of {run.dag_id}: approve or reject it"]
+    if run.state == runs.RUNNING:
+        return [f"ometria-sync show {run.id}: again later; the run is still working"]
+    return []
+
+
 def next_steps(report: RunReport) -> list[str]:
     """Return what to look at next, each with the exact command or click."""
     run, books = report.run, report.books
-    lines = []
-    if run.state == "running":
-        lines.append(f"ometria-sync show {run.id}: again later; the run is still working")
+    lines = _while_open(run)
     failed = [step for step in report.steps if step.state == "failed" and step.step != "report"]
     if failed:
         lines.append(f"Airflow, DAG {run.dag_id}, run {run.run_id}: the log of task `{failed[0].step}`")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ometria_provider.report import ApiUse, RunReport, StepTime
-from ometria_provider.text import duration, members, table
+from ometria_provider.text import duration, members, moment, table
 
 
 def render(report: RunReport) -> str:
     """Return the report as text, one section for each question that people ask."""
     sections = (
         _head(report),
+        _approval(report),
         _members(report),
         _dry_run(report),
         _departures(report),
@@ -92,6 +93,24 @@ def _listed(ids: list[str], count: int) -> str:
     return ", ".join(ids[:10]) + (f" and {more:,} more" if more > 0 else "")
 
 
+def _approval(report: RunReport) -> str:
+    """Say what a person was asked for, and what the answer was."""
+    found = report.approval
+    if found is None:
+        return ""
+    answers = {
+        "approved": f"Approved by {found.answered_by}",
+        "refused": f"Refused by {found.answered_by}",
+        "timed_out": "Nobody answered in time",
+    }
+    waits = f"Asked at {moment(found.asked_at)}"
+    if found.answer is None:
+        said = f"{waits}: waits for an answer until {moment(found.until)}"
+    else:
+        said = f"{answers[found.answer]} at {moment(found.answered_at or found.until)}. {waits}"
+    return "\n".join(["Approval", f"  {said}", *(f"  - {reason}" for reason in found.reasons)])
+
+
 def _members(report: RunReport) -> str:
     books = report.books
     rejected = ""
@@ -127,6 +146,8 @@ def _dry_run(report: RunReport) -> str:
         text += "\n  would lose their value\n" + table(("", ""), list(dry.cleared.items()), indent="    ")
     else:
         text += "\n  nobody would lose a value"
+    if dry.to_approve:
+        text += "\n  A real run would wait for approval: " + " ".join(dry.to_approve)
     return text
 
 

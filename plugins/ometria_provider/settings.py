@@ -28,6 +28,7 @@ class Settings:
     :param expectations_folder: folder of the Great Expectations suites.
     :param alerts_conn_id: the Apprise connection that people are told through; None: nobody is told.
     :param stale_after: after how many schedules without a green run a mapping counts as late, as configured.
+    :param ask_for_approval: whether runs may wait for a person, as configured.
     """
 
     ledger_url: str
@@ -37,6 +38,7 @@ class Settings:
     expectations_folder: Path
     alerts_conn_id: str | None = None
     stale_after: str = "3"
+    ask_for_approval: str = "True"
 
 
 def airflow_home() -> Path:
@@ -57,6 +59,7 @@ def read_settings() -> Settings:
         expectations_folder=Path(option("expectations_folder") or include / "expectations"),
         alerts_conn_id=option("alerts_conn_id"),
         stale_after=option("stale_after") or "3",
+        ask_for_approval=option("ask_for_approval") or "True",
     )
 
 

@@ -108,6 +108,8 @@ def server_environment(given: Mapping[str, str], base: Mapping[str, str], *, por
         # The scheduler sleeps this long before it looks whether a task has ended: once for each task of a chain.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2" if command == "run" else "0.5",
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(command == "up"),
+        # Behind `run` nobody looks at Airflow's pages: a run that wants approval is halted, and does not wait.
+        "AIRFLOW__OMETRIA__ASK_FOR_APPROVAL": str(command == "up"),
         # A worker that was killed is noticed after this long.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",

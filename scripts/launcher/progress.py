@@ -121,6 +121,8 @@ def _activity(tasks: Iterable[Task], waiting_for: str | None, sent: Any) -> str:
     if at_work:
         names = ", ".join(map(_name, at_work))
         return f"{names}: {sent():,} records sent" if any(_step(task) == "push" for task in at_work) else names
+    if any(task["state"] == "awaiting_input" for task in tasks):
+        return "waiting for a person to approve it: Required Actions in Airflow"
     again = [task for task in tasks if task["state"] == "up_for_retry"]
     if again:
         return f"waiting to try {', '.join(map(_name, again))} again"

@@ -41,6 +41,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "ledger/migrations/versions/0004_webhook_tokens.py": "unit/ledger/test_engine.py",
     "ledger/migrations/versions/0005_incidents.py": "unit/ledger/test_engine.py",
     "ledger/migrations/versions/0006_silent_fields.py": "unit/ledger/test_engine.py",
+    "ledger/migrations/versions/0007_approval.py": "unit/ledger/test_engine.py",
     "ledger/models.py": "unit/ledger/test_engine.py",
     "leftover.py": "integration/test_retry.py",
     "ledger/statements.py": "unit/ledger/test_contacts.py",

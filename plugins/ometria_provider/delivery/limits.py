@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 
@@ -33,6 +33,7 @@ class Counts:
     :param last_read: members read by the last complete scan, None when there was none.
     :param cleared: members that would lose a value, by remote field.
     :param departed: members who left, and contacts that are missing for the first time.
+    :param missing: those among them that are missing for the first time.
     :param known: contacts that could have left.
     """
 
@@ -43,11 +44,35 @@ class Counts:
     last_read: int | None = None
     cleared: Mapping[str, int] = field(default_factory=dict)
     departed: int = 0
+    missing: int = 0
     known: int = 0
 
 
-def breaches(counts: Counts, limits: Limits) -> list[str]:
-    """Return a sentence for each limit that is broken: which, by how much, and what to set if it is meant.
+@dataclass(frozen=True)
+class Breach:
+    """A limit that is broken.
+
+    :param key: which: the limit's name, with the field behind it where it is counted by field.
+    :param members: how many are over it.
+    :param said: by how much, in a sentence.
+    :param advice: what to set if it is meant.
+    :param is_absolute: the run is halted at once, whoever would approve it (docs/adr/0056).
+    """
+
+    key: str
+    members: int
+    said: str
+    advice: str
+    is_absolute: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """Say all of it."""
+        return f"{self.said} {self.advice}"
+
+
+def breaches(counts: Counts, limits: Limits) -> list[Breach]:
+    """Return each limit that is broken: which, by how much, and what to set if it is meant.
 
     A share counts only from `min_count` members on, so that one bad record in a list of ten stops nothing.
     """
@@ -67,19 +92,28 @@ def breaches(counts: Counts, limits: Limits) -> list[str]:
         checks.append(
             ("max_drop_share", gone, f"fewer were read than last time ({counts.last_read})", counts.last_read)
         )
-    found = (
-        _breach(name, getattr(limits, name), members, what, of, limits.min_count) for name, members, what, of in checks
-    )
-    return [sentence for sentence in found if sentence]
+    found = [
+        _breach(name, getattr(limits, name), members, what, of)
+        for name, members, what, of in checks
+        if _is_over(getattr(limits, name), members, of, limits.min_count)
+    ]
+    # Of members who are missing for the first time nothing is known but that the scan did not meet them: what looks
+    # like a great departure may be half a scan, and nobody can see the difference by its counts.
+    half_a_scan = _is_over(limits.max_departed_share, counts.missing, max(counts.read, counts.known), limits.min_count)
+    return [replace(each, is_absolute=half_a_scan and each.key == "max_departed_share") for each in found]
 
 
-def _breach(name: str, limit: float | None, members: int, what: str, of: int, min_count: int) -> str | None:
-    if limit is None or not of or members < min_count or members / of <= limit:
-        return None
-    share = members / of
-    return (
-        f"{members:,} of {of:,} members {what}: {share:.1%}, and limits.{name} is {limit:.1%}. "
-        f"If that is meant, set limits.{name} to {_above(share)} or more (null: no limit) and start a new run."
+def _is_over(limit: float | None, members: int, of: int, min_count: int) -> bool:
+    return limit is not None and of > 0 and members >= min_count and members / of > limit
+
+
+def _breach(name: str, limit: float, members: int, what: str, of: int) -> Breach:
+    share, field_ = members / of, what.partition("`")[2].rstrip("`")
+    return Breach(
+        key=f"{name}:{field_}" if field_ else name,
+        members=members,
+        said=f"{members:,} of {of:,} members {what}: {share:.1%}, and limits.{name} is {limit:.1%}.",
+        advice=f"If that is meant, set limits.{name} to {_above(share)} or more (null: no limit) and start a new run.",
     )
 
 

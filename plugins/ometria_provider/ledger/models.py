@@ -120,6 +120,21 @@ class SyncStep(Base):
     ended_at: Mapped[datetime | None]
 
 
+class Approval(Base):
+    """What a run asked a person for at its gate, and the answer. Asking again replaces it."""
+
+    __tablename__ = "approval"
+
+    sync_run_id: Mapped[int] = mapped_column(BigId, ForeignKey("sync_run.id", ondelete="CASCADE"), primary_key=True)
+    asked_at: Mapped[datetime]
+    until: Mapped[datetime]
+    covers: Mapped[dict[str, Any]]
+    reasons: Mapped[list[Any]]
+    answer: Mapped[str | None] = mapped_column(String(20))
+    answered_at: Mapped[datetime | None]
+    answered_by: Mapped[str | None] = mapped_column(String(250))
+
+
 class PushBatch(Base):
     """One push request: written before it goes, and again when its answer came. The push's checkpoint."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, select, update
 
-from ometria_provider.exceptions import Halted, Misconfigured, SyncError
+from ometria_provider.exceptions import AwaitingApproval, Halted, Misconfigured, SyncError
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import PushBatch, Rejection, RuleResult, SyncRun, SyncStep
 from ometria_provider.ledger.statements import insert
@@ -20,6 +20,15 @@ STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "rep
 
 #: Strategies of a run (`sync_run.strategy`): a complete scan, those who changed, or those whom somebody chose.
 FULL, INCREMENTAL, CHOSEN = "full", "incremental", "chosen"
+
+#: States of a run at work, and of one that waits for a person.
+RUNNING, AWAITING = "running", "awaiting_approval"
+
+#: The reason of a run that somebody ended in place of an answer.
+UNANSWERED = "Nothing was sent: the run was ended while it waited for approval."
+
+#: The state of a step that waits for a person.
+WAITING = "waiting"
 
 #: How the ids of runs begin that a campaign made to push contacts first: nobody means them by a mapping's latest run.
 PUSHED_FIRST = "contacts__"
@@ -93,7 +102,8 @@ class StepRow:
 def open_run(ledger: Ledger, *, dag_id: str, run_id: str, mapping: str, dry_run: bool) -> Run:
     """Open a run, or continue it when its DAG run was cleared; close what earlier runs left open.
 
-    A DAG has one active run, so an older row still `running` belongs to a run that was killed.
+    A DAG has one active run, so an older row still `running` belongs to a run that was killed; one that awaits approval
+    was ended by somebody who did not answer.
     """
     now = datetime.now(UTC)
     row = {"state": "running", "strategy": FULL, "dry_run": dry_run, "reason": None, "ended_at": None}
@@ -107,11 +117,12 @@ def open_run(ledger: Ledger, *, dag_id: str, run_id: str, mapping: str, dry_run:
     )
     with ledger.write() as connection:
         connection.execute(statement.on_conflict_do_update(index_elements=["dag_id", "run_id"], set_=row))
-        connection.execute(
-            update(SyncRun)
-            .where(SyncRun.dag_id == dag_id, SyncRun.run_id != run_id, SyncRun.state == "running")
-            .values(state="failed", ended_at=now, reason=KILLED)
-        )
+        for state, end, reason in ((RUNNING, "failed", KILLED), (AWAITING, "halted", UNANSWERED)):
+            connection.execute(
+                update(SyncRun)
+                .where(SyncRun.dag_id == dag_id, SyncRun.run_id != run_id, SyncRun.state == state)
+                .values(state=end, ended_at=now, reason=reason)
+            )
     return get_run(ledger, dag_id=dag_id, run_id=run_id)
 
 
@@ -204,16 +215,21 @@ def working(ledger: Ledger, run: Run, step: str, slice_: int = WHOLE_RUN) -> Ite
     with ledger.write() as connection:
         statement = insert(ledger, SyncStep).values(**key, **start)
         connection.execute(statement.on_conflict_do_update(index_elements=["sync_run_id", "step", "slice"], set_=start))
+        connection.execute(update(SyncRun).where(SyncRun.id == run.id, SyncRun.state == AWAITING).values(state=RUNNING))
     try:
         yield work
     except BaseException as error:
-        state = "halted" if isinstance(error, Halted) else "failed"
+        state = next((state for kind, state in _ENDS.items() if isinstance(error, kind)), "failed")
         # Our own words are free of members' data; a stranger's may not be.
         known = isinstance(error, SyncError) and str(error)
         reason = known or f"{type(error).__name__} in {step}: see the task's log."
         _end_step(ledger, key, {"state": state, "reason": reason, "facts": work.facts})
         raise
     _end_step(ledger, key, {"state": "done", "reason": None, "facts": work.facts})
+
+
+#: The state of a step that ended so; any other error failed it.
+_ENDS: dict[type[SyncError], str] = {AwaitingApproval: WAITING, Halted: "halted"}
 
 
 def _end_step(ledger: Ledger, key: dict[str, Any], values: dict[str, Any]) -> None:
@@ -361,6 +377,22 @@ def last_scan(ledger: Ledger, run: Run | None, *, account: str, collection: str)
 def last_planned(ledger: Ledger, dag_id: str) -> Run | None:
     """Return the last run of a DAG that was planned, with what it was planned with."""
     query = select(SyncRun).where(SyncRun.dag_id == dag_id, SyncRun.planned_mapping.is_not(None))
+    with ledger.read() as connection:
+        row = connection.execute(query.order_by(SyncRun.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _run(row)
+
+
+def last_let_through(ledger: Ledger, run: Run, *, account: str, collection: str) -> Run | None:
+    """Return the last run before this one that could send to everybody concerned, or None."""
+    opened = select(SyncStep.sync_run_id).where(SyncStep.step == "gate", SyncStep.state == "done")
+    query = select(SyncRun).where(
+        SyncRun.account == account,
+        SyncRun.collection == collection,
+        SyncRun.id < run.id,
+        SyncRun.strategy != CHOSEN,
+        SyncRun.dry_run.is_(False),
+        SyncRun.id.in_(opened),
+    )
     with ledger.read() as connection:
         row = connection.execute(query.order_by(SyncRun.id.desc()).limit(1)).one_or_none()
     return None if row is None else _run(row)

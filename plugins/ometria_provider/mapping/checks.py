@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from ometria_provider.mapping.catalogue import FieldProblem, closest
 from ometria_provider.mapping.fields import IDENTITY, check_loyalty, check_remote, remote_type
 from ometria_provider.mapping.formats import final_step
@@ -32,7 +34,11 @@ _DURATIONS = {
     "retry_rejected": "P1D or PT12H; null: only when the record changes",
     "details_max_age": "P7D or PT12H",
     "full_every": "P7D or PT12H",
+    "approve_within": "PT12H or P1D",
 }
+
+#: A run may wait no longer than this: its staging, which the push reads, is kept for three days.
+LONGEST_WAIT = datetime.timedelta(days=2)
 
 
 def find_issues(data: dict[str, Any]) -> Iterator[Issue]:
@@ -44,6 +50,7 @@ def find_issues(data: dict[str, Any]) -> Iterator[Issue]:
     for key, hint in _DURATIONS.items():
         if data.get(key) is not None:
             yield from duration_issue((key,), data[key], hint)
+    yield from _wait(data.get("approve_within"))
     rows = data.get("fields")
     if isinstance(rows, list):
         for index, row in enumerate(rows):
@@ -51,6 +58,16 @@ def find_issues(data: dict[str, Any]) -> Iterator[Issue]:
                 yield from _row(("fields", index), row, look)
         yield from _remotes(rows, data.get("identity"))
         yield from _force(data.get("consent"), rows)
+
+
+def _wait(text: Any) -> Iterator[Issue]:
+    """Find a wait that would be none, or outlive what the run goes on with."""
+    if text is None or next(duration_issue(("approve_within",), text, ""), None):
+        return
+    wait = TypeAdapter(datetime.timedelta).validate_python(text)
+    if not datetime.timedelta(0) < wait <= LONGEST_WAIT:
+        hint = "write one from PT1M to P2D, such as PT12H; `approve: never` waits for nobody"
+        yield Issue(("approve_within",), "`approve_within` must be above nothing and at most P2D", hint)
 
 
 def _force(consent: Any, rows: list[Any]) -> Iterator[Issue]:

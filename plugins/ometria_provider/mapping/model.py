@@ -255,6 +255,14 @@ class Mapping(Strict):
         "all that was sent; nothing",
     )
     limits: Limits = Limits()  # type: ignore[call-arg] # as above
+    approve: Literal["above_limits", "changed_mapping", "always", "never"] = Field(
+        "above_limits",
+        description="when a run waits at its gate for a person, in Airflow: when a limit is broken; also when the "
+        "mapping changed; whenever something is to be sent; never: a broken limit halts the run",
+    )
+    approve_within: timedelta = Field(
+        timedelta(hours=12), description="how long it waits, at most P2D; then it is halted"
+    )
 
     @classmethod
     def from_data(cls, name: str, data: AnyMapping[str, Any]) -> Mapping:

@@ -6,14 +6,16 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.books import Books, verdict
-from ometria_provider.delivery.limits import Counts, breaches
-from ometria_provider.exceptions import Fatal, Halted
-from ometria_provider.ledger import findings, history, runs
+from ometria_provider.delivery.limits import Breach, Counts, breaches
+from ometria_provider.exceptions import AwaitingApproval, Fatal, Halted
+from ometria_provider.ledger import approvals, findings, history, runs
+from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.ledger.runs import StepRow, total
 from ometria_provider.metrics import emit, of_run
-from ometria_provider.operators import changes, chosen, owners
+from ometria_provider.operators import approval, changes, chosen, owners
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.operators.departures import Gone, Search, gone_of
+from ometria_provider.settings import read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,24 +53,59 @@ def counts_so_far(work: Work, steps: list[StepRow], gone: Gone) -> Counts:
         last_read=last_read,
         cleared=cleared,
         departed=gone.missing + sum(gone.leaving().values()),
+        missing=gone.missing,
         known=gone.known,
     )
 
 
-def limits_broken(work: Work, counts: Counts) -> list[str]:
-    """Return a sentence for each limit that is broken; a run for chosen members has none."""
+def limits_broken(work: Work, counts: Counts) -> list[Breach]:
+    """Return the limits that are broken; a run for chosen members has none."""
     return [] if work.run.is_chosen else breaches(counts, work.mapping.limits)
 
 
-class GateOperator(SyncOperator):
-    """Let nothing be sent before everything is ready and the whole looks right.
+def unapproved(work: Work, counts: Counts) -> list[Breach]:
+    """Return the limits that are broken beyond what a person approved at the gate."""
+    given = approvals.find(work.ledger, work.run.id)
+    covered = given.covers if given and given.answer == approvals.APPROVED else {}
+    return [each for each in limits_broken(work, counts) if each.members > covered.get(each.key, -1)]
 
-    :raises Halted: when a limit or a table rule is broken, or Antavo has nobody at all.
+
+def concerned(work: Work, steps: list[StepRow], gone: Gone) -> int:
+    """Return to how many members a record would go."""
+    leaving = 0 if work.mapping.departed == "ignore" else sum(gone.leaving().values())
+    return total(steps, "map", "to_send") - total(steps, "validate", "rejected") + leaving
+
+
+class GateOperator(SyncOperator):
+    """Let nothing be sent before everything is ready and the whole looks right, or a person approved it.
+
+    :raises Halted: when a table rule is broken, or a limit that nobody approves, or Antavo has nobody at all.
     """
 
     step = "gate"
 
-    def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.is_resumed = False
+
+    def perform(self, context: Context) -> Any:
+        """Open, halt, or wait for a person."""
+        try:
+            return super().perform(context)
+        except AwaitingApproval as question:
+            settings = read_settings()
+            ledger = open_ledger(settings.ledger_url)
+            self.log.info("%s", question)
+            approval.park(Work(ledger, self.open(ledger, context), settings, None), context)
+
+    def answered(self, context: Context, event: dict[str, Any]) -> Any:
+        """Go on with a person's answer, as Airflow resumes the task: look at everything again, then open or halt."""
+        ledger = open_ledger(read_settings().ledger_url)
+        approval.keep_answer(ledger, self.open(ledger, context).id, event)
+        self.is_resumed = True
+        return self.perform(context)
+
+    def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:
         """Compare the run's counts with the mapping's limits and the last run."""
         steps = runs.in_force(runs.steps(work.ledger, work.run.id))
         self._tell_unknown(work, total(steps, "plan", "slices"), facts)
@@ -88,14 +125,34 @@ class GateOperator(SyncOperator):
             steps = runs.in_force(runs.steps(work.ledger, work.run.id))
             search = Search(work, steps)
         counts = counts_so_far(work, steps, search.look(facts))
-        reasons = [sentence for step in steps if step.step == "validate" for sentence in step.facts.get("stopped", [])]
-        reasons += limits_broken(work, counts)
-        facts["breaches"] = reasons
-        if reasons:
-            raise Halted("Nothing was sent. " + " ".join(reasons))
+        rules = [sentence for step in steps if step.step == "validate" for sentence in step.facts.get("stopped", [])]
+        self._judge(work, rules, limits_broken(work, counts), concerned(work, steps, search.gone), facts, context)
         if not work.run.dry_run:
             search.note()
         self.log.info("The gate is open: %s records to send", f"{total(steps, 'map', 'to_send'):,}")
+
+    def _judge(
+        self,
+        work: Work,
+        rules: list[str],
+        broken: list[Breach],
+        records: int,
+        facts: dict[str, Any],
+        context: Context,
+    ) -> None:
+        """Return when the run may go on: nothing speaks against it, or a person approved what does."""
+        facts["breaches"] = [*rules, *(each.sentence for each in broken)]
+        asked = approval.asked_for(work, broken, records)
+        if rules or any(each.is_absolute for each in broken):
+            raise Halted("Nothing was sent. " + " ".join(facts["breaches"]))
+        if not work.run.dry_run:
+            asking = approval.Asking(anybody=approval.can_ask(work, context), resumed=self.is_resumed)
+            return approval.pass_with_approval(work, asked, asking)
+        # A dry run shows what it would ask for, and waits for nobody.
+        facts["to_approve"] = [each.said for each in asked if work.mapping.approve != "never"]
+        if broken:
+            raise Halted("Nothing was sent. " + " ".join(facts["breaches"]))
+        return None
 
     def _tell_unknown(self, work: Work, slices: int, facts: dict[str, Any]) -> None:
         """Keep which chosen members Antavo does not have: they are in no account of the books, as nobody was read."""
@@ -120,9 +177,9 @@ class ReportOperator(SyncOperator):
         limits = []
         if work.run.mapping_json and not failures:
             limits = [fact for step in steps if step.step == "reconcile" for fact in step.facts.get("complaints", ())]
-            limits += limits_broken(work, counts_so_far(work, steps, gone_of(steps)))
+            limits += [each.sentence for each in unapproved(work, counts_so_far(work, steps, gone_of(steps)))]
         reason = verdict(books, dry_run=work.run.dry_run, failures=failures, breaches=limits)
-        halted = any(step.state == "halted" for step in steps)
+        halted = any(step.state in ("halted", runs.WAITING) for step in steps)
         state = "succeeded" if reason is None else "halted" if halted else "failed"
         counts = {**books.columns(), "unverified": total(runs.in_force(steps), "reconcile", "unverified")}
         before = history.run_row(work.ledger, work.run.id)
@@ -184,8 +241,14 @@ def _failures(steps: list[StepRow]) -> list[str]:
     expected = [(name, runs.WHOLE_RUN) for name in RUN_STEPS]
     expected += [(name, index) for name in SLICE_STEPS for index in range(slices)]
     bad = [key for key in expected if key not in found or found[key].state != "done"]
-    spoken = [found[key].reason or f"{_name(key)} did not finish." for key in bad if key in found]
+    spoken = [_words(found[key]) for key in bad if key in found]
     return spoken or [f"{_name(key)} did not run." for key in bad[:1]]
+
+
+def _words(step: StepRow) -> str:
+    if step.state == runs.WAITING:
+        return runs.UNANSWERED
+    return step.reason or f"{_name((step.step, step.slice))} did not finish."
 
 
 def _name(key: tuple[str, int]) -> str:

@@ -29,7 +29,7 @@ def test_breaches_of_a_calm_run_are_none() -> None:
 def test_breach_names_the_limit_and_a_value_that_would_pass(
     counts: Counts, limits: Limits, name: str, share: float
 ) -> None:
-    (sentence,) = breaches(counts, limits)
+    (sentence,) = (each.sentence for each in breaches(counts, limits))
     assert f"limits.{name} is" in sentence
     assert f"set limits.{name} to {share} or more" in sentence
     assert breaches(counts, limits.model_copy(update={name: share})) == []
@@ -50,5 +50,6 @@ def test_breach_without_a_limit_is_none() -> None:
 
 
 def test_breach_cleared_names_the_field() -> None:
-    (sentence,) = breaches(replace(CALM, cleared={"a": 1, "lastname": 5_000}), Limits())
+    (breach,) = breaches(replace(CALM, cleared={"a": 1, "lastname": 5_000}), Limits())
+    sentence = breach.sentence
     assert "`lastname`" in sentence

@@ -54,6 +54,8 @@ def test_mapping_of_the_least_file_has_the_defaults_of_the_files_page():
             "max_drop_share": 0.3,
             "min_count": 20,
         },
+        "approve": "above_limits",
+        "approve_within": "PT12H",
     }
 
 

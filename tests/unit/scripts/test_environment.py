@@ -101,6 +101,12 @@ def test_server_environment_takes_scheduled_runs_on_in_up_only(command, schedule
     assert environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] == scheduled
 
 
+@pytest.mark.parametrize(("command", "somebody"), [("run", "False"), ("up", "True")])
+def test_server_environment_lets_a_run_ask_for_approval_in_up_only(command, somebody):
+    environment = server_environment({}, {}, port=1, command=command)
+    assert environment["AIRFLOW__OMETRIA__ASK_FOR_APPROVAL"] == somebody
+
+
 def test_server_environment_given_wins(home):
     environment = server_environment({"AIRFLOW__CORE__PARALLELISM": "9"}, {}, port=1, command="run")
     assert environment["AIRFLOW__CORE__PARALLELISM"] == "9"
