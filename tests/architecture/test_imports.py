@@ -47,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "triggers": {"ledger", "exceptions", "settings"},
     "web": {
         *PURE,
-        *("ledger", "staging", "hooks", "exceptions", "settings"),
+        *("ledger", "staging", "hooks", "exceptions", "settings", "operators"),
         *("report", "report_text", "campaign_report", "text", "dagdefaults", "__init__", "attention", "leftover"),
     },
     "dagdefaults": set(),

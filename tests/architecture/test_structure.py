@@ -68,6 +68,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/newcomers.py": "integration/test_campaigns.py",
     "operators/candidate.py": "integration/test_campaigns.py",
     "operators/permission.py": "integration/test_campaigns.py",
+    "operators/previewing.py": "unit/cli/test_cli_mappings.py",
     "operators/preparing.py": "integration/test_campaigns.py",
     "operators/error_log.py": "integration/test_late_errors.py",
     "operators/lineage.py": "integration/test_lineage.py",

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ometria_provider.cli.previewing import preview_members
 from ometria_provider.cli.tracing import explain
 from ometria_provider.delivery.consent import AFTER_OPT_OUT, AFTER_UNSUBSCRIBE, UNSURE
 from ometria_provider.exceptions import Misconfigured
@@ -14,6 +13,7 @@ from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.hooks.ometria import OmetriaHook
 from ometria_provider.ledger.trace import trace
 from ometria_provider.mapping.files import load_mapping
+from ometria_provider.operators.previewing import preview_members
 from ometria_provider.report import run_report
 from ometria_provider.report_text import render
 from sync import FIELDS, Outcome, Sync

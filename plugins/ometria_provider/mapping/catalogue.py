@@ -58,6 +58,19 @@ def split_path(name: str) -> tuple[str, ...]:
     return tuple(segments)
 
 
+def join_path(segments: Iterable[str]) -> str:
+    """Write a loyalty field's name from its segments: the reverse of :func:`split_path`."""
+    first, *rest = segments
+    return first + "".join(map(_written, rest))
+
+
+def _written(segment: str) -> str:
+    if re.fullmatch(r'[^.\[\]"]+', segment) and segment == segment.strip():
+        return f".{segment}"
+    escaped = segment.replace("\\", "\\\\").replace('"', '\\"')
+    return f'["{escaped}"]'
+
+
 def closest(word: str, candidates: Iterable[str]) -> str:
     """Return ``did you mean `…`?`` with the nearest candidate, or an empty text when none is near."""
     near = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.6)

@@ -281,3 +281,13 @@ def test_doctor_compares_the_clocks(skew: float, state: str, words: str) -> None
     check = clock("antavo_default", skew)
     assert (check.state, check.subject) == (state, "clock against antavo_default")
     assert words in check.words
+
+
+def test_fields_of_live_members_are_listed_with_how_often_they_are_filled(command, ledger: Ledger) -> None:
+    data = json.loads(command("mappings", "fields", "--live", "--limit", 50, "-o", "json").stdout)
+    filled = {field["name"]: field["filled"] for field in data["loyalty"]}
+    assert data["members"] == 50
+    assert filled["id"] == 50
+    assert 0 < filled["properties.favourite_store"] <= 50
+    assert any(name.startswith("tiers.") and filled[name] for name in filled if "<" not in name)
+    assert "filled" in command("mappings", "fields", "--live", "--mode", "v2").stdout
