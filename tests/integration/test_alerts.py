@@ -10,7 +10,7 @@ import pytest
 from ometria_provider.ledger import incidents, runs
 from ometria_provider.notifications.ometria import SyncNotifier
 from services import Posts, posts
-from sync import Sync
+from sync import FIELDS, Sync
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
@@ -37,6 +37,29 @@ def test_red_run_is_told_as_it_ends_and_the_next_green_one_too(sync: Sync, servi
     assert sync.run_dag().green
     assert [title for title, _ in service.texts()[1:]] == ["Ometria sync members is green again"]
     assert "ann@example.com" not in json.dumps(service.received)
+
+
+def test_alert_names_reasons_counts_and_links_and_no_member(
+    sync: Sync, service: Posts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com")
+    sync.nobody()
+    good = sync.member(email="secret.person@example.com")
+    bad = [sync.member(birth_date="2999-01-01", email="other.person@example.com") for _ in range(6)]
+    rows = [*FIELDS, {"loyalty": "birth_date", "remote": "date_of_birth"}]
+    sync.mapping(fields=rows, limits={"max_rejected_share": 0.1, "min_count": 5})
+    run = sync.run_dag()
+    ((title, body),) = service.texts()
+    assert title == "Ometria sync members is red: halted"
+    lines = body.splitlines()
+    assert "6 of 7 members would be newly rejected" in lines[0]
+    assert "Members: 7 read, 0 unchanged, 0 filtered, 6 rejected, 0 sent, 0 accepted, 1 pending, 0 departed" in lines
+    (rejected,) = (line for line in lines if line.startswith("Rejected: "))
+    assert rejected.startswith("Rejected: 6 × date_of_birth: ")
+    assert f"Run: https://airflow.example.com/ometria/runs/{run.row['id']}" in lines
+    assert any(line.startswith("In Airflow: https://airflow.example.com/dags/contact_sync__members/") for line in lines)
+    for text in ("2999", "person@example.com", good, *bad):
+        assert text not in body
 
 
 def test_run_with_a_broken_file_is_told_with_the_file(sync: Sync, service: Posts) -> None:
