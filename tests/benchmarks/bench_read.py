@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 from typing import Any
 
 import requests
@@ -14,6 +15,9 @@ from tests.benchmarks.figures import Row
 from tests.benchmarks.world import World, world
 
 PER_MINUTE, LATENCY_MS = 1_500, 200
+
+#: Scans, each after a script's.
+ROUNDS = 5
 
 
 def measure(*, quick: bool = False) -> list[Row]:
@@ -41,20 +45,26 @@ def _scan(members: int) -> Row:
     # A limit that is never reached, so that the sandbox notes when requests came.
     with world(members=members, require_signature=False, antavo_requests_per_minute=1_000_000) as here:
         windows = _plan(here)
-        server = _bare(here, members, len(windows))
-        here.sandbox.control("reset", {"what": ["stats"]})
-        with ThreadPoolExecutor(len(windows)) as pool:
-            list(pool.map(lambda window: here.task("task", "extract", "1", json.dumps(window)), windows))
-        limit = here.sandbox.control("stats")["limits"]["antavo"]
-    rate = (limit["admitted"] - 1) / limit["seconds_from_first_to_last"]
+        # In turn, since what else the machine does changes from one second to the next.
+        rounds = [(_bare(here, members, len(windows)), _staged(here, windows)) for _ in range(ROUNDS)]
+    server, rate = (median(rates) for rates in zip(*rounds, strict=True))
     share = max(rate / (PER_MINUTE / 60), rate / server)
     return Row(
         f"Complete scan of {members:,} members, slices side by side: {len(windows)}",
-        f"{limit['seconds_from_first_to_last']:.1f} s, {rate:.1f} requests/s, staged",
+        f"{rate:.1f} requests/s, staged (median of {ROUNDS})",
         f"{server:.1f} requests/s: a script that throws the pages away; limit {PER_MINUTE // 60}/s",
         "97 % of the limit or of the server's speed",
         share >= 0.97,
     )
+
+
+def _staged(here: World, windows: list[dict[str, Any]]) -> float:
+    """Return how many pages a second extract asks for, while it stages them."""
+    here.sandbox.control("reset", {"what": ["stats"]})
+    with ThreadPoolExecutor(len(windows)) as pool:
+        list(pool.map(lambda window: here.task("task", "extract", "1", json.dumps(window)), windows))
+    limit = here.sandbox.control("stats")["limits"]["antavo"]
+    return float((limit["admitted"] - 1) / limit["seconds_from_first_to_last"])
 
 
 def _bare(here: World, members: int, threads: int) -> float:

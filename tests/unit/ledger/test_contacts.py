@@ -117,3 +117,47 @@ def test_settle_keeps_the_time_of_those_who_were_accepted_before(ledger: Ledger)
     )
     contacts.settle(ledger, "ometria_default", "customers")
     assert known(ledger, "1")["1"].changed_at == NOON
+
+
+def test_rejected_under_finds_those_of_a_prefix_and_reason(ledger: Ledger) -> None:
+    columns = ("state", "reason")
+    write(
+        ledger,
+        [
+            row("antavo:1", state="rejected", reason="id: another's"),
+            row("antavo:2", state="rejected", reason="id: is empty"),
+            row("antavo:3", state="accepted", reason="id: another's"),
+            row("antavo_4", state="rejected", reason="id: another's"),
+            row("5", state="rejected", reason="id: another's"),
+        ],
+        columns,
+    )
+    found = contacts.rejected_under(ledger, "ometria_default", "customers", "antavo:", reason="id: another's")
+    assert found == ["antavo:1"]
+
+
+def test_count_fresh_details_counts_whom_a_scan_meets_and_nobody_asks_about(ledger: Ledger) -> None:
+    fresh = {"state": "accepted", "details_at": NOON, "source_digest": b"x" * 32}
+    fresh |= dict.fromkeys(("suspect", "held", "opted_out_at", "consent_digest", "absent_run_id"))
+    changes = {
+        "fresh": {},
+        "filtered": {"state": "filtered"},
+        "departed by the filter": {"state": "departed"},
+        "departed": {"state": "departed", "source_digest": None},
+        "missed": {"absent_run_id": 1},
+        "old": {"details_at": NOON - timedelta(days=8)},
+        "never read": {"details_at": None},
+        "in doubt": {"suspect": "*"},
+        "held back": {"held": "the status"},
+        "opt-out not acknowledged": {"opted_out_at": NOON},
+        "opted out": {"opted_out_at": NOON, "consent_digest": b"c"},
+        "rejected": {"state": "rejected"},
+        "rejected and due": {"state": "rejected", "changed_at": NOON - timedelta(days=2)},
+        "pending": {"state": "pending"},
+    }
+    write(ledger, [row(name, **fresh | change) for name, change in changes.items()], list(fresh))
+    of = (ledger, "ometria_default", "customers", NOON - timedelta(days=7))
+    met = len(changes) - len({"departed", "missed"})
+    assert contacts.count_fresh_details(*of, rejected_since=NOON - timedelta(days=1)) == (met, 5)
+    assert contacts.count_fresh_details(*of, rejected_since=None) == (met, 6)
+    assert contacts.count_fresh_details(ledger, "other", "customers", NOON, rejected_since=None) == (0, 0)
