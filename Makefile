@@ -41,7 +41,7 @@ ifdef PYTEST
 	$(VENV)/pytest $(PYTEST)
 else
 	$(VENV)/pytest -n $(JOBS) -m "not e2e"
-	$(VENV)/pytest -m e2e
+	$(VENV)/pytest -n 2 --dist loadfile -m e2e
 endif
 
 bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline: BENCH='--quick --only cpu'

@@ -109,7 +109,7 @@ def test_run_that_cannot_push_contacts_is_red_and_the_next_one_delivers_what_wai
     code, said = world.run("reward_claimed", AIRFLOW__OMETRIA__MAPPINGS_FOLDER=str(tmp_path))
     assert code == 1, said
     assert "customers.yaml" in said
-    assert "once what they wait for is mended or back" in said
+    assert "could not be sent yet, with the reason" in said
     waiting = world.ledger("select count(*) from event_delivery where state = 'waiting'")[0][0]
     assert waiting > BEFORE // 2
     assert world.sandbox("select count(*) from custom_event") == [(before,)]
