@@ -108,13 +108,21 @@ def trace(
     what: Annotated[
         str, typer.Argument(metavar="CUSTOMER|EVENT", help="The contact's id (Antavo's customer id), or an event's.")
     ],
+    now: Annotated[
+        bool, typer.Option("--now", help="Ask Antavo and Ometria too: each field live, and what the next run does.")
+    ] = False,
+    mapping: Annotated[str | None, typer.Option(help="With --now: only under this mapping.")] = None,
     output: Output = "table",
 ) -> None:
     """Say where one customer or one event stands, and why.
 
     Of a customer: state, reason, run and request in every mapping, its rejections, and its events. Of an event: what
-    became of it for each workflow, and its customer. Exit code 1: no mapping and no workflow ever met it.
+    became of it for each workflow, and its customer. Exit code 1: no mapping and no workflow ever met it, nor do
+    Antavo and Ometria with --now; or one of these could not be asked.
+
+    With --now a few requests are made, and members' values go to this terminal, and nowhere else.
     """
+    from ometria_provider.cli import explaining
     from ometria_provider.cli.events import explained
     from ometria_provider.cli.tracing import explain
     from ometria_provider.ledger.events import deliveries_about
@@ -124,12 +132,15 @@ def trace(
     events = explained(deliveries_about(ledger, what))
     customer = next((row.customer_id for row in events if row.event_id == what and row.customer_id), what)
     found = look_up(ledger, customer)
-    known = found.known or bool(events)
+    asked = explaining.ask(customer, explaining.mappings_asked_for(mapping)) if now else []
+    known = found.known or bool(events) or any(one.in_antavo or one.in_ometria for one in asked)
     if output == "json":
-        print_json({**_fields(found), "events": events, "known": known})
+        print_json({**_fields(found), "events": events, "known": known, **({"now": asked} if now else {})})
     else:
         typer.echo(explain(found, events))
-    if not known:
+        if now:
+            typer.echo("\n" + explaining.now_text(asked))
+    if not known or any(one.problem for one in asked):
         wrong()
 
 

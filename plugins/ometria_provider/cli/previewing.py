@@ -8,6 +8,7 @@ from ometria_provider.text import json_text, table
 
 if TYPE_CHECKING:
     from ometria_provider.mapping.records import FieldTrace
+    from ometria_provider.operators.explaining import FieldNow
     from ometria_provider.operators.previewing import Previewed
 
 
@@ -21,11 +22,11 @@ def member_text(member: Previewed) -> str:
     return f"Customer {member.customer}: {fate}{why}\n" + table(head, rows, indent="  ")
 
 
-def way(trace: FieldTrace) -> str:
+def way(trace: FieldTrace | FieldNow) -> str:
     """Return the value's way; a transform that changes nothing says so in one sign."""
-    words, before = [_value(trace.value)], trace.value
+    words, before = [shown(trace.value)], trace.value
     for name, value in trace.steps:
-        words.append(f"─{name}▶ {'=' if _same(value, before) else _value(value)}")
+        words.append(f"─{name}▶ {'=' if _same(value, before) else shown(value)}")
         before = value
     return " ".join(words)
 
@@ -38,10 +39,10 @@ def sent(trace: FieldTrace) -> str:
     """Return what is sent of a value, or why nothing is."""
     if trace.problem:
         return f"REJECTED: {trace.problem}"
-    return "nothing (empty)" if trace.final is None else _value(trace.final)
+    return "nothing (empty)" if trace.final is None else shown(trace.final)
 
 
-def _value(value: Any) -> str:
+def shown(value: Any) -> str:
     """Return a value as JSON, so that 1, "1" and null look different; long ones are cut."""
     text = json_text(value)
     return text if len(text) <= 60 else text[:59] + "…"
