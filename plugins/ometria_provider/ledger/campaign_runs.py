@@ -101,3 +101,38 @@ def told(ledger: Ledger, account: str, workflow: str) -> int:
     query = select(func.count()).where(EventDelivery.account == account, EventDelivery.workflow == workflow)
     with ledger.read() as connection:
         return int(connection.execute(query).scalar_one())
+
+
+#: Deliveries by which the latest runs of a workflow are told.
+LATEST = 2_000
+
+
+class Past(NamedTuple):
+    """One run, and how many of a workflow's events it left in which state.
+
+    :param at: when it last wrote one of them down.
+    """
+
+    account: str
+    run_id: str
+    at: datetime
+    states: dict[str, int]
+
+
+def latest_runs(ledger: Ledger, workflow: str, limit: int = 20) -> list[Past]:
+    """Return the last runs that wrote down what became of a workflow's latest events, the newest first."""
+    columns = (EventDelivery.account, EventDelivery.run_id, EventDelivery.state, EventDelivery.updated_at)
+    query = (
+        select(*columns)
+        .where(EventDelivery.workflow == workflow, EventDelivery.run_id.is_not(None))
+        .order_by(EventDelivery.id.desc())
+        .limit(LATEST)
+    )
+    found: dict[tuple[str, str], Past] = {}
+    with ledger.read() as connection:
+        for account, run_id, state, at in connection.execute(query):
+            run = (account, str(run_id))
+            past = found.get(run, Past(*run, at, {}))
+            past.states[state] = past.states.get(state, 0) + 1
+            found[run] = past._replace(at=max(past.at, at))
+    return sorted(found.values(), key=lambda past: past.at, reverse=True)[:limit]

@@ -1,20 +1,39 @@
-"""Overview: how each mapping stands."""
+"""Overview: what needs attention, and how each mapping and workflow stands."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-from ometria_provider.ledger import history
+from ometria_provider.attention import KINDS, needing_attention, watched_dags
+from ometria_provider.settings import read_settings
 from ometria_provider.web.access import SignedIn, may_read
 from ometria_provider.web.reading import OpenLedger
 from ometria_provider.web.render import render
+from ometria_provider.web.standing import mapping_card, workflow_card
 
 router = APIRouter()
 
 
 @router.get("/", response_class=HTMLResponse)
 def overview(request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLResponse:
-    """Show the last run of each mapping."""
-    latest = [run for run in history.latest_runs(ledger) if may_read(user, run.dag_id)]
-    return render(request, "overview.html", user=user, runs=latest)
+    """Show what needs attention first, then each mapping and workflow of the folders."""
+    settings, now = read_settings(), datetime.now(UTC)
+    dags = [dag for dag in watched_dags(settings, ledger) if may_read(user, dag.dag_id)]
+    shown = {dag.dag_id for dag in dags}
+    return render(
+        request,
+        "overview.html",
+        user=user,
+        attention=[found for found in needing_attention(ledger, settings, now) if found.dag_id in shown],
+        kinds=KINDS,
+        mappings=[mapping_card(ledger, settings, dag, now) for dag in dags if dag.campaigns is None],
+        workflows=[
+            workflow_card(ledger, dag.name, name)
+            for dag in dags
+            if dag.campaigns is not None
+            for name in dag.campaigns.workflows
+        ],
+    )

@@ -3,7 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 from ometria_provider.ledger import deliveries, inbox
-from ometria_provider.ledger.campaign_runs import Outcome, Undone, delays, outcomes, runs_since, told, undone
+from ometria_provider.ledger.campaign_runs import (
+    Outcome,
+    Undone,
+    delays,
+    latest_runs,
+    outcomes,
+    runs_since,
+    told,
+    undone,
+)
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, SKIPPED, WAITING, Settled
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Collected
@@ -56,3 +65,14 @@ def test_runs_since_a_time_are_named_once_and_together_they_count_all(ledger: Le
     assert runs_since(ledger, ACCOUNT, "thanks", since) == ["a", "b"]
     assert [each.events for each in outcomes(ledger, ["a", "b"], "thanks")] == [2]
     assert len(delays(ledger, ["a", "b"], "thanks")) == 2
+
+
+def test_latest_runs_are_told_by_the_latest_events(ledger: Ledger) -> None:
+    ids = put(ledger, *[1] * 4)
+    deliveries.write(ledger, "first", settled=[Settled(ids[0], ACKNOWLEDGED)])
+    deliveries.write(ledger, "second", settled=[Settled(ids[1], ACKNOWLEDGED), Settled(ids[2], SKIPPED, "why")])
+    second, first = latest_runs(ledger, "thanks")
+    assert (second.account, second.run_id, second.states) == (ACCOUNT, "second", {ACKNOWLEDGED: 1, SKIPPED: 1})
+    assert (first.run_id, first.states) == ("first", {ACKNOWLEDGED: 1})
+    assert latest_runs(ledger, "thanks", 1) == [second]
+    assert latest_runs(ledger, "other") == []

@@ -1,22 +1,60 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from fastapi.testclient import TestClient
-from ledgers import PastRun, green_run, unchanged_run
+from ledgers import green_run, unchanged_run
 from ometria_provider.ledger.engine import Ledger
 from pages import pages
 
+MAPPING = "list: 1\nschedule: '@hourly'\nfields: []\n"
 
-def test_overview_shows_the_last_run_of_each_mapping(known: Ledger, viewer: TestClient):
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with the mappings `customers` and `other`, and no workflow."""
+    for name in ("mappings", "workflows"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(f"AIRFLOW__OMETRIA__{name.upper()}_FOLDER", str(tmp_path / name))
+    (tmp_path / "mappings" / "customers.yaml").write_text(MAPPING)
+    (tmp_path / "mappings" / "other.yaml").write_text("list: 2\nfields: []\n")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folders")
+def test_overview_shows_the_last_run_of_each_mapping_with_a_chart(known: Ledger, viewer: TestClient):
     green_run().write(known)
     unchanged_run().write(known)
-    PastRun(mapping="other", collection="other").write(known)
     text = viewer.get("/ometria/").text
-    assert "/ometria/runs/2" in text
-    assert "/ometria/runs/3" in text
+    assert '<a href="/ometria/runs/2">Run 2</a>' in text
     assert '/ometria/runs/1"' not in text
+    assert "Sent and rejected in the last 2 runs; in the last one 0 and 0." in text
+    assert "run 1: 1,973 sent, 12 rejected" in text
+    assert "none so far" in text  # of `other`
+    assert "no schedule" in text
+    assert "@hourly: green at" in text
+    assert "Nothing needs attention." in text
 
 
-def test_overview_shows_nothing_of_dags_that_the_user_may_not_read(known: Ledger):
+@pytest.mark.usefixtures("folders")
+def test_overview_puts_what_needs_attention_on_top(known: Ledger, viewer: TestClient):
+    green_run(state="failed", reason="Ometria does not answer.").write(known)
+    text = viewer.get("/ometria/").text
+    assert text.index("Needs attention") < text.index("Ometria does not answer.") < text.index("<h2>Mappings")
+    assert "A sync is red" in text
+    assert "Nothing needs attention." not in text
+
+
+@pytest.mark.usefixtures("folders")
+def test_overview_shows_the_share_of_the_rate_limit(known: Ledger, viewer: TestClient):
     green_run().write(known)
+    assert '<td class="number">96%</td>' in viewer.get("/ometria/").text
+
+
+@pytest.mark.usefixtures("folders")
+def test_overview_shows_nothing_of_dags_that_the_user_may_not_read(known: Ledger):
+    green_run(state="failed", reason="No answer.").write(known)
     text = pages("").get("/ometria/").text
     assert "customers" not in text
+    assert "No answer." not in text

@@ -1,0 +1,103 @@
+"""How mappings and workflows stand, for the overview: what the ledger and the files say, made ready to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from markupsafe import Markup
+
+from ometria_provider.attention import Watched, freshness
+from ometria_provider.ledger import campaign_runs, history, runs
+from ometria_provider.ledger.campaign_runs import Past
+from ometria_provider.ledger.deliveries import ACKNOWLEDGED, REJECTED
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.history import RunRow
+from ometria_provider.ledger.standing import standing
+from ometria_provider.report import APIS, api_use
+from ometria_provider.settings import Settings
+from ometria_provider.text import moment
+from ometria_provider.web.charts import Bar, bars
+
+#: Runs of one small chart.
+LAST = 20
+
+
+@dataclass(frozen=True)
+class MappingCard:
+    """One mapping.
+
+    :param fresh: its freshness against its schedule, in words; `late`: whether it is late.
+    :param share: of the limit on pushes that its last run used while it pushed, 0 to 1.
+    """
+
+    name: str
+    dag_id: str
+    last: RunRow | None
+    fresh: str
+    late: bool
+    chart: Markup | None
+    share: float | None
+
+
+@dataclass(frozen=True)
+class WorkflowCard:
+    """One workflow.
+
+    :param waiting: events that are still to be delivered.
+    :param held: those of them that a run could not deliver.
+    """
+
+    name: str
+    account: str
+    last: Past | None
+    waiting: int
+    held: int
+    chart: Markup | None
+
+
+def mapping_card(ledger: Ledger, settings: Settings, dag: Watched, now: datetime) -> MappingCard:
+    """Return how a mapping stands."""
+    past = history.list_runs(ledger, dag_ids=[dag.dag_id], limit=LAST)
+    fresh = freshness(dag, standing(ledger, dag.dag_id).green_at, settings)
+    late = fresh is not None and fresh.is_stale(now)
+    if fresh is None:
+        words = "no schedule"
+    else:
+        green = f"green at {moment(fresh.green_at)}" if fresh.green_at else "never green so far"
+        due = "" if fresh.stale_at is None else f", {'late since' if late else 'late from'} {moment(fresh.stale_at)}"
+        words = f"{fresh.schedule}: {green}{due}"
+    last = past[0] if past else None
+    use = api_use("Ometria", APIS["Ometria"], runs.steps(ledger, last.id)) if last else None
+    return MappingCard(dag.name, dag.dag_id, last, words, late, _runs_chart(past), use.share if use else None)
+
+
+def _runs_chart(past: Sequence[RunRow]) -> Markup | None:
+    if not past:
+        return None
+    drawn = [
+        Bar(run.sent, run.rejected, f"run {run.id}: {run.sent:,} sent, {run.rejected:,} rejected")
+        for run in reversed(past)
+    ]
+    last = past[0]
+    title = f"Sent and rejected in the last {len(past)} runs; in the last one {last.sent:,} and {last.rejected:,}."
+    return bars(drawn, title=title)
+
+
+def workflow_card(ledger: Ledger, account: str, name: str) -> WorkflowCard:
+    """Return how a workflow stands."""
+    past = campaign_runs.latest_runs(ledger, name, LAST)
+    held, new = campaign_runs.undone(ledger, account, name)
+    return WorkflowCard(name, account, past[0] if past else None, held + new, held, _campaign_chart(past))
+
+
+def _campaign_chart(past: Sequence[Past]) -> Markup | None:
+    if not past:
+        return None
+    counts = [(run.at, run.states.get(ACKNOWLEDGED, 0), run.states.get(REJECTED, 0)) for run in reversed(past)]
+    drawn = [Bar(sent, bad, f"{moment(at)}: {sent:,} sent, {bad:,} rejected") for at, sent, bad in counts]
+    _, sent, bad = counts[-1]
+    return bars(
+        drawn, title=f"Events sent and rejected in the last {len(past)} runs; in the last one {sent} and {bad}."
+    )
