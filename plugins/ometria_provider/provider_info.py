@@ -154,6 +154,11 @@ def _options() -> dict[str, Any]:
             "Folder of the mapping files. Left empty: include/mappings beside the DAGs folder.",
             "/opt/airflow/include/mappings",
         ),
+        "mappings_editable": _option(
+            "Whether *Save* on the page of mappings writes their files, for who may edit the DAG. Left empty: False; "
+            "the page gives the file to download. Leave it so where the files come from a repository.",
+            "True",
+        ),
         "workflows_folder": _option(
             "Folder of the workflow files. Left empty: include/workflows beside the DAGs folder.",
             "/opt/airflow/include/workflows",

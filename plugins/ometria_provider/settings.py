@@ -29,6 +29,7 @@ class Settings:
     :param alerts_conn_id: the Apprise connection that people are told through; None: nobody is told.
     :param stale_after: after how many schedules without a green run a mapping counts as late, as configured.
     :param ask_for_approval: whether runs may wait for a person, as configured.
+    :param mappings_editable: whether the page of mappings may write their files.
     """
 
     ledger_url: str
@@ -39,6 +40,7 @@ class Settings:
     alerts_conn_id: str | None = None
     stale_after: str = "3"
     ask_for_approval: str = "True"
+    mappings_editable: bool = False
 
 
 def airflow_home() -> Path:
@@ -60,6 +62,7 @@ def read_settings() -> Settings:
         alerts_conn_id=option("alerts_conn_id"),
         stale_after=option("stale_after") or "3",
         ask_for_approval=option("ask_for_approval") or "True",
+        mappings_editable=(option("mappings_editable") or "").lower() in ("true", "t", "1", "yes", "on"),
     )
 
 

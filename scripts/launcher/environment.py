@@ -65,6 +65,9 @@ def base_environment(given: Mapping[str, str], home: Home, checkout: Path) -> di
         "AIRFLOW__API__SECRET_KEY": home.keys()["session"],
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
+    if not config.has("ometria", "mappings_editable"):
+        # The files are the checkout's, where whoever edits them on the page finds them.
+        defaults["AIRFLOW__OMETRIA__MAPPINGS_EDITABLE"] = "True"
     for folder in ("mappings", "workflows", "expectations"):
         if not config.has("ometria", f"{folder}_folder"):
             defaults[f"AIRFLOW__OMETRIA__{folder.upper()}_FOLDER"] = str(checkout / "include" / folder)

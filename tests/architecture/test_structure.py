@@ -101,6 +101,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "web/standing.py": "unit/web/test_overview.py",
     "web/reading.py": "unit/web/test_pages.py",
     "web/render.py": "unit/web/test_pages.py",
+    "web/drafting.py": "unit/web/test_mappings.py",
     "web/keeping.py": "integration/test_webhooks.py",
     "web/webhooks.py": "integration/test_webhooks.py",
     "validation/rules.py": "unit/validation/test_suites.py",

@@ -20,7 +20,7 @@ _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
 
 #: What the navigation of every page shows: name, and what follows `/ometria`.
-NAV = (("Overview", "/"), ("Runs", "/runs"))
+NAV = (("Overview", "/"), ("Runs", "/runs"), ("Mappings", "/mappings"))
 
 
 def _environment() -> jinja2.Environment:

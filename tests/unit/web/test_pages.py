@@ -13,7 +13,7 @@ from ometria_provider.ledger.engine import Ledger
 from ometria_provider.web.render import STATIC, files
 from pages import pages
 
-EVERY_PAGE = ("/ometria/", "/ometria/runs", "/ometria/runs/1", "/ometria/runs/1/rejections")
+EVERY_PAGE = ("/ometria/", "/ometria/runs", "/ometria/runs/1", "/ometria/runs/1/rejections", "/ometria/mappings")
 
 
 @pytest.mark.parametrize("page", [*EVERY_PAGE, "/ometria/static/style.css"])

@@ -1,0 +1,245 @@
+// The editor of a mapping file. The server says what is wrong, what changes in the file and what the text is; here is
+// only what the form says.
+const form = document.getElementById("editor");
+const rows = document.getElementById("rows");
+const said = document.getElementById("said");
+const saveButton = document.getElementById("save");
+const keys = [...form.querySelectorAll("[data-key]")];
+const loaded = new Map(keys.map((input) => [input.dataset.key, input.value]));
+const options = [...document.getElementById("loyalty-fields").options];
+let digest = form.dataset.digest || null;
+let text = null;
+let asked = 0;
+
+const element = (name, content = "", cls = "") => {
+  const made = document.createElement(name);
+  made.textContent = content;
+  if (cls) made.className = cls;
+  return made;
+};
+
+const draft = () => ({
+  digest,
+  start: Number(form.dataset.start),
+  keys: Object.fromEntries(keys.filter((i) => i.value !== loaded.get(i.dataset.key)).map((i) => [i.dataset.key, i.value])),
+  rows: [...rows.children].map((row) => {
+    const constant = row.querySelector(".kind").value === "constant";
+    const value = (name) => row.querySelector(`.${name}`).value;
+    const origin = row.dataset.origin === undefined ? null : Number(row.dataset.origin);
+    const [loyalty, transform] = constant ? ["", ""] : [value("loyalty"), value("transform")];
+    return { origin, constant, loyalty, transform, value: constant ? value("value") : "", remote: value("remote") };
+  }),
+});
+
+async function ask(what, body) {
+  const answer = await fetch(`${form.dataset.url}/${what}`, {
+    method: body ? "POST" : "GET",
+    headers: { Accept: "application/json", ...(body && { "Content-Type": "application/json" }) },
+    body: body && JSON.stringify(body),
+  });
+  const data = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(data.error?.message ?? `The server answered ${answer.status}.`);
+  return data;
+}
+
+function show(found) {
+  text = found.text;
+  const errors = found.problems.filter((one) => !one.warning);
+  const list = document.getElementById("problems");
+  for (const input of form.querySelectorAll("[aria-invalid]")) {
+    input.removeAttribute("aria-invalid");
+    input.removeAttribute("title");
+  }
+  list.replaceChildren(
+    ...found.problems.map((one) => {
+      const where = one.file ? `${one.file}: ` : one.row === null ? "" : `Row ${one.row + 1}: `;
+      const item = element("li", where + one.message + (one.hint ? ` – ${one.hint}` : ""), one.warning ? "warning" : "error");
+      const place = one.row === null ? form.querySelector(`[data-key="${one.key}"]`) : rows.children[one.row]?.querySelector(`.${one.key || "remote"}`);
+      if (place && !one.file) {
+        place.setAttribute("aria-invalid", "true");
+        place.title = one.message;
+      }
+      return item;
+    }),
+  );
+  if (!found.problems.length) list.append(element("li", "none", "quiet"));
+  const lines = (found.difference || "nothing changed").split("\n");
+  document.getElementById("difference").replaceChildren(
+    ...lines.map((line) => element("span", `${line}\n`, line.startsWith("+") ? "added" : line.startsWith("-") ? "gone" : "")),
+  );
+  if (saveButton) saveButton.disabled = errors.length > 0 || text === null || (!found.difference && digest !== null);
+  document.getElementById("download").disabled = text === null;
+  offer();
+}
+
+// In legacy mode only what it can map is offered.
+function offer() {
+  const mode = form.querySelector('[data-key="mode"]').value || "legacy";
+  document.getElementById("loyalty-fields").replaceChildren(...options.filter((one) => one.dataset.modes.split(" ").includes(mode)));
+}
+
+async function check() {
+  const number = ++asked;
+  try {
+    const found = await ask("check", draft());
+    if (number === asked) show(found);
+  } catch (error) {
+    if (number === asked) said.textContent = error.message;
+  }
+}
+
+let timer;
+function changed() {
+  said.textContent = "";
+  if (saveButton) saveButton.disabled = true;
+  clearTimeout(timer);
+  timer = setTimeout(check, 250);
+}
+
+function kind(row) {
+  const constant = row.querySelector(".kind").value === "constant";
+  row.querySelector(".loyalty").hidden = row.querySelector(".pair").hidden = constant;
+  row.querySelector(".value").hidden = !constant;
+}
+
+form.addEventListener("input", (event) => {
+  const row = event.target.closest("tr");
+  if (event.target.matches(".kind")) kind(row);
+  if (event.target.matches(".add-transform") && event.target.value) {
+    const list = row.querySelector(".transform");
+    list.value = [list.value.trim(), event.target.value].filter(Boolean).join(", ");
+    event.target.value = "";
+    list.focus();
+  }
+  changed();
+});
+
+rows.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  const row = button.closest("tr");
+  if (button.matches(".up")) row.previousElementSibling?.before(row);
+  else if (button.matches(".down")) row.nextElementSibling?.after(row);
+  else {
+    const next = row.nextElementSibling ?? row.previousElementSibling;
+    row.remove();
+    (next?.querySelector(".remove") ?? document.getElementById("add")).focus();
+  }
+  if (row.isConnected) button.focus();
+  changed();
+});
+
+document.getElementById("add").addEventListener("click", () => {
+  rows.append(document.getElementById("row").content.cloneNode(true));
+  rows.lastElementChild.querySelector(".loyalty").focus();
+  changed();
+});
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (!saveButton || saveButton.disabled) return;
+  saveButton.disabled = true;
+  try {
+    const saved = await ask("save", draft());
+    said.textContent = "Saved. The next run uses it.";
+    digest = saved.digest;
+    // What the form says is what the file says now.
+    for (const input of keys) loaded.set(input.dataset.key, input.value);
+    [...rows.children].forEach((row, index) => { row.dataset.origin = index; });
+    if (window.location.search) history.replaceState(null, "", window.location.pathname);
+    await check();
+  } catch (error) {
+    said.textContent = error.message;
+    saveButton.disabled = false;
+  }
+});
+
+document.getElementById("download").addEventListener("click", async () => {
+  clearTimeout(timer);
+  await check();
+  if (text === null) return;
+  // Airflow's frame may not download by itself; its page around the frame is of the same origin, and may.
+  const outer = window.parent === window ? document : window.parent.document;
+  const link = outer.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/yaml" }));
+  link.download = `${form.dataset.name}.yaml`;
+  outer.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+});
+
+async function busy(button, work) {
+  button.disabled = true;
+  said.textContent = "Asking …";
+  try {
+    await work();
+    said.textContent = "";
+  } catch (error) {
+    said.textContent = error.message;
+  }
+  button.disabled = false;
+}
+
+const on = (id, work) => {
+  const button = document.getElementById(id);
+  button?.addEventListener("click", () => busy(button, work));
+};
+
+on("load-lists", async () => {
+  const { lists } = await ask("lists");
+  const input = form.querySelector('[data-key="list"]');
+  const select = element("select");
+  select.dataset.key = "list";
+  const ids = lists.map((one) => String(one.id));
+  if (!ids.includes(input.value)) select.append(new Option(`${input.value} (not among Ometria's lists)`, input.value));
+  for (const one of lists) {
+    const fits = one.type === "STATIC" ? "" : ` – ${one.type.toLowerCase()}: takes no members`;
+    select.append(new Option(`${one.title} (${one.id}${one.size === null ? "" : `, ${one.size} contacts`})${fits}`, one.id));
+  }
+  select.value = input.value;
+  keys[keys.indexOf(input)] = select;
+  input.replaceWith(select);
+  select.focus();
+});
+
+on("load-fields", async () => {
+  const found = await ask("fields");
+  options.length = 0;
+  for (const one of found.fields) {
+    const filled = one.filled === null ? "" : `, filled by ${one.filled} of ${found.members}`;
+    const option = element("option", `${one.type}${filled}: ${one.meaning}`);
+    option.value = one.name;
+    option.dataset.modes = one.modes.join(" ");
+    options.push(option);
+  }
+  offer();
+  document.getElementById("looked").textContent = `${found.fields.length} fields of the ${found.members} newest members are offered.`;
+});
+
+on("preview", async () => {
+  const { members } = await ask("preview", draft());
+  const parts = [element("h2", "Preview on live members")];
+  if (!members.length) parts.push(element("p", "Antavo has no customers."));
+  for (const member of members) {
+    const fate = { record: "makes a record", filtered: "left out", rejected: "rejected" }[member.outcome];
+    const why = [...member.reasons, member.held].filter(Boolean).join("; ");
+    parts.push(element("h3", `Customer ${member.customer}: ${fate}${why ? ` (${why})` : ""}`));
+    const table = element("table");
+    const head = table.createTHead().insertRow();
+    for (const name of ["Loyalty field", "Value, and after each transform", "Remote field", "Sent"]) head.append(element("th", name));
+    const body = table.createTBody();
+    for (const field of member.fields) {
+      const row = body.insertRow();
+      const way = [JSON.stringify(field.value), ...field.steps.map(([name, value]) => `${name} → ${JSON.stringify(value)}`)];
+      row.insertCell().textContent = field.loyalty ?? "(constant)";
+      row.insertCell().textContent = way.join(", ");
+      row.insertCell().textContent = field.remote;
+      row.insertCell().textContent = field.problem ? `rejected: ${field.problem}` : field.final === null ? "nothing (empty)" : JSON.stringify(field.final);
+    }
+    parts.push(table);
+  }
+  document.getElementById("previewed").replaceChildren(...parts);
+});
+
+check();
