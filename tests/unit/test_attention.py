@@ -20,7 +20,7 @@ from ometria_provider.ledger.inbox import Collected
 from ometria_provider.settings import Settings, read_settings
 from sqlalchemy import text
 
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC)  # of each test anew: it may begin long after this file was read
 HOUR = timedelta(hours=1)
 
 
@@ -51,12 +51,17 @@ def workflow(settings: Settings, **keys: Any) -> None:
     (settings.workflows_folder / "thanks.yaml").write_text(json.dumps(data))
 
 
-def found(ledger: Ledger, settings: Settings, now: datetime = NOW) -> list[tuple[str, str]]:
-    return [(one.dag_id, one.kind) for one in attention.needing_attention(ledger, settings, now)]
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "NOW", datetime.now(UTC))
 
 
-def words(ledger: Ledger, settings: Settings, now: datetime = NOW) -> str:
-    (one,) = attention.needing_attention(ledger, settings, now)
+def found(ledger: Ledger, settings: Settings, now: datetime | None = None) -> list[tuple[str, str]]:
+    return [(one.dag_id, one.kind) for one in attention.needing_attention(ledger, settings, now or NOW)]
+
+
+def words(ledger: Ledger, settings: Settings, now: datetime | None = None) -> str:
+    (one,) = attention.needing_attention(ledger, settings, now or NOW)
     return one.words
 
 
