@@ -48,12 +48,10 @@ def tell_apart(work: Work, search: Search) -> bool:
     shared, mapped = search.shared(), False
     for index in range(slices):
         one = replace(work, window={"index": index})
-        files, changes = one.files, dict(_renamed(one, shared, owned)) if shared else {}
-        if changes:
-            files.begin("map")
-            for chunk, ids in changes.items():
-                _rename(one, chunk, ids)
-        if not files.has("map") or not files.has("validate"):
+        for chunk, ids in _renamed(one, shared, owned) if shared else ():
+            one.files.begin("map")
+            _rename(one, chunk, ids)
+        if not one.files.has("map") or not one.files.has("validate"):
             _map_again(one)
             mapped = True
     return mapped
