@@ -119,9 +119,9 @@ class _Editor:
         """Return the text that has this data."""
         sheet = self.sheet
         entries = dict(zip(self.data, self.root.value, strict=True))
-        others = {key: value for key, value in wanted.items() if key != ROWS or rows is None}
-        if rows is None:
-            return sheet.apply(sheet.merge(self.root, self.data, others, KEYS))
+        if rows is None or self.root.flow_style:
+            return sheet.apply(sheet.merge(self.root, self.data, wanted, KEYS))
+        others = {key: value for key, value in wanted.items() if key != ROWS}
         if ROWS in entries:
             splices = [*sheet.merge(self.root, self.data, {**others, ROWS: self.data[ROWS]}, KEYS)]
             return sheet.apply([*splices, *self._rows(entries[ROWS], rows, wanted[ROWS])])

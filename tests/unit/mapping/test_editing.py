@@ -141,6 +141,13 @@ def test_edit_of_rows_in_brackets_writes_a_row_a_line() -> None:
     )
 
 
+def test_edit_of_a_file_in_brackets_stays_in_brackets() -> None:
+    text = '{"list": 1, "fields": [{"loyalty": "email", "remote": "email"}]}'
+    new = edited(text, rows=[RowEdit(0), RowEdit(None, {"value": 1, "remote": "x"})], mode="v2")
+    rows = "[{loyalty: email, remote: email}, {value: 1, remote: x}]"
+    assert new == f'{{mode: v2, "list": 1, "fields": {rows}}}'
+
+
 @pytest.mark.parametrize("text", ["list: 1", "list: 1\n", "list: 1\nfields:", "list: 1\nfields: []\n", "list: 1\r\n"])
 def test_edit_of_a_file_without_rows_writes_the_first(text: str) -> None:
     new = edited(text, rows=[RowEdit(None, {"loyalty": "email", "remote": "email"})], mode="v2")

@@ -63,6 +63,10 @@ function show(found) {
     }),
   );
   if (!found.problems.length) list.append(element("li", "none", "quiet"));
+  const count = document.getElementById("count");
+  count.hidden = !found.problems.length;
+  count.textContent = `${found.problems.length} problem${found.problems.length === 1 ? "" : "s"}`;
+  count.className = `state ${errors.length ? "bad" : "warn"}`;
   const lines = (found.difference || "nothing changed").split("\n");
   document.getElementById("difference").replaceChildren(
     ...lines.map((line) => element("span", `${line}\n`, line.startsWith("+") ? "added" : line.startsWith("-") ? "gone" : "")),
@@ -200,6 +204,7 @@ on("load-lists", async () => {
   select.value = input.value;
   keys[keys.indexOf(input)] = select;
   input.replaceWith(select);
+  document.getElementById("load-lists").hidden = true;
   select.focus();
 });
 
