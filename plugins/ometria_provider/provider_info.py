@@ -32,6 +32,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules("operators"),
         "notifications": ["ometria_provider.notifications.ometria.SyncNotifier"],
         "triggers": [{"integration-name": "Antavo", "python-modules": ["ometria_provider.triggers.inbox"]}],
+        "extra-links": ["ometria_provider.operators.links.SyncLink"],
         "connection-types": [_antavo_connection(), _ometria_connection()],
         "config": {"ometria": {"description": "Keeping Ometria contacts in step.", "options": _options()}},
     }

@@ -98,6 +98,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "staging/tables.py": "integration/test_delivery.py",
     "web/export.py": "unit/web/test_runs.py",
     "web/retrying.py": "unit/web/test_runs.py",
+    "addresses.py": "unit/web/test_plugin.py",
     "web/standing.py": "unit/web/test_overview.py",
     "web/reading.py": "unit/web/test_pages.py",
     "web/render.py": "unit/web/test_pages.py",

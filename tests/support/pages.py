@@ -7,7 +7,7 @@ from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from ometria_provider.web import PAGES
+from ometria_provider.addresses import PAGES
 from ometria_provider.web.pages import create_app
 
 #: What a browser says when somebody follows a link, and when a form of the same page is sent.

@@ -136,3 +136,10 @@ def latest_runs(ledger: Ledger, workflow: str, limit: int = 20) -> list[Past]:
             past.states[state] = past.states.get(state, 0) + 1
             found[run] = past._replace(at=max(past.at, at))
     return sorted(found.values(), key=lambda past: past.at, reverse=True)[:limit]
+
+
+def workflows_of(ledger: Ledger, run_id: str) -> list[str]:
+    """Return the workflows of whose events a run wrote down what became of them."""
+    query = select(EventDelivery.workflow).where(EventDelivery.run_id == run_id).distinct()
+    with ledger.read() as connection:
+        return sorted(connection.execute(query.order_by(EventDelivery.workflow)).scalars())

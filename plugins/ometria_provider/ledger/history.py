@@ -211,6 +211,14 @@ def run_row(ledger: Ledger, run_id: int) -> RunRow:
     return RunRow(*row)
 
 
+def number_of(ledger: Ledger, dag_id: str, run_id: str) -> int | None:
+    """Return the number of an Airflow run; None when the ledger does not know it."""
+    with ledger.read() as connection:
+        return connection.execute(
+            select(SyncRun.id).where(SyncRun.dag_id == dag_id, SyncRun.run_id == run_id)
+        ).scalar_one_or_none()
+
+
 def rejection_groups(ledger: Ledger, run_id: int, *, since: datetime | None = None) -> list[RejectionGroup]:
     """Return a run's rejections by stage, field and reason, the largest group first.
 

@@ -20,6 +20,7 @@ from ometria_provider.exceptions import Fatal, Throttled
 from ometria_provider.ledger import runs
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.metrics import emit, of_step
+from ometria_provider.operators.links import SyncLink
 from ometria_provider.settings import Settings, read_settings
 from ometria_provider.staging.store import RunStore, SliceStore
 
@@ -158,7 +159,9 @@ class Work:
 
 
 class PatientOperator(BaseOperator):
-    """A task that Airflow tries again as :func:`retry_policy` says, wherever it stands."""
+    """A task that Airflow tries again as :func:`retry_policy` says, wherever it stands; its page leads to the run's."""
+
+    operator_extra_links = (SyncLink(),)
 
     def __init__(self, **kwargs: Any) -> None:
         # A mapped task hands in None for what its `partial` left out.

@@ -7,7 +7,8 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from ometria_provider.web import NAVIGATION, PAGES, WEBHOOKS, airflow_root
+from ometria_provider.addresses import NAVIGATION, PAGES, airflow_root
+from ometria_provider.web import WEBHOOKS
 
 
 class OmetriaPlugin(AirflowPlugin):

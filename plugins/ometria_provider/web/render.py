@@ -13,8 +13,8 @@ from fastapi import Request
 from starlette.responses import HTMLResponse
 
 from ometria_provider import __version__
+from ometria_provider.addresses import PAGES
 from ometria_provider.text import cell, duration, members, moment
-from ometria_provider.web import PAGES
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"

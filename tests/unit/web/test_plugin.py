@@ -13,7 +13,7 @@ from airflow.api_fastapi.app import RESERVED_URL_PREFIXES
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
-from ometria_provider.web import in_airflow
+from ometria_provider.addresses import in_airflow
 from ometria_provider.web.plugin import OmetriaPlugin
 
 #: Routes that ask for credentials of their own. This list may only shrink.

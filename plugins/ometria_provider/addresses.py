@@ -1,0 +1,30 @@
+"""Where the pages are: for those who serve them, and for those who link to them."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+#: Where the pages are mounted, and the entry in Airflow's navigation that shows them in its frame.
+PAGES = "/ometria"
+NAVIGATION = "ometria-sync"
+
+
+def airflow_root() -> str:
+    """Return the path under which Airflow's API server is reached (`[api] base_url`), without a slash at its end."""
+    from airflow.configuration import conf
+
+    return urlsplit(conf.get("api", "base_url", fallback="") or "/").path.rstrip("/")
+
+
+def in_airflow(page: str) -> str:
+    """Return the address that shows a page inside Airflow's own.
+
+    :param page: what follows `/ometria`, such as `/runs/7`.
+    """
+    root = airflow_root()
+    return f"{root}/plugin/{NAVIGATION}{root}{PAGES}{page}"
+
+
+def run_of(dag_id: str, run_id: str) -> str:
+    """Return what follows `/ometria` in the address that leads from an Airflow run to its page, as that has it."""
+    return f"/of/{quote(dag_id, safe='')}?run={quote(run_id, safe='')}"

@@ -1,0 +1,29 @@
+"""From an Airflow run to its page: where the button on Airflow's task pages leads."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import RedirectResponse
+
+from ometria_provider.ledger import campaign_runs, history
+from ometria_provider.web.access import SignedIn, require_read
+from ometria_provider.web.reading import OpenLedger
+
+router = APIRouter()
+
+
+@router.get("/of/{dag_id}")
+def page_of_run(dag_id: str, run: str, request: Request, user: SignedIn, ledger: OpenLedger) -> RedirectResponse:
+    """Lead to the page of an Airflow run: of a contact sync its own, of campaigns that of the first workflow in it.
+
+    :param run: Airflow's id of the run.
+    """
+    require_read(user, dag_id)
+    root = request.scope.get("root_path", "")
+    if number := history.number_of(ledger, dag_id, run):
+        return RedirectResponse(f"{root}/runs/{number}", 303)
+    if names := campaign_runs.workflows_of(ledger, run):
+        return RedirectResponse(f"{root}/campaigns/{quote(names[0], safe='')}?run={quote(run, safe='')}", 303)
+    raise HTTPException(404, f"The ledger knows nothing of the run {run} of {dag_id}: did its plan start?")

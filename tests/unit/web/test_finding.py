@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fastapi.testclient import TestClient
+from ledgers import green_run
+from ometria_provider.addresses import run_of
+from ometria_provider.ledger import deliveries, inbox
+from ometria_provider.ledger.deliveries import ACKNOWLEDGED, Settled
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.inbox import Collected
+from pages import pages
+
+RUN = "manual__2026-03-01T12:00:00+00:00"
+
+
+def test_run_of_airflow_leads_to_its_page(known: Ledger, viewer: TestClient):
+    green_run(run_id=RUN).write(known)
+    answer = viewer.get("/ometria" + run_of("contact_sync__customers", RUN))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ometria/runs/1")
+    assert pages("").get("/ometria" + run_of("contact_sync__customers", RUN)).status_code == 403
+    assert viewer.get("/ometria" + run_of("contact_sync__customers", "another")).status_code == 404
+
+
+def test_run_of_campaigns_leads_to_a_workflow(known: Ledger, viewer: TestClient):
+    event = Collected("e1", "reward", "ann", datetime.now(UTC), b"{}", ("thanks",))
+    inbox.put(known, "antavo_default", [event], inbox.ASKED)
+    (row,) = deliveries.waiting(known, "antavo_default", limit=9, workflow="thanks")
+    deliveries.write(known, RUN, settled=[Settled(row.id, ACKNOWLEDGED)])
+    answer = viewer.get("/ometria" + run_of("campaign_events__antavo_default", RUN))
+    assert answer.headers["location"].startswith("/ometria/campaigns/thanks?run=manual__2026")
+    assert viewer.get(answer.headers["location"]).status_code == 200
