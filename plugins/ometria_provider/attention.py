@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ometria_provider.dagdefaults import CONTACT_SYNC, campaign_events_id, contact_sync_id
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.ledger import cursors, deliveries, incidents
+from ometria_provider.ledger import approvals, cursors, deliveries, incidents
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.incidents import Found
 from ometria_provider.ledger.standing import Standing, standing
@@ -120,7 +120,7 @@ def needing_attention(ledger: Ledger, settings: Settings, now: datetime, *, only
     found: list[Found] = []
     for dag in watched_dags(settings, ledger, only=only):
         if dag.campaigns is None:
-            found += _of_mapping(dag, standing(ledger, dag.dag_id), settings, now)
+            found += _of_mapping(ledger, dag, standing(ledger, dag.dag_id), settings, now)
         else:
             found += _of_campaigns(ledger, dag, dag.campaigns, now)
     return found
@@ -151,7 +151,7 @@ def stale_after(settings: Settings) -> int:
     return int(text)
 
 
-def _of_mapping(dag: Watched, where: Standing, settings: Settings, now: datetime) -> Iterator[Found]:
+def _of_mapping(ledger: Ledger, dag: Watched, where: Standing, settings: Settings, now: datetime) -> Iterator[Found]:
     fresh = freshness(dag, where.green_at, settings)
     if run := where.red:
         yield Found(dag.dag_id, SYNC, "red", run.reason or f"Run {run.id} {run.state}.", run.id)
@@ -169,7 +169,15 @@ def _of_mapping(dag: Watched, where: Standing, settings: Settings, now: datetime
         )
         yield Found(dag.dag_id, SYNC, "stale", words, where.ended.id if where.ended else None)
     if run := where.awaiting:
-        yield Found(dag.dag_id, APPROVAL, "approval", f"Run {run.id} waits for a person to approve it.", run.id)
+        yield Found(dag.dag_id, APPROVAL, "approval", _question(ledger, run.id), run.id)
+
+
+def _question(ledger: Ledger, run_id: int) -> str:
+    """Say what a run asks a person for."""
+    asked = approvals.find(ledger, run_id)
+    until = f" until {moment(asked.until)}" if asked else ""
+    why = f" {' '.join(asked.reasons)}" if asked else ""
+    return f"Run {run_id} waits{until} for a person to approve it.{why}"
 
 
 def _of_campaigns(ledger: Ledger, dag: Watched, campaigns: Campaigns, now: datetime) -> Iterator[Found]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -13,8 +14,11 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time import hitl
 from ometria_provider.dagdefaults import CONTACT_SYNC
 from ometria_provider.exceptions import Halted
-from ometria_provider.ledger import approvals
+from ometria_provider.ledger import approvals, incidents
+from ometria_provider.notifications.telling import tell
 from ometria_provider.operators.run import GateOperator
+from ometria_provider.settings import read_settings
+from services import posts
 from sync import Outcome, Sync
 
 FEW = 5
@@ -86,6 +90,31 @@ def changed(sync: Sync, count: int = 21, **keys: Any) -> list[str]:
     sync.mapping(**(mapping | keys))
     sync.change(*good[:count], score=77)
     return good
+
+
+@pytest.mark.parametrize("status", [200, 500], ids=["told", "not told"])
+def test_person_is_told_as_the_run_begins_to_wait_and_a_failing_alert_does_not_matter(
+    sync: Sync, desk: Desk, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    changed(sync)
+    with posts() as service:
+        service.status = status
+        config = {"path": service.url}
+        monkeypatch.setenv("AIRFLOW_CONN_ALERTS", json.dumps({"conn_type": "apprise", "extra": {"config": config}}))
+        sync.set("alerts_conn_id", "alerts")
+        run = desk.wait()
+        (incident,) = incidents.list_incidents(sync.ledger)
+        assert (incident.kind, incident.told_at is not None) == ("approval", status == 200)
+        assert incident.words.startswith(f"Run {run.row['id']} waits until ")
+        if status == 200:
+            ((title, body),) = service.texts()
+            assert title == f"Ometria sync members: run {run.row['id']} waits for approval"
+            assert "members would change" in body.splitlines()[0] or "max_changed_share" in body.splitlines()[0]
+        assert desk.gate(run, YES) is None
+        service.status = 200
+        tell(sync.ledger, read_settings())
+        titles = [title for title, _ in service.texts()][1:]
+        assert titles == ([f"Ometria sync members: run {run.row['id']} is decided"] if status == 200 else [])
 
 
 def test_limit_broken_approved_run_goes_on_as_it_was_asked(sync: Sync, desk: Desk) -> None:

@@ -40,6 +40,17 @@ def tell(ledger: Ledger, settings: Settings, *, only: str | None = None) -> int:
     return len(due)
 
 
+def tell_from_within(ledger: Ledger, settings: Settings, dag_id: str) -> None:
+    """Tell people in the middle of a run, which goes on whatever becomes of that: `watch_syncs` tries again.
+
+    :param dag_id: the run's DAG.
+    """
+    try:
+        tell(ledger, settings, only=dag_id)
+    except Exception:  # any service's client may raise anything
+        log.warning("People could not be told", exc_info=True)
+
+
 def _tell_of(ledger: Ledger, channel: AlertChannel, incident: IncidentRow) -> SyncError | None:
     """Tell people of one incident; return why that was in vain."""
     message = _message(ledger, incident)
@@ -88,4 +99,4 @@ def _names(services: list[str]) -> str:
     return ", ".join(services)
 
 
-__all__ = ["AlertNotSent", "tell"]
+__all__ = ["AlertNotSent", "tell", "tell_from_within"]

@@ -93,9 +93,13 @@ class GateOperator(SyncOperator):
         try:
             return super().perform(context)
         except AwaitingApproval as question:
+            # Few runs wait: the others do not pay for what telling takes.
+            from ometria_provider.notifications.telling import tell_from_within
+
             settings = read_settings()
             ledger = open_ledger(settings.ledger_url)
             self.log.info("%s", question)
+            tell_from_within(ledger, settings, self.dag_id)
             approval.park(Work(ledger, self.open(ledger, context), settings, None), context)
 
     def answered(self, context: Context, event: dict[str, Any]) -> Any:
