@@ -65,6 +65,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/farewell.py": "integration/test_departures.py",
     "operators/audience.py": "integration/test_campaigns.py",
     "operators/dispatcher.py": "integration/test_faults.py",
+    "operators/finding.py": "integration/test_customer_page.py",
     "operators/explaining.py": "integration/test_explaining.py",
     "operators/event_sender.py": "integration/test_campaigns.py",
     "operators/newcomers.py": "integration/test_campaigns.py",
@@ -107,6 +108,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "web/webhooks.py": "integration/test_webhooks.py",
     "validation/rules.py": "unit/validation/test_suites.py",
     "workflows/checks.py": "unit/workflows/test_workflows_files.py",
+    "web/audit.py": "integration/test_customer_page.py",
+    "web/customer.py": "integration/test_customer_page.py",
 }
 
 

@@ -12,17 +12,6 @@ if TYPE_CHECKING:
     from ometria_provider.mapping.model import Mapping
     from ometria_provider.operators.explaining import Explained, FieldNow
 
-FATE = {
-    "send": "the next run sends it, if it passes the mapping's rules",
-    "unchanged": "unchanged: the next run sends nothing",
-    "filtered": "left out on purpose",
-    "rejected": "the next run rejects it",
-    "remembered": "rejected before, and not tried again yet",
-    "held": "in doubt: the next run reads it back",
-    "absent": "Antavo does not know it",
-    "unknown": "nobody knows: a system could not be asked",
-}
-
 
 def mappings_asked_for(name: str | None) -> list[Mapping]:
     """Return the mapping of this name, or all that are whole.
@@ -56,7 +45,7 @@ def now_text(explained: Sequence[Explained]) -> str:
 
 
 def _lines(one: Explained) -> Iterator[str]:
-    yield f"Now, under {one.mapping}: {FATE[one.fate]}"
+    yield f"Now, under {one.mapping}: {one.words}"
     if one.problem:
         yield f"  problem      {one.problem}"
         return

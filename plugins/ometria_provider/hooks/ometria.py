@@ -231,6 +231,12 @@ class OmetriaHook(JsonApiHook):
         first = found[0] if isinstance(found, list) and found else found
         return first if isinstance(first, dict) else None
 
+    def profiles(self, email: str) -> list[dict[str, Any]]:
+        """Return the merged profiles of the people with an e-mail address; empty when there are none."""
+        call = Call(self._ometria(), "/profiles", DATA, query={"email": email}, check=_check_profile)
+        found = self.call(call, absent=_is_absent) or []
+        return [row for row in (found if isinstance(found, list) else [found]) if isinstance(row, dict)]
+
     def contact_page(self, collection: str, offset: int) -> list[dict[str, Any]] | None:
         """Return up to 250 contacts of a collection from an offset on, None when Ometria lists none (an assumption)."""
         query = {"limit": str(PAGE), "offset": str(offset)}

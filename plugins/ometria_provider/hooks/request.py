@@ -30,7 +30,7 @@ class Call:
 
     :param path: a template below the root, as in ``/contacts/{collection}/{id}``. Errors and logs show the template.
     :param parts: what stands in the template's braces.
-    :param query: never with ``+``, ``!`` or ``*`` in a value: they canonicalise differently in Antavo's PHP and here.
+    :param query: of signed calls never with ``+``, ``!`` or ``*`` in a value: they canonicalise differently in Antavo's PHP and here.
     :param body: encoded JSON; it is a push when there is one.
     :param check: says what is wrong with the JSON of a 200, None when it is as documented.
     :param picked: decodes of a 200 only what is wanted; an answer of another shape is decoded whole.
@@ -57,17 +57,18 @@ class Call:
     def request(self) -> requests.Request:
         """Build the request; it is signed when it is prepared, so each attempt has a fresh date."""
         path = self.path.format(**{k: quote(v, safe="") for k, v in (self.parts or {}).items()})
-        query = encode_query(self.query or {})
+        query = encode_query(self.query or {}, signed=self.api.dated)
         url = f"{self.api.root}{path}?{query}" if query else f"{self.api.root}{path}"
         headers = {} if self.body is None else {"Content-Type": "application/json"}
         return requests.Request(self.method, url, headers=headers, data=self.body, auth=self.api.auth)
 
 
-def encode_query(query: Mapping[str, str]) -> str:
+def encode_query(query: Mapping[str, str], *, signed: bool = True) -> str:
     """Encode a query with ``%2C`` and ``%20`` (contract/antavo.md "Traps").
 
-    :raises ValueError: a value holds ``+``, ``!`` or ``*``.
+    :param signed: the query is a part of what the signature is about.
+    :raises ValueError: a value of a signed query holds ``+``, ``!`` or ``*``.
     """
-    if any(set("+!*") & set(value) for value in query.values()):
+    if signed and any(set("+!*") & set(value) for value in query.values()):
         raise ValueError("a query value holds +, ! or *, which Antavo canonicalises differently")
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items())

@@ -32,6 +32,17 @@ if TYPE_CHECKING:
 #: What the next run does, beside its own actions: Antavo does not know the customer, or nobody could ask.
 Fate = Action | Literal["absent", "unknown"]
 
+_WORDS: dict[str, str] = {
+    "send": "the next run sends it, if it passes the mapping's rules",
+    "unchanged": "unchanged: the next run sends nothing",
+    "filtered": "left out on purpose",
+    "rejected": "the next run rejects it",
+    "remembered": "rejected before, and not tried again yet",
+    "held": "in doubt: the next run reads it back",
+    "absent": "Antavo does not know it",
+    "unknown": "nobody knows: a system could not be asked",
+}
+
 
 @dataclass(frozen=True)
 class FieldNow:
@@ -86,6 +97,11 @@ class Explained:
     def differs(self) -> tuple[str, ...]:
         """The remote fields in which Ometria does not hold what the record says."""
         return tuple(row.remote for row in self.fields if row.agrees is False)
+
+    @property
+    def words(self) -> str:
+        """What the next run does, for people."""
+        return _WORDS[self.fate]
 
     def without_values(self) -> Explained:
         """Return it for somebody who may not see members' values: field names, and whether they agree."""

@@ -20,7 +20,7 @@ _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
 
 #: What the navigation of every page shows: name, and what follows `/ometria`.
-NAV = (("Overview", "/"), ("Runs", "/runs"), ("Mappings", "/mappings"))
+NAV = (("Overview", "/"), ("Runs", "/runs"), ("Customer", "/customers"), ("Mappings", "/mappings"))
 
 
 def _environment() -> jinja2.Environment:
@@ -31,7 +31,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(cell=cell, duration=duration, members=members, moment=moment)
+    environment.filters.update(cell=cell, duration=duration, json=json_text, members=members, moment=moment)
     return environment
 
 

@@ -1,0 +1,114 @@
+"""One customer: every delivery, rejection and event, and, on a button, how things are now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from fastapi import APIRouter, Form, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from ometria_provider.dagdefaults import campaign_events_id, contact_sync_id
+from ometria_provider.ledger import history
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.events import Delivery, deliveries_about
+from ometria_provider.ledger.trace import trace
+from ometria_provider.mapping.files import check_folder
+from ometria_provider.mapping.model import Mapping
+from ometria_provider.operators.explaining import Explained, Explainer
+from ometria_provider.operators.finding import contacts_by_email
+from ometria_provider.settings import read_settings
+from ometria_provider.web import audit
+from ometria_provider.web.access import NotAllowed, SameOrigin, SignedIn, may_edit, may_read
+from ometria_provider.web.reading import OpenLedger
+from ometria_provider.web.render import render
+
+router = APIRouter()
+
+#: A page does not wait as long as a task does for a system that is out of reach.
+IMPATIENT: dict[str, Any] = {"attempts": 2, "first_wait": 0.5}
+
+Text = Annotated[str, Form(max_length=250)]
+
+
+@router.get("/customers", response_class=HTMLResponse)
+def ask(request: Request, user: SignedIn) -> HTMLResponse:
+    """Ask whom somebody looks for."""
+    return render(request, "customers.html", user=user, found=None)
+
+
+@router.post("/customers", dependencies=[SameOrigin])
+def find(request: Request, user: SignedIn, ledger: OpenLedger, contact: Text = "", email: Text = "") -> Response:
+    """Go to a customer by id, or by the e-mail address that Ometria knows; an address is in no URL, log or ledger."""
+    found = [contact.strip()] if contact.strip() else []
+    if not found and email.strip():
+        mine = [mapping for mapping in _mappings() if may_edit(user, contact_sync_id(mapping.name))]
+        if not mine:
+            raise NotAllowed("To look people up by their address takes the right to edit a mapping's DAG.")
+        audit.note(user, audit.SEARCHED)
+        found = contacts_by_email(ledger, email.strip(), mine, **IMPATIENT)
+    if len(found) == 1:
+        root = request.scope.get("root_path", "")
+        return RedirectResponse(f"{root}/customers/{quote(found[0], safe='')}", 303)
+    return render(request, "customers.html", user=user, found=found)
+
+
+@router.get("/customers/{contact:path}", response_class=HTMLResponse)
+def show(contact: str, request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLResponse:
+    """Show what the ledger knows of a customer."""
+    audit.note(user, audit.VIEWED, contact)
+    return _page(request, user, ledger, contact, None)
+
+
+@router.post("/customers/{contact:path}", response_class=HTMLResponse, dependencies=[SameOrigin])
+def explain(contact: str, request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLResponse:
+    """Ask Antavo and Ometria besides: members' values are for those who may edit the mapping's DAG."""
+    editing = {each.name for each in _mappings() if may_edit(user, contact_sync_id(each.name))}
+    readable = [each for each in _mappings() if may_read(user, contact_sync_id(each.name))]
+    if not readable:
+        raise NotAllowed("You may not look at any mapping's DAG: who runs your Airflow can allow you to read one.")
+    audit.note(user, audit.EXPLAINED, contact, values=bool(editing))
+    found = Explainer(ledger, contact, read_settings().expectations_folder, IMPATIENT).explain(readable)
+    shown = [one if one.mapping in editing else one.without_values() for one in found]
+    return _page(request, user, ledger, contact, shown, frozenset(editing))
+
+
+def _page(
+    request: Request,
+    user: BaseUser,
+    ledger: Ledger,
+    contact: str,
+    now: list[Explained] | None,
+    editing: frozenset[str] = frozenset(),
+) -> HTMLResponse:
+    known = trace(ledger, contact)
+    return render(
+        request,
+        "customer.html",
+        user=user,
+        contact=contact,
+        standings=[one for one in known.standings if may_read(user, contact_sync_id(one.mapping))],
+        rejections=_readable_rows(ledger, user, known.rejections),
+        events=_readable_events(user, deliveries_about(ledger, contact)),
+        now=now,
+        editing=editing,
+        link=quote(contact, safe=""),
+    )
+
+
+def _readable_rows(ledger: Ledger, user: BaseUser, rows: Iterable[history.RejectionRow]) -> list[history.RejectionRow]:
+    rows = list(rows)
+    allowed = {run: may_read(user, history.run_row(ledger, run).dag_id) for run in {row.run for row in rows}}
+    return [row for row in rows if allowed[row.run]]
+
+
+def _readable_events(user: BaseUser, rows: Iterable[Delivery]) -> list[Delivery]:
+    rows = list(rows)
+    allowed = {account: may_read(user, campaign_events_id(account)) for account in {row.account for row in rows}}
+    return [row for row in rows if allowed[row.account]]
+
+
+def _mappings() -> list[Mapping]:
+    return check_folder(read_settings().mappings_folder)[0]
