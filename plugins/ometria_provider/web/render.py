@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 
 from ometria_provider import __version__
 from ometria_provider.addresses import PAGES
-from ometria_provider.text import cell, duration, members, moment
+from ometria_provider.text import cell, duration, json_text, members, moment
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
