@@ -30,7 +30,7 @@ class Call:
 
     :param path: a template below the root, as in ``/contacts/{collection}/{id}``. Errors and logs show the template.
     :param parts: what stands in the template's braces.
-    :param query: of signed calls never with ``+``, ``!`` or ``*`` in a value: Antavo's PHP canonicalises them differently.
+    :param query: never with ``+``, ``!`` or ``*`` in a signed value: Antavo's PHP canonicalises them differently.
     :param body: encoded JSON; it is a push when there is one.
     :param check: says what is wrong with the JSON of a 200, None when it is as documented.
     :param picked: decodes of a 200 only what is wanted; an answer of another shape is decoded whole.
