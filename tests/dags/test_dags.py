@@ -72,6 +72,7 @@ def test_syncs_are_watched_every_five_minutes_from_the_first_day(bag: DagBag) ->
     dag = bag.dags["watch_syncs"]
     assert dag.timetable.expression == "*/5 * * * *"
     assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (False, 1, False)
+    assert (dag.start_date, dag.timetable.run_immediately) == (None, timedelta(0)), "not beside what starts just now"
 
 
 @pytest.mark.parametrize("text", [None, "list: none"], ids=["good", "broken"])
