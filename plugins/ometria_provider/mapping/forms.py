@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,9 @@ from ometria_provider.mapping.issues import Issue
 from ometria_provider.mapping.source import Loc, Problem, Source, read_source
 
 Model = TypeVar("Model")
+
+#: Seconds after which a file's time of change tells it from a later state.
+SETTLED = 2.0
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")  # contact_sync__<name> must be a DAG id; RUN is written <name>:latest
 _ROW_KEYS = ("loyalty", "remote", "transform", "value")
@@ -76,6 +80,7 @@ class FileForm(Generic[Model]):
     :param examples: what to write at a place where something is missing or of the wrong kind.
     :param shapes: key → what a text there looks like.
     :param implied: keys whose default is the file's name.
+    :param kept: what files said that have not changed since.
     """
 
     kind: str
@@ -87,6 +92,9 @@ class FileForm(Generic[Model]):
     examples: Mapping[Loc, str] = field(default_factory=dict)
     shapes: Mapping[str, str] = field(default_factory=dict)
     implied: tuple[str, ...] = ()
+    kept: dict[Path, tuple[Any, tuple[Source, Model | None, list[Problem]]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def read_folder(self, folder: Path) -> tuple[list[tuple[Model, Source]], list[Problem]]:
         """Read all files of a folder, by name: those without an error, and the problems of all."""
@@ -95,12 +103,30 @@ class FileForm(Generic[Model]):
             if path.suffix == ".yml":
                 problems.append(Problem(str(path), 1, 1, "the file is not read", f"name it `{path.stem}.yaml`"))
             elif path.suffix == ".yaml" and not path.name.startswith("."):
-                source = read_source(path)
-                model, found = self.interpret(source, path.stem)
+                source, model, found = self._read(path)
                 problems += found
                 if model is not None and all(problem.warning for problem in found):
                     read.append((model, source))
         return read, problems
+
+    def _read(self, path: Path) -> tuple[Source, Model | None, list[Problem]]:
+        """Read one file, or return what it said when it is the same as before: YAML takes 10 ms a file.
+
+        A file that changed just now may change again within the same tick of the file system's clock: it is not kept.
+        """
+        try:
+            stat = path.stat()
+        except OSError:
+            source = read_source(path)
+            return (source, *self.interpret(source, path.stem))
+        state = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        kept = self.kept.get(path)
+        if kept is None or kept[0] != state:
+            source = read_source(path)
+            kept = (state, (source, *self.interpret(source, path.stem)))
+            if time.time() - stat.st_mtime > SETTLED:
+                self.kept[path] = kept
+        return kept[1]
 
     def interpret(self, source: Source, name: str) -> tuple[Model | None, list[Problem]]:
         """Make the model, or find all problems: those of YAML, of form, and of meaning, in the order of lines."""

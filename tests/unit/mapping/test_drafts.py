@@ -121,3 +121,11 @@ def test_file_that_cannot_be_edited_safely_says_so(path: Path) -> None:
     checked = check_draft(path, "list: &a 1\nfields: []\n", Draft({"list": "2"}))
     assert checked.text is None
     assert "anchors" in checked.findings[0].message
+
+
+def test_row_that_the_form_did_not_touch_keeps_what_the_form_cannot_show(path: Path) -> None:
+    text = TEXT.replace("remote: email,", "remote: email, remark: by Ann,")
+    rows = show_file(text)[1]
+    checked = check_draft(path, text, Draft(rows=[rows[0], replace(rows[1], remote="digits"), rows[2]]))
+    assert checked.text == text.replace("remote: number", "remote: digits")
+    assert [(one.row, one.key) for one in checked.findings] == [(0, "remark")]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.mapping import files
+from ometria_provider.mapping import files, forms
 from ometria_provider.mapping.files import MappingFileError, check_folder, load_mapping
+from ometria_provider.mapping.source import read_source
 
 HEAD = "list: 4821\n"
 ROWS = "fields:\n  - {loyalty: first_name, remote: firstname}\n"
@@ -303,3 +305,17 @@ def test_load_owner_refuses_a_collection_that_another_file_owns(tmp_path: Path) 
     assert files.load_owner(tmp_path / "b.yaml").name == "b"
     with pytest.raises(files.MappingFileError, match="owned by"):
         files.load_owner(tmp_path / "a.yaml")
+
+
+def test_folder_that_is_read_again_knows_what_changed(tmp_path, monkeypatch):
+    path = tmp_path / "customers.yaml"
+    path.write_text(HEAD + ROWS)
+    os.utime(path, (1, 1))
+    read = []
+    monkeypatch.setattr(forms, "read_source", lambda path: read.append(path) or read_source(path))
+    assert [check_folder(tmp_path)[0][0].list for _ in range(3)] == [4821] * 3
+    assert len(read) == 1, "a file that did not change is read once"
+    path.write_text(f"list: 4822\n{ROWS}")  # of the same size, and changed just now
+    assert check_folder(tmp_path)[0][0].list == 4822
+    path.write_text(f"list: 4823\n{ROWS}")
+    assert check_folder(tmp_path)[0][0].list == 4823
