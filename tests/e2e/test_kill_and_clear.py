@@ -236,6 +236,58 @@ def test_worker_killed_in_the_push_is_retried_and_goes_on(site: Site) -> None:
     assert row["sent"] <= new <= row["sent"] + in_flight * 100
 
 
+def test_limit_broken_waits_for_a_person_who_approves_refuses_or_does_not_answer(site: Site) -> None:
+    airflow, before = site.airflow(), site.received()["received"]
+    file = site.mappings / "customers.yaml"
+    shipped = file.read_text()
+    changed = site.sandbox.control("members", {"change": 400, "set": {"score": 815}})["changed"]
+
+    def waiting(within: str) -> tuple[str, str]:
+        strict = f"\napprove_within: {within}\nlimits:\n  max_changed_share: 0.1\n"
+        file.write_text(shipped.replace("\nlimits:\n", strict))
+        run_id = airflow.trigger(DAG, {})
+        airflow.pause(DAG, paused=False)
+
+        def parked() -> bool:
+            states = {task["task_id"]: task["state"] for task in airflow.tasks(DAG, run_id)}
+            return states.get("gate") == "awaiting_input"
+
+        wait_for(parked, say=lambda: str(airflow.tasks(DAG, run_id)))
+        (row,) = site.query("SELECT state, id FROM sync_run ORDER BY id DESC LIMIT 1")
+        assert row["state"] == "awaiting_approval"
+        return run_id, f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances/gate/-1/hitlDetails"
+
+    def ended() -> tuple[str, str, str]:
+        found = site.query(
+            "SELECT r.state, r.reason, a.answer FROM sync_run r JOIN approval a ON a.sync_run_id = r.id "
+            "ORDER BY r.id DESC LIMIT 1"
+        )[0]
+        return found["state"], found["answer"], found["reason"] or ""
+
+    run_id, place = waiting("PT1H")
+    shown = airflow._call("GET", place)
+    assert "would change" in shown["body"]
+    assert f"{airflow.url}/ometria/runs/" in shown["body"]
+    airflow._call("PATCH", place, {"chosen_options": ["Reject"], "params_input": {}})
+    states = wait_for_run(airflow, run_id)
+    assert (states["run"], states["gate"], states["report"]) == ("failed", "failed", "failed"), states
+    assert ended()[:2] == ("halted", "refused")
+    assert "refused it" in ended()[2]
+
+    run_id, _ = waiting("PT3S")
+    assert wait_for_run(airflow, run_id)["run"] == "failed"
+    assert ended()[:2] == ("halted", "timed_out")
+    assert site.received()["received"] == before
+
+    run_id, place = waiting("PT1H")
+    airflow._call("PATCH", place, {"chosen_options": ["Approve"], "params_input": {}})
+    states = wait_for_run(airflow, run_id)
+    assert states == dict.fromkeys(states, "success"), states
+    assert ended()[:2] == ("succeeded", "approved")
+    assert 300 < site.received()["received"] - before <= len(changed)
+    file.write_text(shipped)
+
+
 def test_nothing_personal_and_no_key_in_logs_and_airflows_database(site: Site) -> None:
     names, needles = set(), {b"sandbox-secret", b"sandbox-ometria-key"}
     for member in site.sandbox.control("members?limit=2000")["ids"][::40]:
