@@ -40,12 +40,18 @@ def lists(
 
 def plan(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The mapping file's name, without .yaml.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Also show the newest members as Ometria holds them, and as it would.")
+    ] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="So many, with --dry-run.")] = 10,
     output: Output = "table",
 ) -> None:
-    """Say what a run would read and cost.
+    """Say what a run would read and cost, and with --dry-run what it would change.
 
-    Costs are requests and minutes at the accounts' rates. Exit code 1: the mapping's list cannot be used.
+    Costs are requests and minutes at the accounts' rates. Nothing is sent. What --dry-run shows are members' data: they
+    go to this terminal, and nowhere else. Exit code 1: the mapping's list cannot be used.
     """
+    from ometria_provider.cli.changing import compare_newest, comparison_text
     from ometria_provider.cli.connect import airflow, antavo, ometria
     from ometria_provider.cli.folder import mapping_named
     from ometria_provider.delivery.plan import list_problem, plan_sentence
@@ -72,10 +78,14 @@ def plan(
         )
         if mapping.strategy == "incremental":
             sentence += " This mapping is incremental: other runs read only who changed, one request each."
+        compared = compare_newest(mapping, limit) if dry_run else None
     if output == "json":
-        print_json({"mapping": name, "members": members, "plan": sentence, "list": mapping.list, "problem": problem})
+        answer = {"mapping": name, "members": members, "plan": sentence, "list": mapping.list, "problem": problem}
+        print_json(answer | ({"changes": compared} if compared else {}))
     else:
         typer.echo(sentence)
+        if compared:
+            typer.echo("\n" + comparison_text(compared))
     if problem:
         typer.echo(problem, err=True)
         wrong()

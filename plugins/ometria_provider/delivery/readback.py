@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ometria_provider.delivery.suspects import Fields
 
@@ -65,6 +65,38 @@ def mismatches(record: Record, contact: Record, fields: Fields) -> list[Mismatch
         known = fields.get(keys)
         if problem := _problem(sent, _value(contact, keys), custom=known is None or known.custom):
             found.append(Mismatch(known.remote if known else " > ".join(keys), problem))
+    return found
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field of a record beside what Ometria holds.
+
+    :param before: what Ometria holds; None: nothing.
+    :param after: what it would hold.
+    :param kind: what sending the record would do to it.
+    """
+
+    field: str
+    before: Any
+    after: Any
+    kind: Literal["set", "changed", "emptied", "same"]
+
+
+def changes(record: Record, contact: Record | None, fields: Fields) -> list[Change]:
+    """Return every field of a record beside what a contact holds; directives are no fields."""
+    found = []
+    for keys, after in _leaves(record):
+        known = fields.get(keys)
+        before = _value(contact or {}, keys)
+        kind: Literal["set", "changed", "emptied", "same"] = "changed"
+        if not _problem(after, before, custom=known is None or known.custom):
+            kind = "same"
+        elif after is None:
+            kind = "emptied"
+        elif before in (None, "", []):
+            kind = "set"
+        found.append(Change(known.remote if known else " > ".join(keys), before, after, kind))
     return found
 
 

@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Re
 from ometria_provider.addresses import PAGES
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger.history import UnknownRun
-from ometria_provider.web import campaigns, customer, finding, mappings, overview, runs
+from ometria_provider.web import campaigns, changes, customer, finding, mappings, overview, runs
 from ometria_provider.web.access import NotAllowed, SignedIn
 from ometria_provider.web.render import STATIC, files, render
 
@@ -41,7 +41,7 @@ def file(name: str, user: SignedIn) -> Response:  # noqa: ARG001  # a signed-in 
 def create_app() -> FastAPI:
     """Return the app that the API server mounts; it has no pages about itself."""
     app = FastAPI(title="Ometria sync", docs_url=None, redoc_url=None, openapi_url=None)
-    for page in (overview, runs, campaigns, customer, finding, mappings):
+    for page in (changes, overview, runs, campaigns, customer, finding, mappings):
         app.include_router(page.router)
     app.include_router(static)
     app.middleware("http")(_secure)

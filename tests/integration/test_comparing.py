@@ -1,0 +1,99 @@
+"""What a run would change: before and after, of members who are to be sent, live from both systems."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ometria_provider.cli.app import app
+from ometria_provider.exceptions import Misconfigured
+from ometria_provider.ledger import runs
+from ometria_provider.operators.comparing import Comparison, of_run
+from ometria_provider.settings import read_settings
+from pages import pages
+from sync import Outcome, Sync
+from typer.testing import CliRunner
+
+#: No limits: these runs change a third of three members.
+LIMITS: dict[str, Any] = {"max_cleared_share": None}
+
+
+@pytest.fixture
+def ready(sync: Sync) -> tuple[Outcome, list[str]]:
+    """A dry run for one member with another name, one who lost it, one who joined and one who stays the same."""
+    sync.nobody()
+    ids = [sync.member() for _ in range(3)]
+    sync.mapping(limits=LIMITS)
+    assert sync.run().green
+    sync.change(ids[0], first_name="Berta")
+    sync.change(ids[1], first_name=None)
+    joined = sync.member(first_name="Cora")
+    run = sync.run(dry_run=True)
+    assert run.green, run.text
+    return run, [*ids, joined]
+
+
+def compared(sync: Sync, run: Outcome) -> Comparison:
+    found = runs.get_run(sync.ledger, dag_id=run.work.dag_id, run_id=run.work.run_id)
+    return of_run(sync.ledger, found, read_settings().staging_path)
+
+
+def test_run_compared_shows_each_members_fields_before_and_after(sync: Sync, ready: tuple[Outcome, list[str]]) -> None:
+    run, (renamed, emptied, same, joined) = ready
+    found = compared(sync, run)
+    assert found.to_send == 3
+    members = {member.contact_id: member for member in found.members}
+    assert members.keys() == {renamed, emptied, joined}
+    assert same not in members
+    (change,) = members[renamed].differing
+    assert (change.field, change.before, change.after, change.kind) == ("firstname", "Ann", "Berta", "changed")
+    (change,) = members[emptied].differing
+    assert (change.field, change.before, change.after, change.kind) == ("firstname", "Ann", None, "emptied")
+    assert members[joined].is_new
+    assert {each.kind for each in members[joined].differing} == {"set"}
+    (row,) = [row for row in found.fields if row.field == "firstname"]
+    assert (row.set, row.changed, row.emptied, row.emptied_in_all) == (1, 1, 1, 1)
+
+
+def test_run_compared_sends_nothing(sync: Sync, ready: tuple[Outcome, list[str]]) -> None:
+    before = sync.received()
+    compared(sync, ready[0])
+    assert sync.received() == before
+
+
+def test_run_whose_staging_is_gone_cannot_be_compared_and_says_so(sync: Sync, ready: tuple[Outcome, list[str]]) -> None:
+    run = ready[0]
+    for path in sync.staging.rglob("map*.parquet"):
+        path.unlink()
+    with pytest.raises(Misconfigured, match="new run"):
+        compared(sync, run)
+
+
+def test_page_shows_values_to_who_may_edit_and_to_nobody_else(sync: Sync, ready: tuple[Outcome, list[str]]) -> None:
+    place = f"/ometria/runs/{ready[0].row['id']}/changes"
+    seen = pages("USER").get(place)
+    assert seen.status_code == 200
+    assert "Berta" in seen.text
+    assert "What run" in seen.text
+    hidden = pages("VIEWER").get(place)
+    assert hidden.status_code == 200
+    assert "firstname" in hidden.text
+    assert "emptied" in hidden.text
+    assert not [value for value in ("Ann", "Berta", "Cora", "ann@example.com") if value in hidden.text]
+    assert pages("").get(place).status_code == 403
+    assert place in pages("VIEWER").get(place.removesuffix("/changes")).text
+
+
+def test_plan_dry_run_shows_the_newest_members_before_and_after(sync: Sync, ready: tuple[Outcome, list[str]]) -> None:
+    _, (renamed, emptied, same, joined) = ready
+    text = CliRunner().invoke(app, ["plan", "members", "--dry-run"])
+    assert text.exit_code == 0, text.output
+    for part in ("A complete scan", "Berta", f"Contact {same}: stays as it is", f"Contact {joined} (new in Ometria)"):
+        assert part in text.stdout
+    answer = CliRunner().invoke(app, ["plan", "members", "--dry-run", "-n", "3", "-o", "json"])
+    members = {each["contact_id"]: each for each in json.loads(answer.stdout)["changes"]["members"]}
+    assert len(members) == 3
+    (change,) = [each for each in members[emptied]["fields"] if each["kind"] != "same"]
+    assert change == {"field": "firstname", "before": "Ann", "after": None, "kind": "emptied"}
+    assert renamed not in members, "the three newest only"
