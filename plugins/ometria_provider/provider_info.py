@@ -151,6 +151,11 @@ def _options() -> dict[str, Any]:
             "file://{AIRFLOW_HOME}/ometria_staging.",
             "s3://aws_default@bucket/ometria_staging",
         ),
+        "staging_keep": _option(
+            "How many days a run's staging is kept: it holds members' data, and a task that is cleared needs it. Each "
+            "run removes what is older of its mapping, `maintain_ledger` of all. Left empty: 3.",
+            "3",
+        ),
         "mappings_folder": _option(
             "Folder of the mapping files. Left empty: include/mappings beside the DAGs folder.",
             "/opt/airflow/include/mappings",

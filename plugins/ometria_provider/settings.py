@@ -29,6 +29,7 @@ class Settings:
     :param alerts_conn_id: the Apprise connection that people are told through; None: nobody is told.
     :param stale_after: after how many schedules without a green run a mapping counts as late, as configured.
     :param ask_for_approval: whether runs may wait for a person, as configured.
+    :param staging_keep: how many days the staging of runs is kept, as configured.
     :param mappings_editable: whether the page of mappings may write their files.
     """
 
@@ -40,6 +41,7 @@ class Settings:
     alerts_conn_id: str | None = None
     stale_after: str = "3"
     ask_for_approval: str = "True"
+    staging_keep: str = "3"
     mappings_editable: bool = False
 
 
@@ -62,6 +64,7 @@ def read_settings() -> Settings:
         alerts_conn_id=option("alerts_conn_id"),
         stale_after=option("stale_after") or "3",
         ask_for_approval=option("ask_for_approval") or "True",
+        staging_keep=option("staging_keep") or "3",
         mappings_editable=(option("mappings_editable") or "").lower() in ("true", "t", "1", "yes", "on"),
     )
 

@@ -81,6 +81,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/mapping.py": "integration/test_bad_members.py",
     "operators/ometria.py": "integration/test_clearing.py",
     "operators/opt_outs.py": "integration/test_consent.py",
+    "operators/old_staging.py": "unit/operators/test_maintenance.py",
     "operators/owners.py": "integration/test_owners.py",
     "operators/params.py": "integration/test_bad_files.py",
     "operators/readback.py": "integration/test_late_errors.py",

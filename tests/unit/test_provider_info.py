@@ -51,6 +51,13 @@ def test_connection_form_offers_the_extras_that_the_hook_reads(kind: str, hook: 
 def test_config_every_option_is_described_and_left_to_the_settings() -> None:
     options = get_provider_info()["config"]["ometria"]["options"]
     folders = {"mappings_folder", "workflows_folder", "expectations_folder"}
-    others = {"ledger_sql_alchemy_conn", "staging_path", "alerts_conn_id", "stale_after", "ask_for_approval"}
+    others = {
+        "ledger_sql_alchemy_conn",
+        "staging_path",
+        "alerts_conn_id",
+        "stale_after",
+        "ask_for_approval",
+        "staging_keep",
+    }
     assert set(options) == folders | others | {"mappings_editable"}
     assert all(option["default"] is None and option["description"] for option in options.values())

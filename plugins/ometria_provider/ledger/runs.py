@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 
 from ometria_provider.exceptions import AwaitingApproval, Halted, Misconfigured, SyncError
 from ometria_provider.ledger.engine import Ledger
@@ -398,10 +398,11 @@ def last_let_through(ledger: Ledger, run: Run, *, account: str, collection: str)
     return None if row is None else _run(row)
 
 
-def started_since(ledger: Ledger, mapping: str, since: datetime) -> list[int]:
-    """Return the numbers of a mapping's runs that started at or after a time."""
+def open_or_started_since(ledger: Ledger, mapping: str, since: datetime) -> list[int]:
+    """Return the numbers of a mapping's runs that started at or after a time, or have not ended."""
     with ledger.read() as connection:
-        ids = select(SyncRun.id).where(SyncRun.mapping == mapping, SyncRun.started_at >= since)
+        wanted = or_(SyncRun.started_at >= since, SyncRun.ended_at.is_(None))
+        ids = select(SyncRun.id).where(SyncRun.mapping == mapping, wanted)
         return list(connection.execute(ids).scalars())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from ometria_provider.delivery.plan import chosen_sentence, list_problem, plan_s
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import contacts, late, runs
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.operators import changes, chosen, lineage, owners, retry
+from ometria_provider.operators import changes, chosen, lineage, old_staging, owners, retry
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
 from ometria_provider.operators.asking import read_ahead
 from ometria_provider.operators.base import Planned, SyncOperator, Window, Work
@@ -24,7 +24,7 @@ from ometria_provider.operators.chosen import Choice
 from ometria_provider.operators.details import Details, Staged, expected_details
 from ometria_provider.operators.params import run_params
 from ometria_provider.operators.retry import Retry
-from ometria_provider.staging.store import CHUNK, RunStore
+from ometria_provider.staging.store import CHUNK
 from ometria_provider.staging.tables import source_table
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from ometria_provider.hooks.antavo import AntavoHook
     from ometria_provider.hooks.ometria import OmetriaHook
     from ometria_provider.mapping.model import Mapping
-
-#: How long a run's staging is kept: it holds members' data, and a cleared task needs it.
-STAGING_KEEP = timedelta(days=3)
 
 
 class PlanOperator(SyncOperator):
@@ -182,8 +179,7 @@ class PlanOperator(SyncOperator):
             return runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection)
 
     def _forget_old_staging(self, work: Work) -> None:
-        keep = runs.started_since(work.ledger, work.run.mapping, datetime.now(UTC) - STAGING_KEEP)
-        if removed := work.store.remove_older({RunStore.name(run) for run in keep} | {RunStore.name(work.run.id)}):
+        if removed := old_staging.remove_of(work.ledger, work.settings, work.run.mapping, work.run.id):
             self.log.info("Removed the staging of %s earlier runs", removed)
 
 

@@ -120,6 +120,17 @@ class SliceStore:
             ) from error
 
 
+def staged_mappings(root: str) -> list[str]:
+    """Return the names of the mappings that have staging.
+
+    :param root: URI of the staging folder.
+    """
+    from airflow.sdk import ObjectStoragePath
+
+    folder = ObjectStoragePath(root)
+    return sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.exists() else []
+
+
 class RunStore:
     """The files of one run.
 

@@ -221,10 +221,13 @@ def test_drop_slices_from_forgets_the_slices_that_are_gone(ledger: Ledger) -> No
     assert runs.count_rejections(ledger, other.id, "mapping") == 4
 
 
-def test_started_since_lists_a_mappings_recent_runs(ledger: Ledger) -> None:
-    old, new = open_run(ledger, "old"), open_run(ledger, "new")
+def test_open_or_started_since_lists_a_mappings_recent_runs_and_those_at_work(ledger: Ledger) -> None:
+    old, waiting, new = (open_run(ledger, name) for name in ("old", "waiting", "new"))
     with ledger.write() as connection:
         long_ago = datetime.now(UTC) - timedelta(days=9)
-        connection.execute(update(SyncRun).where(SyncRun.id == old.id).values(started_at=long_ago))
-    assert runs.started_since(ledger, "customers", datetime.now(UTC) - timedelta(days=3)) == [new.id]
-    assert runs.started_since(ledger, "other", long_ago) == []
+        connection.execute(update(SyncRun).where(SyncRun.id != new.id).values(started_at=long_ago))
+        connection.execute(update(SyncRun).where(SyncRun.id != waiting.id).values(ended_at=datetime.now(UTC)))
+        connection.execute(update(SyncRun).where(SyncRun.id == waiting.id).values(ended_at=None))
+    since = datetime.now(UTC) - timedelta(days=3)
+    assert runs.open_or_started_since(ledger, "customers", since) == [waiting.id, new.id]
+    assert runs.open_or_started_since(ledger, "other", long_ago) == []

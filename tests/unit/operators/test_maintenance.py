@@ -19,6 +19,7 @@ def _settings(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     url = ledger.engine.url.render_as_string(hide_password=False)
     monkeypatch.setenv("AIRFLOW__OMETRIA__LEDGER_SQL_ALCHEMY_CONN", url)
     monkeypatch.setenv("AIRFLOW__OMETRIA__WORKFLOWS_FOLDER", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW__OMETRIA__STAGING_PATH", f"file://{tmp_path / 'staging'}")
 
 
 def prune(days: object = 90) -> None:
@@ -73,3 +74,30 @@ def test_events_that_came_a_moment_ago_wait_for_a_file_that_is_not_here_yet(ledg
     prune()
     (found,) = list_deliveries(ledger)
     assert (found.state, found.reason) == ("waiting", giving_up.FILE_MISSING)
+
+
+def test_staging_is_removed_when_it_is_old_and_its_run_has_ended(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__OMETRIA__STAGING_KEEP", "2")
+    for run_id, mapping in (("old", "customers"), ("new", "customers"), ("waiting", "customers"), ("gone", "gone")):
+        green_run(run_id=run_id, mapping=mapping).write(ledger)
+    with ledger.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE sync_run SET started_at = '2026-01-01 00:00:00' WHERE run_id IN ('old', 'waiting', 'gone')"
+        )
+        connection.exec_driver_sql("UPDATE sync_run SET ended_at = NULL WHERE run_id = 'waiting'")
+    folders = [tmp_path / "staging" / name for name in ("customers/run-00000001", "customers/run-00000002")]
+    folders += [tmp_path / "staging" / name for name in ("customers/run-00000003", "gone/run-00000004")]
+    for folder in folders:
+        (folder / "slice-0000").mkdir(parents=True)
+        (folder / "slice-0000" / "extract-0000.parquet").write_bytes(b"a member's")
+    prune()
+    assert [folder.exists() for folder in folders] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "three days", "²"])
+def test_staging_keep_that_is_no_number_of_days_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__OMETRIA__STAGING_KEEP", value)
+    with pytest.raises(Misconfigured, match="staging_keep"):
+        prune()
