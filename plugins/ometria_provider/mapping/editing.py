@@ -60,6 +60,8 @@ def edit_text(text: str, edit: Edit) -> str:
     source = parse_source(bare, "")
     if source.problems or not isinstance(source.data, dict):
         raise CannotEdit("the file must be mended by hand first: it is not YAML with keys and values")
+    if edit == Edit():
+        return text
     wanted = _wanted(source.data, edit)
     rows = None
     if edit.rows is not None:

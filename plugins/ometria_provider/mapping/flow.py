@@ -7,12 +7,11 @@ import re
 from collections.abc import Mapping as AnyMapping
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import ScalarNode
-
 #: Text that may go without quotes, also between the brackets of flow style.
 _PLAIN = re.compile(r"[^\W\d_][\w./()-]*(?: [\w./()-]+)*")
+
+#: Texts that mean something else without quotes.
+_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 
 def flow(value: Any) -> str:
@@ -27,14 +26,8 @@ def flow(value: Any) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Say whether a text is itself without quotes; `null`, `true` and their like are not."""
-    if not _PLAIN.fullmatch(text):
-        return False
-    try:
-        node = YAML(typ="safe", pure=True).compose(text)
-    except YAMLError:
-        return False
-    return isinstance(node, ScalarNode) and str(node.tag) == "tag:yaml.org,2002:str" and node.value == text
+    """Say whether a text is itself without quotes, for readers of either version of YAML."""
+    return bool(_PLAIN.fullmatch(text)) and text.lower() not in _WORDS
 
 
 def _quoted(text: str) -> str:
