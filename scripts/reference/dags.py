@@ -17,7 +17,8 @@ _MAINTENANCE = """\
 
 `dags/maintain_ledger.py` deletes old runs with what they found, done events and late errors every night at 04:17 UTC,
 as `ometria-sync ledger prune` does; its param `keep_days` is 90. What Ometria is known to hold stays, and of each
-mapping the last run and the scan that the next one compares with. Unpause it once the ledger grows."""
+mapping the last run and the scan that the next one compares with. It also removes staging that is older than
+`[ometria] staging_keep`. Unpause it once the ledger grows."""
 
 _CAMPAIGNS = """\
 ## campaign_events

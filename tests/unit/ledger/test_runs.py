@@ -222,7 +222,7 @@ def test_drop_slices_from_forgets_the_slices_that_are_gone(ledger: Ledger) -> No
 
 
 def test_open_or_started_since_lists_a_mappings_recent_runs_and_those_at_work(ledger: Ledger) -> None:
-    old, waiting, new = (open_run(ledger, name) for name in ("old", "waiting", "new"))
+    _, waiting, new = (open_run(ledger, name) for name in ("old", "waiting", "new"))
     with ledger.write() as connection:
         long_ago = datetime.now(UTC) - timedelta(days=9)
         connection.execute(update(SyncRun).where(SyncRun.id != new.id).values(started_at=long_ago))
