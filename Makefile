@@ -1,7 +1,7 @@
 # Everything that a person or a machine does with this checkout. `make help` lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint format mypy unit bench prove docs lock install clean
+.PHONY: help run up test lint format mypy unit bench prove images docs lock install clean
 
 MAPPING ?= customers
 WORKFLOW ?=
@@ -49,6 +49,9 @@ bench: install-dev ## Measure the figures of docs/performance.md, each beside it
 
 prove: install-dev ## Meet every fault and kill every task at every step, and write docs/reliability.md
 	$(VENV)/python scripts/prove.py -n $(JOBS)
+
+images: install-dev ## Take the pictures of docs/images anew, from a real Airflow
+	OMETRIA_IMAGES=docs/images $(VENV)/pytest -m e2e tests/e2e/test_pages.py
 
 docs: install-dev ## Write the generated pages anew
 	$(VENV)/python scripts/docs.py

@@ -10,6 +10,16 @@ case $group in
     *) echo "usage: install.sh run|dev" >&2; exit 2 ;;
 esac
 
+# The tests of the pages walk them in Debian's own Chromium.
+if [ "$group" = dev ] && ! command -v chromium > /dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+        echo "Installing Chromium (once) ..."
+        { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium; } > /dev/null
+    else
+        echo "Chromium is missing: the tests of the pages are skipped (apt-get install chromium)." >&2
+    fi
+fi
+
 # The place is part of it: a virtual environment that was moved or copied does not work.
 digest=$({ pwd; cat $files pyproject.toml; } | sha256sum | cut -c1-16)
 for stamp in ".venv/.installed-$group-$digest" ".venv/.installed-dev-$digest"; do

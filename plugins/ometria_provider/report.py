@@ -206,9 +206,10 @@ class RunReport:
     next: list[str] = field(default_factory=list)
 
 
-def run_report(ledger: Ledger, run_id: int) -> RunReport:
+def run_report(ledger: Ledger, run_id: int, *, most_followed: int | None = None) -> RunReport:
     """Return what the ledger knows of one run.
 
+    :param most_followed: leave out where those whom it rejected stand by now, if they are more: for who cannot wait.
     :raises UnknownRun: when it knows no such run.
     """
     run = history.run_row(ledger, run_id)
@@ -226,7 +227,7 @@ def run_report(ledger: Ledger, run_id: int) -> RunReport:
         doubtful=history.doubtful_batches(ledger, run_id),
         departures=_departures(run, rows),
         remembered_from=history.earlier_run_with_rejections(ledger, run) if books.remembered else None,
-        ended=_ended(ledger, run),
+        ended=_ended(ledger, run) if most_followed is None or books.new <= most_followed else [],
         held_back=_held_back(rows),
         opt_outs=total(rows, "push", "opt_outs"),
         unknown=total(rows, "gate", "unknown"),

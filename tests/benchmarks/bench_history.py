@@ -25,7 +25,7 @@ def measure(*, quick: bool = False) -> list[Row]:
     contacts = CONTACTS // 10 if quick else CONTACTS
     with tempfile.TemporaryDirectory(prefix="ometria-bench-") as name:
         file = Path(name) / "ledger.db"
-        _fill(file, contacts)
+        fill(file, contacts)
         questions = {name: _time(ask) for name, ask in _questions(file).items()}
         commands = {name: _command(file, arguments) for name, arguments in COMMANDS.items()}
     of = f"at {contacts:,} contact states"
@@ -92,7 +92,7 @@ def _command(file: Path, arguments: list[str]) -> float:
     return median(times[1:])
 
 
-def _fill(file: Path, contacts: int) -> None:
+def fill(file: Path, contacts: int, runs: int = RUNS) -> None:
     """Write a year of runs: the ledger's own tables, filled as fast as SQLite goes."""
     from ometria_provider.ledger.engine import upgrade
 
@@ -100,13 +100,13 @@ def _fill(file: Path, contacts: int) -> None:
     began = datetime(2026, 1, 1, tzinfo=UTC)
     with sqlite3.connect(file) as database:
         database.execute("PRAGMA synchronous=OFF")
-        for run in range(1, RUNS + 1):
+        for run in range(1, runs + 1):
             _insert(database, "sync_run", [_run(run, began + timedelta(days=run), contacts)])
             _insert(database, "sync_step", _steps(run, began + timedelta(days=run), contacts))
             _insert(database, "push_batch", _batches(run, began + timedelta(days=run)))
-            many = REJECTED if run in (RUNS - 1, RUNS) else 100
+            many = REJECTED if run in (runs - 1, runs) else 100
             _insert(database, "rejection", _rejections(run, began + timedelta(days=run), many, contacts))
-        _insert(database, "contact_state", _contacts(contacts, began))
+        _insert(database, "contact_state", _contacts(contacts, began, runs))
         database.commit()
     database.close()
 
@@ -186,8 +186,8 @@ def _rejections(run: int, at: datetime, count: int, contacts: int) -> Iterator[d
         }
 
 
-def _contacts(count: int, began: datetime) -> Iterator[dict[str, Any]]:
-    at = _at(began + timedelta(days=RUNS))
+def _contacts(count: int, began: datetime, runs: int) -> Iterator[dict[str, Any]]:
+    at = _at(began + timedelta(days=runs))
     for number in range(count):
         yield {
             "account": "ometria_default",
@@ -198,7 +198,7 @@ def _contacts(count: int, began: datetime) -> Iterator[dict[str, Any]]:
             "source_digest": number.to_bytes(16, "big"),
             "filled": b"\xff\x0f",
             "snapshot_at": at,
-            "sync_run_id": RUNS,
-            "push_batch_id": (1 + number % RUNS) * 1_000 + number % 1_000,
+            "sync_run_id": runs,
+            "push_batch_id": (1 + number % runs) * 1_000 + number % 1_000,
             "changed_at": at,
         }

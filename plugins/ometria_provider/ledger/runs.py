@@ -293,8 +293,17 @@ def count_rejections(ledger: Ledger, run_id: int, stage: str) -> int:
 
 def newly_rejected(ledger: Ledger, run_id: int, rows: list[StepRow]) -> int:
     """Return how many members a run rejected so far, remembered ones apart."""
-    found = total(rows, "map", "rejected") + total(rows, "validate", "rejected") + total(rows, "reconcile", "convicted")
-    return found + count_rejections(ledger, run_id, "push")
+    return sum(refused_by_stage(ledger, run_id, rows).values())
+
+
+def refused_by_stage(ledger: Ledger, run_id: int, rows: list[StepRow]) -> dict[str, int]:
+    """Return how many members each stage of a run rejected so far, remembered ones apart."""
+    return {
+        "mapping": total(rows, "map", "rejected"),
+        "validation": total(rows, "validate", "rejected"),
+        "push": count_rejections(ledger, run_id, "push"),
+        "ometria": total(rows, "reconcile", "convicted"),
+    }
 
 
 def drop_rejections(ledger: Ledger, run_id: int, slice_: int, stage: str) -> None:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, StringConstraints
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from ometria_provider.ledger import history, run_detail
+from ometria_provider.ledger import runs as steps
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RunRow
 from ometria_provider.ledger.undelivered import endings
@@ -27,6 +28,9 @@ router = APIRouter()
 
 #: Runs on one page, and rejections.
 PAGE, REJECTIONS = 50, 200
+
+#: Rejected members up to whom a run's page counts where they stand by now; the list says it of each.
+FOLLOWED = 5_000
 
 #: An input that was left empty arrives as an empty text.
 Given = BeforeValidator(lambda value: value or None)
@@ -88,9 +92,9 @@ def show_run(
     :param left: how many members it found undelivered.
     """
     run = _readable_run(ledger, user, number)
-    report = run_report(ledger, number)
+    report = run_report(ledger, number, most_followed=FOLLOWED)
     pushing = next((use for use in report.apis if use.api == "Ometria"), None)
-    refused = run_detail.members_by_stage(ledger, number)
+    refused = steps.refused_by_stage(ledger, number, steps.steps(ledger, number))
     return render(
         request,
         "run.html",

@@ -34,12 +34,12 @@ def timeline(requests: Sequence[Request], limit: float | None) -> Timeline | Non
     """
     if not requests:
         return None
-    first = requests[0].started_at
-    seconds = (requests[-1].started_at - first).total_seconds()
+    first = requests[0].at
+    seconds = (requests[-1].at - first).total_seconds()
     each = max(math.ceil((seconds + 0.001) / MOST_BARS), 1)
     counts = [[0, 0] for _ in range(int(seconds // each) + 1)]
     for request in requests:
-        count = counts[int((request.started_at - first).total_seconds() // each)]
+        count = counts[int((request.at - first).total_seconds() // each)]
         count[0] += 1
         count[1] += request.records
     drawn = [

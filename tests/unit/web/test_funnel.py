@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from ledgers import PastRun, green_run, unchanged_run
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.run_detail import members_by_stage
+from ometria_provider.ledger.runs import refused_by_stage, steps
 from ometria_provider.report import run_report
 from ometria_provider.web.funnel import Stage, funnel
 
 
 def funnel_of(ledger: Ledger, past: PastRun) -> list[Stage]:
     run = past.write(ledger)
-    return funnel(run_report(ledger, run.id), members_by_stage(ledger, run.id))
+    return funnel(run_report(ledger, run.id), refused_by_stage(ledger, run.id, steps(ledger, run.id)))
 
 
 def counts(stages: list[Stage]) -> dict[str, int]:
@@ -43,6 +43,7 @@ def test_funnel_s_drops_are_what_lies_between_its_stages(sqlite_ledger: Ledger):
         ("map", 0): {"unchanged": 3, "filtered": 1, "rejected": 1, "to_send": 5},
         ("validate", 0): {"rejected": 1},
         ("push", 0): {"accepted": 2},
+        ("reconcile", -1): {"convicted": 1},
     }
     read = {"read": 10, "unchanged": 3, "filtered": 1, "rejected": 4, "sent": 3, "accepted": 2}
     stages = funnel_of(sqlite_ledger, PastRun(counts=read, facts=facts, rejections=rejections))

@@ -64,7 +64,7 @@ def test_run_shows_plan_funnel_rejections_requests_and_steps(known: Ledger, view
     run = green_run().write(known)
     start = datetime(2026, 3, 1, 12, tzinfo=UTC)
     for second in range(3):
-        write_batch(known, run, records=100, started_at=start + timedelta(seconds=second))
+        write_batch(known, run, records=100, ended_at=start + timedelta(seconds=second))
     text = viewer.get("/ometria/runs/1").text
     assert "A complete scan." in text
     assert "1,973 of 2,000 members delivered to Ometria, 12 rejected." in text

@@ -1,0 +1,97 @@
+"""Airflow's UI in Debian's Chromium, signed in: for tests that walk the pages, each adding its own steps.
+
+Set `OMETRIA_IMAGES` to a folder (`make images`) and `picture` keeps what is seen, for the documentation; else it keeps
+nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from launcher.api import Airflow, Login
+from live import Live
+
+#: A folder for pictures; without it none is taken.
+IMAGES = os.environ.get("OMETRIA_IMAGES")
+#: Milliseconds to wait for what should be there.
+PATIENCE = 60_000
+
+
+class Browsing:
+    """A signed-in browser that shows the pages inside Airflow's.
+
+    :param live: the Airflow with its sandbox.
+    """
+
+    def __init__(self, live: Live, airflow: Airflow, page: Any) -> None:
+        self.live, self.airflow, self.page = live, airflow, page
+        self.complaints: list[str] = []
+        page.on("console", self._listen)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _listen(self, message: Any) -> None:
+        """Keep what the browser complains of about our pages: a refused style, a script that failed."""
+        if message.type == "error" and "/ometria/" in message.location.get("url", ""):
+            self.complaints.append(message.text)
+
+    def sign_in(self) -> None:
+        """Sign in where a page sends who is signed out; end on that page."""
+        login = Login.read(self.live.home)
+        self.page.goto(f"{self.airflow.url}/ometria/")
+        self.page.wait_for_url("**/auth/login**")
+        self.page.fill("input[name=username]", login.user)
+        self.page.fill("input[name=password]", login.password)
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_url("**/ometria/")
+
+    def open(self, page: str, heading: str) -> Any:
+        """Show a page inside Airflow's, and return its frame.
+
+        :param page: what follows `/ometria`.
+        :param heading: what its heading begins with.
+        """
+        self.page.goto(f"{self.airflow.url}/plugin/ometria-sync/ometria{page}")
+        return self.frame(heading)
+
+    def frame(self, heading: str) -> Any:
+        """Return the frame when it shows a heading."""
+        frame = self.page.frame_locator("iframe")
+        frame.get_by_role("heading", name=heading, level=1).wait_for()
+        return frame
+
+    def theme(self, name: str) -> None:
+        """Choose Airflow's light or dark theme."""
+        self.page.evaluate("name => localStorage.setItem('theme', name)", name)
+        self.page.reload()
+
+    def picture(self, name: str) -> None:
+        """Keep what is seen, when pictures are asked for."""
+        if IMAGES:
+            Path(IMAGES).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=str(Path(IMAGES) / f"{name}.png"))
+
+
+@contextlib.contextmanager
+def browsing(live: Live, airflow: Airflow) -> Iterator[Browsing]:
+    """Yield a signed-in browser."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # Chromium's own sandbox does not work for root.
+        arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        context = browser.new_context(viewport={"width": 1360, "height": 900}, color_scheme="light")
+        context.set_default_timeout(PATIENCE)
+        made = Browsing(live, airflow, context.new_page())
+        made.sign_in()
+        yield made
+        browser.close()
