@@ -16,6 +16,7 @@ from ometria_provider.exceptions import Retryable
 
 #: The events, as Airflow's audit log names them.
 VIEWED, EXPLAINED, SEARCHED = "ometria_customer_viewed", "ometria_customer_explained", "ometria_customer_searched"
+PREVIEWED = "ometria_mapping_previewed"
 
 
 class NotAudited(Retryable):

@@ -17,8 +17,10 @@ from ometria_provider.mapping.fields import REMOTE_FIELDS
 from ometria_provider.mapping.model import Connections
 from ometria_provider.mapping.saving import save_text
 from ometria_provider.mapping.source import parse_source
+from ometria_provider.operators.previewing import Previewed, ask_details, preview_members
 from ometria_provider.settings import read_settings
-from ometria_provider.web import drafting
+from ometria_provider.text import json_text
+from ometria_provider.web import audit, drafting
 from ometria_provider.web.access import NotAllowed, SameOrigin, SignedIn, may_edit, may_read, require_edit, require_read
 from ometria_provider.web.drafting import DraftBody
 from ometria_provider.web.reading import OpenLedger
@@ -152,16 +154,31 @@ def preview(name: str, user: SignedIn, ledger: OpenLedger, body: DraftBody) -> d
     The connection asked is that of the saved file: a draft opens no other account.
     """
     from ometria_provider.operators.accounts import antavo_hook
-    from ometria_provider.operators.previewing import ask_details, preview_members
 
     require_edit(user, contact_sync_id(name))
     mapping = drafting.check(name, body)[1].mapping
     if mapping is None:
         raise HTTPException(422, "There are errors in it: a preview shows what a mapping without any does.")
+    audit.note(user, audit.PREVIEWED, values=True)
     hook = antavo_hook(ledger, _connections(name).antavo, attempts=1)
     customers = ask_details(mapping, hook, hook.sample(PREVIEWED))
     members = preview_members(mapping, customers, today=datetime.now(UTC).date(), ledger=ledger)
-    return {"members": [asdict(member) for member in members]}
+    return {"members": list(map(_shown, members))}
+
+
+def _shown(member: Previewed) -> dict[str, Any]:
+    """Return a member as texts: a browser would round a number of 19 digits."""
+    fields = [
+        {
+            "loyalty": one.loyalty or "(constant)",
+            "way": ", ".join([json_text(one.value), *(f"{name} → {json_text(value)}" for name, value in one.steps)]),
+            "remote": one.remote,
+            "sent": f"rejected: {one.problem}" if one.problem else "" if one.final is None else json_text(one.final),
+        }
+        for one in member.fields
+    ]
+    reasons = [*member.reasons, *filter(None, [member.held])]
+    return {"customer": member.customer, "outcome": member.outcome, "reasons": reasons, "fields": fields}
 
 
 def _connections(name: str) -> Connections:

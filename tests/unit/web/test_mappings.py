@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
+from ometria_provider.web import audit
 from pages import pages
 
 TEXT = """\
@@ -161,13 +162,19 @@ def test_new_mapping_begins_with_a_name_and_a_list(editor: TestClient, folder: P
 
 
 @pytest.mark.usefixtures("live")
-def test_preview_shows_live_members_of_the_draft_to_who_may_edit_only(viewer: TestClient, editor: TestClient) -> None:
+def test_preview_shows_live_members_of_the_draft_to_who_may_edit_only(
+    viewer: TestClient, editor: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[str] = []
+    monkeypatch.setattr(audit, "note", lambda user, event, values: noted.append(event))
     body = {"digest": digest(editor), "rows": ROWS}
     assert post(viewer, "preview", **body).status_code == 403
     members = post(editor, "preview", **body).json()["members"]
     assert len(members) == 5
     (first,) = [field for field in members[0]["fields"] if field["remote"] == "firstname"]
-    assert [name for name, _ in first["steps"]] == ["strip"]
+    assert noted == ["ometria_mapping_previewed"], "looking leaves a line, and a refusal none"
+    assert "strip → " in first["way"]
+    assert first["sent"].startswith('"')
 
 
 @pytest.mark.usefixtures("live")

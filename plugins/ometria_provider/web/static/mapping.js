@@ -228,7 +228,7 @@ on("preview", async () => {
   if (!members.length) parts.push(element("p", "Antavo has no customers."));
   for (const member of members) {
     const fate = { record: "makes a record", filtered: "left out", rejected: "rejected" }[member.outcome];
-    const why = [...member.reasons, member.held].filter(Boolean).join("; ");
+    const why = member.reasons.join("; ");
     parts.push(element("h3", `Customer ${member.customer}: ${fate}${why ? ` (${why})` : ""}`));
     const table = element("table");
     const head = table.createTHead().insertRow();
@@ -236,11 +236,7 @@ on("preview", async () => {
     const body = table.createTBody();
     for (const field of member.fields) {
       const row = body.insertRow();
-      const way = [JSON.stringify(field.value), ...field.steps.map(([name, value]) => `${name} → ${JSON.stringify(value)}`)];
-      row.insertCell().textContent = field.loyalty ?? "(constant)";
-      row.insertCell().textContent = way.join(", ");
-      row.insertCell().textContent = field.remote;
-      row.insertCell().textContent = field.problem ? `rejected: ${field.problem}` : field.final === null ? "nothing (empty)" : JSON.stringify(field.final);
+      for (const cell of [field.loyalty, field.way, field.remote, field.sent]) row.insertCell().textContent = cell;
     }
     parts.push(table);
   }
