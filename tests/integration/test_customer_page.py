@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
-from ometria_provider.web.audit import mark
+from ometria_provider.operators.forgetting import mark
 from pages import FORM, pages
 from sqlalchemy import select
 from sync import VALID, Sync

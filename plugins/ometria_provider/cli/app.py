@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typer
 
-from ometria_provider.cli import alerts, events, ledger, mappings, retry, systems, workflows
+from ometria_provider.cli import alerts, events, forget, ledger, mappings, retry, systems, workflows
 from ometria_provider.cli.output import Group
 from ometria_provider.sandbox.command import sandbox
 
@@ -32,4 +32,5 @@ systems.add_to(app)
 ledger.add_to(app)
 app.command()(alerts.alerts)
 app.command()(retry.retry)
+app.command()(forget.forget)
 app.command()(sandbox)

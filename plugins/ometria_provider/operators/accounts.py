@@ -96,10 +96,11 @@ def ometria_hook(ledger: Ledger, conn_id: str, *, urgent: bool = False, **option
     :param urgent: for a campaign's requests: see `ledger.budget.RateBudget`.
     :param options: of the hook: `attempts`, `first_wait`.
     """
-    from ometria_provider.hooks.ometria import OmetriaHook
+    from ometria_provider.hooks.ometria import DELETION, DELETIONS_PER_SECOND, OmetriaHook
 
     hook = OmetriaHook(conn_id, **options)
     rates = {"push": hook.push_requests_per_second, "data": hook.data_requests_per_second}
+    rates[DELETION] = DELETIONS_PER_SECOND
     hook.limiter = budget = RateBudget(ledger, conn_id, rates, urgent=urgent)
     _note("Ometria", hook, budget, "push", rates["push"])
     return hook

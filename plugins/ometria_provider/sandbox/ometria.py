@@ -48,7 +48,7 @@ class Ometria:
         self.events = CustomEvents(database)
         self.campaign = Campaign(settings.campaign_event_type, settings.campaign_template, database)
         self.late_errors: deque[dict[str, str]] = deque(maxlen=100)
-        self.counts = dict.fromkeys(("records", "accepted", "late_errors", "pushes_stored"), 0)
+        self.counts = dict.fromkeys(("records", "accepted", "late_errors", "pushes_stored", "deletion_requests"), 0)
         self._waiting: deque[tuple[str, list[Record]]] = deque()
         self._declared = None if settings.declared_fields is None else frozenset(settings.declared_fields)
 
@@ -69,6 +69,8 @@ class Ometria:
             match call.method, call.segments:
                 case "POST", ["v2", "push"]:
                     return self._push(call.body)
+                case "POST", ["v2", "data-deletion-requests"]:
+                    return self._delete_person(call.body)
                 case "GET", ["v2", "push", "_errors"]:
                     return answer(list(self.late_errors))
                 case "GET", ["v2", "lists"]:
@@ -185,6 +187,20 @@ class Ometria:
         if "properties" in kept:
             kept["properties"] = {k: v for k, v in kept["properties"].items() if k in self._declared}
         return kept
+
+    def _delete_person(self, body: bytes) -> Answer:
+        """Take a request for deletion, and do it at once (the body is an assumption: an e-mail, a customer id)."""
+        try:
+            person = msgspec.json.decode(body, type=dict[str, str])
+        except msgspec.DecodeError:
+            return _error(400, "Payload invalid: not an object of texts.")
+        event = {"identity_email": person.get("email"), "identity_account_id": person.get("customer_id")}
+        if not any(event.values()):
+            return _error(400, "Payload invalid: nobody is named.")
+        self.counts["deletion_requests"] += 1
+        while contact := self.contacts.known({**event, "profile_id": None}):
+            self.contacts.forget(*_key(contact))
+        return answer({"status": "OK"})
 
     def forget(self) -> None:
         """Forget all contacts, lists, events and errors."""

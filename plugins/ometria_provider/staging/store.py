@@ -6,7 +6,7 @@ for each step. The manifest is written last: a step is there wholly or not at al
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -176,3 +176,48 @@ class RunStore:
     def name(run: int) -> str:
         """Return the name of a run's folder."""
         return f"run-{run:08}"
+
+
+def remove_runs_with(root: str, ids: Collection[str]) -> int:
+    """Remove the staging of every run that holds one of these ids, and return of how many.
+
+    A whole run's: rows cannot be taken out of files whose places other files name. A task of it that is cleared says
+    that a new run is needed.
+
+    :param root: URI of the staging folder.
+    """
+    from airflow.sdk import ObjectStoragePath
+
+    found = [
+        folder
+        for mapping in staged_mappings(root)
+        for folder in (ObjectStoragePath(root) / mapping).iterdir()
+        if folder.name.startswith("run-") and _holds(folder, ids)
+    ]
+    for folder in found:
+        folder.rmdir(recursive=True)
+    return len(found)
+
+
+def _holds(folder: Any, ids: Collection[str]) -> bool:
+    """Say whether a file below a folder names one of these ids; a damaged one may."""
+    import pyarrow.parquet as pq
+
+    for path in folder.iterdir():
+        if path.is_dir():
+            if _holds(path, ids):
+                return True
+        elif path.name.endswith(".json"):
+            if any(msgspec.json.encode(id_) in path.read_bytes() for id_ in ids):
+                return True
+        elif path.name.endswith(".parquet"):
+            with path.open("rb") as file:
+                try:
+                    table = pq.ParquetFile(file)
+                    names = [name for name in ("contact_id", "customer") if name in table.schema_arrow.names]
+                    columns = table.read(names).columns
+                except ValueError:  # cut short
+                    return True
+                if any(not set(ids).isdisjoint(column.to_pylist()) for column in columns):
+                    return True
+    return False

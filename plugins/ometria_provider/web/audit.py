@@ -7,12 +7,12 @@ digest: Airflow keeps the log for as long as it likes, also when the person is t
 from __future__ import annotations
 
 import json
-from hashlib import blake2b
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from sqlalchemy.exc import SQLAlchemyError
 
 from ometria_provider.exceptions import Retryable
+from ometria_provider.operators.forgetting import mark
 
 #: The events, as Airflow's audit log names them.
 VIEWED, EXPLAINED, SEARCHED = "ometria_customer_viewed", "ometria_customer_explained", "ometria_customer_searched"
@@ -21,11 +21,6 @@ PREVIEWED = "ometria_mapping_previewed"
 
 class NotAudited(Retryable):
     """Airflow's audit log did not take the line, so nothing is shown."""
-
-
-def mark(customer: str) -> str:
-    """Return the digest by which an audit line, and a receipt of forgetting, name a customer."""
-    return blake2b(customer.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def note(user: BaseUser, event: str, customer: str | None = None, *, values: bool = False) -> None:

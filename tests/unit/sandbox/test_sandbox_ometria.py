@@ -204,3 +204,14 @@ def test_queue_headers_count_what_waits(make_desk: Make, make_contact: Make) -> 
 def test_unknown_path_is_not_found(desk: Any) -> None:
     assert desk.ask("ometria", "/v2/nothing")[0] == 404
     assert desk.ask("ometria", "/v1/push", [])[0] == 404
+
+
+def test_deletion_request_takes_the_person_out_of_every_collection(desk: Any, make_contact: Make) -> None:
+    desk.push(make_contact("c1", email="ann@example.com"), make_contact("c2", email="bob@example.com"))
+    path = "/v2/data-deletion-requests"
+    assert desk.send("ometria", path, body=b"{}").status == 400
+    assert desk.send("ometria", path, body=b"[1]").status == 400
+    assert desk.send("ometria", path, body=b'{"email": "ann@example.com"}').status == 200
+    assert desk.ask("ometria", "/v2/contacts/customers/c1")[0] == 404
+    assert desk.ask("ometria", "/v2/contacts/customers/c2")[0] == 200
+    assert desk.sandbox.stats()["pushed"]["deletion_requests"] == 1
