@@ -4,8 +4,9 @@
     ``requests``: {"ometria POST /v2/push": {"200": 12, "429": 1}}; ``limits``: for each rate limit what was admitted,
     refused (429) and the fullest window; ``pushed``: records received, accepted, late errors, deletions;
     ``contacts``: for each collection contacts stored, records received, ``repeats`` (the contact's record came
-    again with the same bytes) and ``most_for_one``; ``events``: custom events stored, received, and ``most_for_one``; ``emails``: of the campaign,
-    by outcome. ``?contact=COLLECTION/ID`` answers {"received", "repeats"} of that one.
+    again with the same bytes) and ``most_for_one``; ``events``: custom events stored, received, and
+    ``most_for_one``; ``emails``: of the campaign, by outcome.
+    ``?contact=COLLECTION/ID`` answers {"received", "repeats"} of that one.
 ``GET /_sandbox/contacts``
     For each collection the counts, and ``lists`` {id: size}. ``/_sandbox/contacts/COLLECTION/ID`` adds to one contact
     how often it came. ``/_sandbox/lists/ID`` names its members.
