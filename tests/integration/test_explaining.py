@@ -129,3 +129,13 @@ def test_trace_now_of_nobody_is_wrong_and_of_an_unknown_mapping_is_misuse(sync: 
     assert result.exit_code == 1
     assert "Antavo knows no customer with this id" in result.stdout
     assert command("trace", member, "--now", "--mapping", "member").exit_code == 2
+
+
+def test_opt_out_alone_is_sent_and_said_to_be(sync: Sync, member: str) -> None:
+    consent = {"loyalty": "properties.newsletter", "remote": "marketing_optin", "transform": ["consent"]}
+    sync.mapping(fields=[*FIELDS, consent])
+    sync.sandbox.control("members", {"change": [member], "set": {"properties.newsletter": True}})
+    assert sync.run().green
+    sync.sandbox.control("members", {"change": [member], "set": {"properties.newsletter": False}})
+    found = explained(sync, member)
+    assert (found.fate, found.reasons) == ("send", ("Its consent differs from what Ometria acknowledged last.",))
