@@ -98,15 +98,16 @@ def read_source(path: Path) -> Source:
     return parse_source(text, source.file)
 
 
-def parse_source(text: str, file: str) -> Source:
+def parse_source(text: str, file: str, *, most: int = _MOST_NODES) -> Source:
     """Read YAML text as :func:`read_source` reads a file.
 
     :param file: what problems name.
+    :param most: nodes into which it may unfold.
     """
     source = Source(file, text.splitlines())
     try:
         node = YAML(typ="safe", pure=True).compose(text)
-        source.data = _Reader(source).read(node, ()) if node is not None else None
+        source.data = _Reader(source, most).read(node, ()) if node is not None else None
     except YAMLError as error:
         source.problems.append(_syntax_problem(source, error))
     except RecursionError:
@@ -134,8 +135,9 @@ def _syntax_problem(source: Source, error: YAMLError) -> Problem:
 class _Reader:
     """Turns YAML nodes into plain data and notes where everything stands."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, most: int) -> None:
         self.source = source
+        self.most = most
         self.count = 0
         self.open: set[int] = set()
 
@@ -143,7 +145,7 @@ class _Reader:
         spot = _spot(node)
         self.source.values[loc] = spot
         self.count += 1
-        if self.count > _MOST_NODES or id(node) in self.open:
+        if self.count > self.most or id(node) in self.open:
             raise MarkedYAMLError(problem="aliases unfold without end", problem_mark=node.start_mark)
         if isinstance(node, ScalarNode):
             return self._scalar(node)
@@ -175,10 +177,14 @@ class _Reader:
 
     def _scalar(self, node: ScalarNode) -> Any:
         kind = str(node.tag).removeprefix(_TAG)
-        if kind == "float":
-            return self._finite(node)
-        if kind in _SCALARS:
-            return _SCALARS[kind](node.value)
+        try:
+            if kind == "float":
+                return self._finite(node)
+            if kind in _SCALARS:
+                return _SCALARS[kind](node.value)
+        except ValueError:  # text that a tag calls a number, or more digits than Python reads
+            self._complain(_spot(node), "this is no number that can be read")
+            return None
         self._complain(_spot(node), f"the tag `{node.tag}` means nothing here", "remove it")
         return node.value
 

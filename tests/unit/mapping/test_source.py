@@ -64,6 +64,12 @@ def test_read_source_of_a_billion_laughs_stops(tmp_path):
     assert "aliases" in read(tmp_path, "\n".join(levels)).problems[0].message
 
 
+@pytest.mark.parametrize("value", ["!!int abc", "!!float abc", "9" * 5_000])
+def test_read_source_of_a_number_that_cannot_be_read_points_at_it(tmp_path, value):
+    (problem,) = read(tmp_path, f"a: 1\nb: {value}").problems
+    assert (problem.line, problem.message) == (2, "this is no number that can be read")
+
+
 def test_read_source_of_a_file_nested_beyond_measure_says_so(tmp_path):
     assert "nested too deeply" in read(tmp_path, "[" * 700).problems[0].message
 
