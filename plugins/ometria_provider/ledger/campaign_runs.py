@@ -138,8 +138,11 @@ def latest_runs(ledger: Ledger, workflow: str, limit: int = 20) -> list[Past]:
     return sorted(found.values(), key=lambda past: past.at, reverse=True)[:limit]
 
 
-def workflows_of(ledger: Ledger, run_id: str) -> list[str]:
-    """Return the workflows of whose events a run wrote down what became of them."""
-    query = select(EventDelivery.workflow).where(EventDelivery.run_id == run_id).distinct()
+def workflows_of(ledger: Ledger, run_id: str) -> list[tuple[str, str]]:
+    """Return account and workflow of the events of which a run wrote down what became of them.
+
+    Of several accounts: their DAGs run at the same minutes, and Airflow names scheduled runs after these.
+    """
+    query = select(EventDelivery.account, EventDelivery.workflow).where(EventDelivery.run_id == run_id).distinct()
     with ledger.read() as connection:
-        return sorted(connection.execute(query.order_by(EventDelivery.workflow)).scalars())
+        return sorted((account, workflow) for account, workflow in connection.execute(query))

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import RedirectResponse
 
+from ometria_provider.dagdefaults import campaign_events_id
 from ometria_provider.ledger import campaign_runs, history
 from ometria_provider.web.access import SignedIn, require_read
 from ometria_provider.web.reading import OpenLedger
@@ -24,6 +25,7 @@ def page_of_run(dag_id: str, run: str, request: Request, user: SignedIn, ledger:
     root = request.scope.get("root_path", "")
     if number := history.number_of(ledger, dag_id, run):
         return RedirectResponse(f"{root}/runs/{number}", 303)
-    if names := campaign_runs.workflows_of(ledger, run):
+    names = [name for account, name in campaign_runs.workflows_of(ledger, run) if campaign_events_id(account) == dag_id]
+    if names:
         return RedirectResponse(f"{root}/campaigns/{quote(names[0], safe='')}?run={quote(run, safe='')}", 303)
     raise HTTPException(404, f"The ledger knows nothing of the run {run} of {dag_id}: did its plan start?")

@@ -30,3 +30,17 @@ def test_run_of_campaigns_leads_to_a_workflow(known: Ledger, viewer: TestClient)
     answer = viewer.get("/ometria" + run_of("campaign_events__antavo_default", RUN))
     assert answer.headers["location"].startswith("/ometria/campaigns/thanks?run=manual__2026")
     assert viewer.get(answer.headers["location"]).status_code == 200
+
+
+def test_run_of_campaigns_leads_to_a_workflow_of_its_own_dag_among_runs_of_the_same_name(
+    known: Ledger, viewer: TestClient
+):
+    for account, workflow in (("antavo_a", "another"), ("antavo_b", "thanks")):
+        inbox.put(
+            known, account, [Collected("e1", "reward", "ann", datetime.now(UTC), b"{}", (workflow,))], inbox.ASKED
+        )
+        (row,) = deliveries.waiting(known, account, limit=9, workflow=workflow)
+        deliveries.write(known, RUN, settled=[Settled(row.id, ACKNOWLEDGED)])
+    answer = viewer.get("/ometria" + run_of("campaign_events__antavo_b", RUN))
+    assert answer.headers["location"].startswith("/ometria/campaigns/thanks?")
+    assert viewer.get("/ometria" + run_of("campaign_events__antavo_c", RUN)).status_code == 404

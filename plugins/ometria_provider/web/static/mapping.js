@@ -143,13 +143,15 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (!saveButton || saveButton.disabled) return;
   saveButton.disabled = true;
+  // What the form says now is what the file says then; somebody may go on writing until the answer comes.
+  const written = new Map(keys.map((input) => [input.dataset.key, input.value]));
+  const sent = [...rows.children];
   try {
     const saved = await ask("save", draft());
     said.textContent = "Saved. The next run uses it.";
     digest = saved.digest;
-    // What the form says is what the file says now.
-    for (const input of keys) loaded.set(input.dataset.key, input.value);
-    [...rows.children].forEach((row, index) => { row.dataset.origin = index; });
+    for (const [key, value] of written) loaded.set(key, value);
+    sent.forEach((row, index) => { row.dataset.origin = index; });
     if (window.location.search) history.replaceState(null, "", window.location.pathname);
     await check();
   } catch (error) {
