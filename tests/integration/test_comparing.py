@@ -11,7 +11,7 @@ from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger import runs
 from ometria_provider.operators.comparing import Comparison, of_run
 from ometria_provider.settings import read_settings
-from pages import pages
+from pages import audited, pages
 from sync import Outcome, Sync
 from typer.testing import CliRunner
 
@@ -70,6 +70,7 @@ def test_run_whose_staging_is_gone_cannot_be_compared_and_says_so(sync: Sync, re
         compared(sync, run)
 
 
+@pytest.mark.usefixtures("airflow_database")
 def test_page_shows_values_to_who_may_edit_and_to_nobody_else(sync: Sync, ready: tuple[Outcome, list[str]]) -> None:
     place = f"/ometria/runs/{ready[0].row['id']}/changes"
     seen = pages("USER").get(place)
@@ -81,6 +82,10 @@ def test_page_shows_values_to_who_may_edit_and_to_nobody_else(sync: Sync, ready:
     assert "firstname" in hidden.text
     assert "emptied" in hidden.text
     assert not [value for value in ("Ann", "Berta", "Cora", "ann@example.com") if value in hidden.text]
+    assert [line for line in audited() if line[0] == "ometria_run_compared"][-2:] == [
+        ("ometria_run_compared", "user", '{"values": true}'),
+        ("ometria_run_compared", "viewer", '{"values": false}'),
+    ]
     assert pages("").get(place).status_code == 403
     assert place in pages("VIEWER").get(place.removesuffix("/changes")).text
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
 from ometria_provider.operators.forgetting import mark
-from pages import FORM, pages
-from sqlalchemy import select
+from pages import FORM, audited, pages
 from sync import VALID, Sync
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
@@ -35,15 +33,6 @@ def send(browser: TestClient, path: str, **form: str) -> Response:
     headers = {**FORM, "content-type": "application/x-www-form-urlencoded"}
     answer: Response = browser.post(f"/ometria/customers{path}", content=urlencode(form), headers=headers)
     return answer
-
-
-def audited() -> list[tuple[Any, ...]]:
-    from airflow.models.log import Log
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        query = select(Log.event, Log.owner, Log.extra).where(Log.event.like("ometria_%")).order_by(Log.id)
-        return [tuple(row) for row in session.execute(query)]
 
 
 def test_page_shows_what_the_ledger_knows_and_asks_nobody(sync: Sync, member: str) -> None:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from ometria_provider.addresses import PAGES
 from ometria_provider.web.pages import create_app
+from sqlalchemy import select
 
 #: What a browser says when somebody follows a link, and when a form of the same page is sent.
 BROWSER = {"accept": "text/html,application/xhtml+xml"}
@@ -27,3 +28,13 @@ def pages(role: str | None, **client: str) -> TestClient:
         app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username=role.lower() or "nobody", role=role)
     outer.mount(PAGES, app)
     return TestClient(outer, base_url="http://airflow.test", headers={**BROWSER, **client}, follow_redirects=False)
+
+
+def audited() -> list[tuple[str, str, str]]:
+    """Return the lines of Airflow's audit log about looks at members: event, user, and what is known of it."""
+    from airflow.models.log import Log
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        query = select(Log.event, Log.owner, Log.extra).where(Log.event.like("ometria_%")).order_by(Log.id)
+        return [(event, owner, extra) for event, owner, extra in session.execute(query)]

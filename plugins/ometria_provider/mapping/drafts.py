@@ -11,7 +11,7 @@ from ometria_provider.mapping.editing import KEYS, ROWS, Edit, RowEdit, differen
 from ometria_provider.mapping.files import check_text
 from ometria_provider.mapping.flow import flow
 from ometria_provider.mapping.model import Mapping as MappingModel
-from ometria_provider.mapping.source import Loc, Problem, parse_source
+from ometria_provider.mapping.source import Loc, Problem, Source, parse_source
 from ometria_provider.mapping.splicing import CannotEdit
 
 #: Keys whose value is a text: a form shows it as it is. All others are shown as YAML.
@@ -182,11 +182,16 @@ def _items(row: RowDraft, index: int, findings: list[Finding]) -> Iterator[tuple
 
 def _constant(text: str) -> Any:
     """Return a constant: YAML's scalar, or the text itself where YAML would see anything else in it."""
-    source = parse_source(text, "")
+    source = _source(text)
     return text.strip() if source.problems or isinstance(source.data, (dict, list)) else source.data
 
 
 def _parse(text: str, findings: list[Finding], *, key: str, row: int | None = None, hint: str = "") -> Any:
-    source = parse_source(" ".join(text.splitlines()), "")
+    source = _source(" ".join(text.splitlines()))
     findings += [Finding(problem.message, hint or problem.hint, key, row) for problem in source.problems]
     return source.data
+
+
+def _source(text: str) -> Source:
+    """Read what somebody wrote into an input: without aliases it has no more nodes than letters."""
+    return parse_source(text, "", most=len(text) + 1)

@@ -16,7 +16,7 @@ from ometria_provider.operators.forgetting import mark
 
 #: The events, as Airflow's audit log names them.
 VIEWED, EXPLAINED, SEARCHED = "ometria_customer_viewed", "ometria_customer_explained", "ometria_customer_searched"
-PREVIEWED = "ometria_mapping_previewed"
+PREVIEWED, COMPARED = "ometria_mapping_previewed", "ometria_run_compared"
 
 
 class NotAudited(Retryable):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -12,17 +11,16 @@ from ometria_provider.ledger import approvals, history, runs
 from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.operators.comparing import of_run
 from ometria_provider.settings import read_settings
+from ometria_provider.web import audit
 from ometria_provider.web.access import SignedIn, may_edit, require_read
-from ometria_provider.web.reading import OpenLedger
+from ometria_provider.web.reading import Number, OpenLedger
 from ometria_provider.web.render import render
-
-log = logging.getLogger(__name__)
 
 router = APIRouter()
 
 
 @router.get("/runs/{number}/changes", response_class=HTMLResponse)
-def show_changes(number: int, request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLResponse:
+def show_changes(number: Number, request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLResponse:
     """Show some members before and after; the values to those only who may edit the DAG.
 
     Ometria is asked now, once for each of them, within the account's rate budget (which is written to the ledger).
@@ -31,9 +29,8 @@ def show_changes(number: int, request: Request, user: SignedIn, ledger: OpenLedg
     require_read(user, row.dag_id)
     settings, sees_values = read_settings(), may_edit(user, row.dag_id)
     run = runs.get_run(ledger, dag_id=row.dag_id, run_id=row.run_id)
+    audit.note(user, audit.COMPARED, values=sees_values)
     found = of_run(open_ledger(settings.ledger_url), run, settings.staging_path, attempts=1)
-    if sees_values:
-        log.info("%s looked at the values of %s members of run %s", user.get_name(), len(found.members), number)
     return render(
         request,
         "changes.html",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from fastapi import HTTPException
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from ometria_provider.mapping.drafts import Checked, Draft, RowDraft, check_draft
 from ometria_provider.mapping.editing import KEYS, ROWS
@@ -19,6 +19,9 @@ from ometria_provider.settings import read_settings
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 _Text = Annotated[str, Field(max_length=10_000)]
+
+#: Letters of a whole draft, some thousand rows: YAML takes seconds for more, also of those who may only look.
+_LARGEST = 100_000
 
 _START = """\
 # yaml-language-server: $schema=mapping.schema.json
@@ -52,6 +55,15 @@ class DraftBody(BaseModel):
     start: int = Field(1, ge=1)
     keys: dict[str, _Text] = Field(default_factory=dict)
     rows: Annotated[list[RowBody], Field(max_length=1000)] | None = None
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        texts = [*self.keys, *self.keys.values()]
+        for row in self.rows or ():
+            texts += [row.loyalty, row.value, row.transform, row.remote]
+        if sum(map(len, texts)) > _LARGEST:
+            raise ValueError(f"a form holds no more than {_LARGEST:,} letters: change the file in an editor of text")
+        return self
 
     def draft(self) -> Draft:
         """Return the draft."""

@@ -88,7 +88,7 @@ def sign_in(request: Request) -> Response:
 
 async def _bad_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    what = "; ".join(f"{each['loc'][1]}: {each['msg']}" for each in error.errors())
+    what = "; ".join(f"{each['loc'][:2][-1]}: {each['msg']}" for each in error.errors())
     return answer(request, 422, f"The address or the form is not right: {what}.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Depends
+from pydantic import Field
 
 from ometria_provider.ledger import reading
 from ometria_provider.ledger.engine import Ledger
@@ -18,3 +19,6 @@ def open_ledger() -> Ledger:
 
 #: The ledger, as what a route takes.
 OpenLedger = Annotated[Ledger, Depends(open_ledger)]
+
+#: A number as the ledger can have it.
+Number = Annotated[int, Field(ge=0, lt=2**63)]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from ometria_provider.ledger import history, run_detail
@@ -20,7 +20,7 @@ from ometria_provider.report_text import headline
 from ometria_provider.web import export, retrying
 from ometria_provider.web.access import SameOrigin, SignedIn, may_edit, readable, require_edit, require_read
 from ometria_provider.web.funnel import funnel
-from ometria_provider.web.reading import OpenLedger
+from ometria_provider.web.reading import Number, OpenLedger
 from ometria_provider.web.render import render
 from ometria_provider.web.timeline import timeline
 
@@ -34,7 +34,7 @@ FOLLOWED = 5_000
 
 #: An input that was left empty arrives as an empty text.
 Given = BeforeValidator(lambda value: value or None)
-Day = Annotated[date | None, Given, Query()]
+Day = Annotated[Annotated[date, Field(lt=date.max)] | None, Given, Query()]
 Word = Annotated[Annotated[str, StringConstraints(max_length=250)] | None, Given, Query()]
 
 
@@ -47,7 +47,7 @@ def list_runs(
     state: Word = None,
     since: Day = None,
     until: Day = None,
-    before: int | None = None,
+    before: Number | None = None,
 ) -> HTMLResponse:
     """Show the latest runs, those of one mapping or state, or of some days (UTC)."""
     shown = readable(user, history.dag_ids(ledger))
@@ -84,7 +84,12 @@ def _midnight(day: date) -> datetime:
 
 @router.get("/runs/{number}", response_class=HTMLResponse)
 def show_run(
-    number: int, request: Request, user: SignedIn, ledger: OpenLedger, started: Word = None, left: int | None = None
+    number: Number,
+    request: Request,
+    user: SignedIn,
+    ledger: OpenLedger,
+    started: Word = None,
+    left: Number | None = None,
 ) -> HTMLResponse:
     """Show one run.
 
@@ -114,7 +119,7 @@ def show_run(
 
 
 @router.post("/runs/{number}/retry", dependencies=[SameOrigin])
-def retry_run(number: int, request: Request, user: SignedIn, ledger: OpenLedger) -> Response:
+def retry_run(number: Number, request: Request, user: SignedIn, ledger: OpenLedger) -> Response:
     """Start a run for what this one left undelivered, in the user's name."""
     run = history.run_row(ledger, number)
     require_edit(user, run.dag_id)
@@ -126,13 +131,13 @@ def retry_run(number: int, request: Request, user: SignedIn, ledger: OpenLedger)
 
 @router.get("/runs/{number}/rejections", response_class=HTMLResponse)
 def show_rejections(
-    number: int,
+    number: Number,
     request: Request,
     user: SignedIn,
     ledger: OpenLedger,
     stage: Word = None,
     reason: Word = None,
-    after: int = 0,
+    after: Number = 0,
 ) -> HTMLResponse:
     """List whom a run rejected, why, and where they stand now."""
     run = _readable_run(ledger, user, number)
@@ -155,7 +160,7 @@ def show_rejections(
 
 @router.get("/runs/{number}/rejections.csv")
 def rejections_as_csv(
-    number: int, user: SignedIn, ledger: OpenLedger, stage: Word = None, reason: Word = None
+    number: Number, user: SignedIn, ledger: OpenLedger, stage: Word = None, reason: Word = None
 ) -> Response:
     """Give a run's rejections as a file for spreadsheets."""
     run = _readable_run(ledger, user, number)
@@ -165,7 +170,7 @@ def rejections_as_csv(
 
 @router.get("/runs/{number}/rejections.json")
 def rejections_as_json(
-    number: int, user: SignedIn, ledger: OpenLedger, stage: Word = None, reason: Word = None
+    number: Number, user: SignedIn, ledger: OpenLedger, stage: Word = None, reason: Word = None
 ) -> Response:
     """Give a run's rejections as JSON."""
     run = _readable_run(ledger, user, number)

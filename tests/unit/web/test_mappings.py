@@ -189,3 +189,37 @@ def test_lists_and_fields_are_asked_live(viewer: TestClient, editor: TestClient)
     assert filled["properties.favourite_store"]
     for what in ("lists", "fields"):
         assert viewer.get(f"/ometria/mappings/members/{what}", headers=JSON).status_code == 403
+
+
+def test_file_with_a_number_that_cannot_be_read_takes_no_other_page_with_it(viewer: TestClient, folder: Path) -> None:
+    (folder / "broken.yaml").write_text("list: !!int abc\n")
+    text = viewer.get("/ometria/mappings").text
+    assert "Line 1: this is no number that can be read" in text
+    assert '<a href="/ometria/mappings/members">members</a>' in text
+
+
+@pytest.mark.parametrize("body", [None, [1]], ids=["nothing", "no form"])
+def test_draft_that_is_no_form_is_refused_in_the_shape_of_errors(viewer: TestClient, body: Any) -> None:
+    answer = viewer.post("/ometria/mappings/members/check", json=body, headers=JSON)
+    assert (answer.status_code, answer.json()["error"]["status"]) == (422, 422)
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        {"rows": [{"loyalty": "x", "remote": "y", "transform": "a," * 4_000}] * 20},
+        {"keys": {f"key{number}": "" for number in range(20_000)}},
+    ],
+    ids=["rows", "keys"],
+)
+def test_draft_larger_than_any_mapping_is_refused(viewer: TestClient, draft: dict[str, Any]) -> None:
+    answer = post(viewer, "check", digest=digest(viewer), **draft)
+    assert answer.status_code == 422
+    assert "no more than 100,000 letters" in answer.json()["error"]["message"]
+
+
+def test_aliases_of_a_draft_unfold_no_further_than_what_somebody_wrote(viewer: TestClient) -> None:
+    bomb = "&a [1, 1, 1, 1, 1, 1], &b [*a, *a, *a, *a, *a, *a], [*b, *b, *b, *b, *b, *b]"
+    rows = [{"loyalty": "score", "remote": "points", "transform": bomb}]
+    (problem,) = post(viewer, "check", digest=digest(viewer), rows=rows).json()["problems"]
+    assert "aliases" in problem["message"]

@@ -152,3 +152,10 @@ def test_retry_of_a_dry_run_is_refused_saying_what_to_do(known: Ledger, editor: 
     answer = editor.post("/ometria/runs/1/retry", headers=FORM)
     assert answer.status_code == 409
     assert "was a dry run" in answer.text
+
+
+@pytest.mark.parametrize(
+    "place", [f"/{10**30}", f"/{10**30}/rejections.csv", f"/{10**30}/changes", f"?before={10**30}", "?until=9999-12-31"]
+)
+def test_number_or_day_that_nothing_can_have_is_refused(viewer: TestClient, place: str) -> None:
+    assert viewer.get(f"/ometria/runs{place}").status_code == 422
