@@ -6,18 +6,19 @@ the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ometria_provider.dagdefaults import CONTACT_SYNC, campaign_events_id, contact_sync_id
+from ometria_provider.dagdefaults import CONTACT_SYNC, campaign_events_id
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger import approvals, cursors, deliveries, incidents
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.incidents import Found
 from ometria_provider.ledger.standing import Standing, standing
-from ometria_provider.mapping.files import MappingFileError, load_mapping, require_folder, schedule_of
+from ometria_provider.mapping.files import MappingFileError, load_mapping, mapping_files, require_folder, schedule_of
 from ometria_provider.mapping.freshness import PATIENCE, stale_from
 from ometria_provider.settings import Settings
 from ometria_provider.text import moment
@@ -85,13 +86,12 @@ def watched_dags(settings: Settings, ledger: Ledger, *, only: str | None = None)
     require_folder(settings.mappings_folder)
     known = incidents.watched(ledger)
     found = []
-    for file in sorted(settings.mappings_folder.glob("*.yaml")):
-        dag_id = contact_sync_id(file.stem)
-        if file.name.startswith(".") or only not in (None, dag_id):
+    for dag_id, files in mapping_files(settings.mappings_folder).items():
+        if only not in (None, dag_id):
             continue
         seen = known.get(dag_id)
-        schedule = _schedule(file, (seen.schedule, seen.timezone) if seen else None)
-        found.append(Watched(dag_id, file.stem, schedule, seen.since if seen else None))
+        schedule = _schedule(files, (seen.schedule, seen.timezone) if seen else None)
+        found.append(Watched(dag_id, files[0].stem, schedule, seen.since if seen else None))
     if only is not None and only.startswith(CONTACT_SYNC):
         return found
     accounts = load_accounts(settings.workflows_folder) if settings.workflows_folder.is_dir() else {}
@@ -103,13 +103,13 @@ def watched_dags(settings: Settings, ledger: Ledger, *, only: str | None = None)
     return found
 
 
-def _schedule(file: Path, before: tuple[str, str] | None) -> tuple[str, str] | None:
-    """Return a mapping file's schedule; of one that cannot be read at all the one that it had."""
-    try:
-        mapping = load_mapping(file)
-    except MappingFileError:
-        return schedule_of(file) or before
-    return (mapping.schedule, mapping.timezone) if mapping.schedule else None
+def _schedule(files: Sequence[Path], before: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Return the schedule of a mapping's DAG; of one whose files cannot be read at all the one that it had."""
+    if len(files) == 1:
+        with contextlib.suppress(MappingFileError):
+            mapping = load_mapping(files[0])
+            return (mapping.schedule, mapping.timezone) if mapping.schedule else None
+    return next(filter(None, map(schedule_of, files)), before)
 
 
 def needing_attention(ledger: Ledger, settings: Settings, now: datetime, *, only: str | None = None) -> list[Found]:

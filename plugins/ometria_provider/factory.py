@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,14 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, get_parsing_context, t
 
 from ometria_provider.dagdefaults import DEFAULT_ARGS, START, contact_sync_id
 from ometria_provider.dagdoc import broken_doc, mapping_doc
-from ometria_provider.mapping.files import MappingFileError, load_mapping, require_folder, schedule_of
+from ometria_provider.mapping.files import (
+    MappingFileError,
+    contested,
+    load_mapping,
+    mapping_files,
+    require_folder,
+    schedule_of,
+)
 from ometria_provider.notifications.ometria import SyncNotifier
 from ometria_provider.operators.antavo import ExtractOperator, PlanOperator
 from ometria_provider.operators.mapping import MapOperator
@@ -22,7 +30,7 @@ from ometria_provider.settings import read_settings
 
 
 def contact_sync_dags(folder: Path | str | None = None) -> dict[str, DAG]:
-    """Return a DAG for each mapping file, by DAG id.
+    """Return a DAG for each mapping file, by DAG id; files whose names make the same id share one that only fails.
 
     A task's process parses only the DAG that it runs.
 
@@ -33,18 +41,21 @@ def contact_sync_dags(folder: Path | str | None = None) -> dict[str, DAG]:
     folder = Path(folder) if folder else read_settings().mappings_folder
     require_folder(folder)
     wanted = get_parsing_context().dag_id
-    # Hidden files are an editor's locks and copies.
-    files = [file for file in sorted(folder.glob("*.yaml")) if not file.name.startswith(".")]
-    found = {contact_sync_id(file.stem): file for file in files}
-    return {id_: contact_sync_dag(file) for id_, file in found.items() if wanted in (None, id_)}
+    found = mapping_files(folder)
+    return {id_: contact_sync_dag(*files) for id_, files in found.items() if wanted in (None, id_)}
 
 
-def contact_sync_dag(file: Path) -> DAG:
-    """Return the DAG of one mapping file; a broken file gets one whose plan fails and says why."""
+def contact_sync_dag(file: Path, *rivals: Path) -> DAG:
+    """Return the DAG of one mapping file; a broken file gets one whose plan fails and says why.
+
+    :param rivals: other files whose names make the same DAG id: none of them has a better claim.
+    """
+    if rivals:
+        return _broken_dag([file, *rivals], MappingFileError(contested([file, *rivals])))
     try:
         mapping = load_mapping(file)
     except MappingFileError as error:
-        return _broken_dag(file, error)
+        return _broken_dag([file], error)
     with DAG(
         contact_sync_id(mapping.name),
         description=mapping.description or f"Antavo customers to Ometria list {mapping.list}",
@@ -95,24 +106,27 @@ def _timetable(schedule: tuple[str, str] | None) -> CronTriggerTimetable | None:
     return CronTriggerTimetable(schedule[0], timezone=schedule[1]) if schedule else None
 
 
-def _broken_dag(file: Path, error: MappingFileError) -> DAG:
+def _broken_dag(files: Sequence[Path], error: MappingFileError) -> DAG:
     """Return a DAG in place of one whose mapping file is broken: no other DAG suffers, and no run of it is green.
 
     It keeps the schedule when that can be read: a sync that has stopped must be red, not silent.
+
+    :param files: the file, or those that ask for the same DAG.
     """
+    name, names = files[0].stem, " and ".join(file.name for file in files)
     with DAG(
-        contact_sync_id(file.stem),
-        description=f"{file.name} is broken: see the doc page",
-        schedule=_timetable(schedule_of(file)),
+        contact_sync_id(name),
+        description=f"{names} {'are' if files[1:] else 'is'} broken: see the doc page",
+        schedule=_timetable(next(filter(None, map(schedule_of, files)), None)),
         start_date=START,
         catchup=False,
         max_active_runs=1,
         default_args={**DEFAULT_ARGS, "retries": 0},
         tags={"ometria", "contact_sync", "broken"},
-        doc_md=broken_doc(file.name, str(error)),
+        doc_md=broken_doc(names, str(error)),
     ) as dag:
         # The report closes the run in the ledger, with what plan says of the file.
-        PlanOperator(task_id="plan", mapping=file.stem) >> _report(file.stem)
+        PlanOperator(task_id="plan", mapping=name) >> _report(name)
     return dag
 
 

@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "settings": set(),
     "addresses": set(),
     "text": set(),
-    "mapping": {"exceptions"},
+    "mapping": {"dagdefaults", "exceptions"},
     "workflows": {"mapping", "exceptions"},
     "validation": {"exceptions"},
     "delivery": {"exceptions"},

@@ -207,6 +207,25 @@ def test_broken_file_gives_a_red_dag_that_shows_the_problem(tmp_path: Path, make
     assert len(found["contact_sync__good"].tasks) == 8
 
 
+@pytest.mark.parametrize("scheduled", ["a b", "a_b"])
+def test_files_whose_names_make_one_id_share_a_dag_that_names_both_and_only_fails(
+    tmp_path: Path, make: Callable[..., DAG], scheduled: str
+) -> None:
+    make("good")
+    for name in ("a b", "a_b"):
+        text = "list: 1\nfields: []\n" + ('schedule: "@hourly"\n' if name == scheduled else "")
+        (tmp_path / f"{name}.yaml").write_text(text)
+    found = factory.contact_sync_dags(tmp_path)
+    assert sorted(found) == ["contact_sync__a_b", "contact_sync__good"]
+    contested = found["contact_sync__a_b"]
+    assert [*contested.task_dict] == ["plan", "report"]
+    assert "broken" in contested.tags
+    assert contested.description == "a b.yaml and a_b.yaml are broken: see the doc page"
+    assert "`a b.yaml` and `a_b.yaml` make the same DAG id" in str(contested.doc_md)
+    assert contested.timetable.expression == "0 * * * *"
+    assert len(found["contact_sync__good"].tasks) == 8
+
+
 def errors(parent: type[Exception]) -> list[type[Exception]]:
     """Return a class and all below it."""
     return [parent, *(deeper for child in parent.__subclasses__() for deeper in errors(child))]

@@ -108,6 +108,15 @@ def test_second_owner_of_a_collection_is_refused_and_the_first_runs(sync: Sync) 
     assert sync.run("members").green
 
 
+def test_mappings_whose_names_make_one_dag_id_are_refused_and_others_run(sync: Sync) -> None:
+    sync.mapping("a b", collection="one")
+    sync.mapping("a_b", collection="two")
+    sync.mapping("other")
+    refused(sync.run("a_b"), "`a b.yaml` and `a_b.yaml` make the same DAG id", "rename one of them")
+    assert sync.stats()["contacts"] == {}
+    assert sync.run("other").green
+
+
 def test_mapping_file_deleted_between_parse_and_run_is_refused(sync: Sync) -> None:
     file = sync.mapping()
     dags = factory.contact_sync_dags()

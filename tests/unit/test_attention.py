@@ -121,6 +121,14 @@ def test_sync_whose_file_is_broken_is_late_by_the_schedule_that_it_had(
     assert found(ledger, settings, NOW + 4 * HOUR) == [("contact_sync__customers", "stale")]
 
 
+def test_files_that_ask_for_one_dag_are_watched_as_one(ledger: Ledger, settings: Settings) -> None:
+    file = mapping(settings)
+    file.rename(file.with_name("a b.yaml"))
+    (file.with_name("a_b.yaml")).write_text("list: [\n")
+    attention.look(ledger, settings)
+    assert found(ledger, settings, NOW + 4 * HOUR) == [("contact_sync__a_b", "stale")]
+
+
 def test_campaigns_whose_events_nobody_reads_are_late(ledger: Ledger, settings: Settings) -> None:
     workflow(settings)
     cursors.move(ledger, "antavo_default", "", "collected:thanks", at=NOW, run_id=0)

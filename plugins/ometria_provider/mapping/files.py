@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ometria_provider.dagdefaults import contact_sync_id
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.mapping import forms
 from ometria_provider.mapping.checks import find_issues
@@ -12,7 +14,17 @@ from ometria_provider.mapping.forms import BrokenFile, FileForm
 from ometria_provider.mapping.model import Connections, Consent, Identity, Limits, Mapping
 from ometria_provider.mapping.source import Problem, Source, parse_source, read_source
 
-__all__ = ["MappingFileError", "Problem", "check_folder", "check_text", "load_mapping", "require_folder", "schema_text"]
+__all__ = [
+    "MappingFileError",
+    "Problem",
+    "check_folder",
+    "check_text",
+    "contested",
+    "load_mapping",
+    "mapping_files",
+    "require_folder",
+    "schema_text",
+]
 
 
 class MappingFileError(BrokenFile):
@@ -57,11 +69,13 @@ def load_mapping(path: Path) -> Mapping:
 
 
 def load_owner(path: Path, connections: Connections | None = None) -> Mapping:
-    """Read one mapping file that is about to run: it must own its collection among its folder's files too.
+    """Read one mapping file that is about to run: its DAG and its collection must be its own among its folder's files.
 
     :param connections: those that it must have, if any.
     :raises MappingFileError: with all that is wrong in it.
     """
+    if rivals := contested(mapping_files(path.parent)[contact_sync_id(path.stem)]):
+        raise MappingFileError(rivals)
     mapping = load_mapping(path)
     if connections is not None and mapping.connections != connections:
         message = f"it is about {_pair(mapping.connections)}, and the workflow about {_pair(connections)}"
@@ -97,6 +111,32 @@ def _pair(connections: Connections) -> str:
     return f"`{connections.antavo}` and `{connections.ometria}`"
 
 
+def mapping_files(folder: Path) -> defaultdict[str, list[Path]]:
+    """Return a folder's mapping files by the id of the DAG that they ask for: nearly always one, broken or not.
+
+    Hidden files are an editor's locks and copies.
+    """
+    found: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in sorted(folder.glob("*.yaml")):
+        if not path.name.startswith("."):
+            found[contact_sync_id(path.stem)].append(path)
+    return found
+
+
+def contested(files: Iterable[Path]) -> list[Problem]:
+    """Return what is wrong with files that ask for one DAG, a problem for each; none of a file that is alone.
+
+    None of them runs, as none has a better claim: whichever won would be sent in place of the other without a word.
+    """
+    claims = sorted(files)
+    if len(claims) < 2:
+        return []
+    names = " and ".join(f"`{path.name}`" for path in claims)
+    message = f"the names of {names} make the same DAG id, `{contact_sync_id(claims[0].stem)}`, so that neither runs"
+    hint = "rename one of them: letters, digits, `_`, `-` and `.` stay as they are"
+    return [read_source(path).problem((), message, hint) for path in claims]
+
+
 def schedule_of(path: Path) -> tuple[str, str] | None:
     """Return schedule and time zone of a file that is broken elsewhere, or None when these cannot be read either."""
     data = read_source(path).data
@@ -116,7 +156,8 @@ def require_folder(folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> tuple[list[Mapping], list[Problem]]:
-    """Read all mapping files of a folder, and look across them: a collection has one owner on its Ometria connection.
+    """Read all mapping files of a folder, and look across them: a DAG id, and a collection on its Ometria connection,
+    have one owner each.
 
     :returns: the mappings that can run, by name, and the problems of all files. A broken file takes no other with it;
         of several that claim a collection the one named after it stays, else the first by name.
@@ -124,7 +165,8 @@ def check_folder(folder: Path) -> tuple[list[Mapping], list[Problem]]:
     """
     require_folder(folder)
     read, problems = _FORM.read_folder(folder)
-    refused = list(_second_owners(read))
+    refused = [problem for claims in mapping_files(folder).values() for problem in contested(claims)]
+    refused += _second_owners(read)
     losers = {problem.file for problem in refused}
     return [mapping for mapping, source in read if source.file not in losers], problems + refused
 
@@ -151,7 +193,9 @@ def check_text(path: Path, text: str) -> tuple[Mapping | None, list[Problem]]:
         return None, problems
     read, _ = _FORM.read_folder(path.parent)
     others = [(other, found) for other, found in read if other.name != mapping.name]
-    refused = list(_second_owners([*others, (mapping, source)]))
+    refused = contested({path, *mapping_files(path.parent)[contact_sync_id(path.stem)]})
+    refused = [problem for problem in refused if problem.file == str(path)]
+    refused += _second_owners([*others, (mapping, source)])
     return (None if refused else mapping), problems + refused
 
 

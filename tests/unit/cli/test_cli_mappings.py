@@ -23,6 +23,15 @@ def test_check_of_a_broken_file_shows_place_caret_and_suggestion(command, folder
     assert "1 error" in result.stdout
 
 
+def test_check_of_names_that_make_one_dag_id_is_an_error_that_names_both(command, folder: Path) -> None:
+    good = (folder / "customers.yaml").read_text()
+    for name in ("a b", "a_b"):
+        (folder / f"{name}.yaml").write_text(good)
+    result = command("mappings", "check")
+    assert result.exit_code == 1
+    assert "`a b.yaml` and `a_b.yaml` make the same DAG id" in result.stdout
+
+
 def test_check_as_json_gives_file_line_and_column(command, folder: Path) -> None:
     (folder / "broken.yaml").write_text(BROKEN)
     result = command("mappings", "check", "-o", "json")

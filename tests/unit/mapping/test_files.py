@@ -307,6 +307,34 @@ def test_load_owner_refuses_a_collection_that_another_file_owns(tmp_path: Path) 
         files.load_owner(tmp_path / "a.yaml")
 
 
+BOTH = "`a b.yaml` and `a_b.yaml` make the same DAG id, `contact_sync__a_b`"
+
+
+def test_check_folder_refuses_files_whose_names_make_one_dag_id(tmp_path: Path) -> None:
+    for name in ("a b", "a_b", "other", ".a~b"):
+        (tmp_path / f"{name}.yaml").write_text(HEAD + ROWS)
+    mappings, problems = check_folder(tmp_path)
+    assert [mapping.name for mapping in mappings] == ["other"]
+    named = [Path(problem.file).name for problem in problems if BOTH in problem.message and not problem.warning]
+    assert named == ["a b.yaml", "a_b.yaml"]
+
+
+@pytest.mark.parametrize("name", ["a b", "a_b"])
+def test_load_owner_refuses_a_file_whose_name_makes_the_dag_id_of_another(tmp_path: Path, name: str) -> None:
+    for each in ("a b", "a_b", "other"):
+        (tmp_path / f"{each}.yaml").write_text(HEAD + ROWS)
+    with pytest.raises(MappingFileError, match=BOTH):
+        files.load_owner(tmp_path / f"{name}.yaml")
+    assert files.load_owner(tmp_path / "other.yaml").name == "other"
+
+
+def test_check_text_refuses_a_name_that_makes_the_dag_id_of_another_file(tmp_path: Path) -> None:
+    (tmp_path / "a b.yaml").write_text(HEAD + ROWS)
+    mapping, problems = files.check_text(tmp_path / "a_b.yaml", HEAD + ROWS)
+    assert mapping is None
+    assert [(Path(problem.file).name, BOTH in problem.message) for problem in problems] == [("a_b.yaml", True)]
+
+
 def test_folder_that_is_read_again_knows_what_changed(tmp_path, monkeypatch):
     path = tmp_path / "customers.yaml"
     path.write_text(HEAD + ROWS)
