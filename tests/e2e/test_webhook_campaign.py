@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from collections.abc import Iterator
 
@@ -22,17 +24,26 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, Airfl
             yield live, airflow
 
 
-def away_from_the_full_minute() -> None:
-    """Wait until the clock's own run is neither at work nor near."""
-    while not 15 < time.time() % 60 < 35:
-        time.sleep(0.2)
+def is_watched(live: Live) -> bool:
+    """Say whether the triggerer has taken up the watch of the inbox, which may be a while after Airflow is up."""
+    with contextlib.closing(sqlite3.connect(live.home / "airflow.db")) as database:
+        return bool(database.execute("SELECT 1 FROM trigger WHERE triggerer_id IS NOT NULL").fetchall())
+
+
+def away_from_the_clock(live: Live, airflow: Airflow) -> None:
+    """Wait until no run of the clock is at work or near: the first one comes when Airflow has read the DAG."""
+    live.wait_for(lambda: is_watched(live))
+    live.wait_for(lambda: live.runs(airflow, state="success", run_type="scheduled"))
+    live.wait_for(
+        lambda: 15 < time.time() % 60 < 35 and not {run["state"] for run in live.runs(airflow)} & {"queued", "running"}
+    )
 
 
 def test_claim_by_webhook_starts_a_run_at_once_and_arrives_once(site):
     live, airflow = site
     assert f"{airflow.url}/ometria/webhooks/antavo" in live.output.read_text()
     live.post_webhooks(airflow, copies=3)
-    away_from_the_full_minute()
+    away_from_the_clock(live, airflow)
     before = {run["dag_run_id"] for run in live.runs(airflow)}
     (id_,) = live.sandbox.control("claims", {"count": 1, "within": 0})["ids"]
 
