@@ -68,9 +68,7 @@ def _unsent(ledger: Ledger, store: RunStore, run: RunRow) -> list[str]:
 
 def _unsent_in(ledger: Ledger, store: RunStore, run: RunRow, index: int) -> list[str]:
     files, found = store.slice(index), []
-    refused = {
-        int(chunk): {row for row, _ in rows} for chunk, rows in files.read_manifest("validate")["refused"].items()
-    }
+    refused = files.refused_rows()
     for number, chunk in enumerate(files.read_manifest("map")["chunks"]):
         if not chunk["mapped"]:
             continue

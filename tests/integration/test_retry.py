@@ -133,6 +133,22 @@ def test_retry_of_a_push_that_died_sends_those_it_did_not_get_to(sync: Sync) -> 
     assert sync.run(retry_run=dead.row["id"]).books == {}
 
 
+def test_retry_of_a_push_that_died_and_refused_somebody_takes_both(sync: Sync) -> None:
+    sync.nobody()
+    good, refused = sync.member(), sync.member(email="no address")
+    sync.suite({"type": "expect_column_values_to_match_regex", "kwargs": {"column": "email", "regex": "@"}})
+    sync.mapping()
+    sync.fault("500", path="/v2/push")
+    dead = sync.run()
+    assert [row["contact_id"] for row in dead.rejections if row["stage"] == "validation"] == [refused]
+    sync.mend()
+    sync.change(refused, email="mended@example.test")
+    retry = sync.run(retry_run=dead.row["id"])
+    assert retry.green, retry.text
+    assert retry.books == {"read": 2, "sent": 2, "accepted": 2}
+    assert sync.contact(good)
+
+
 def test_retry_of_a_push_that_died_whose_staging_is_gone_leaves_them_to_any_new_run(sync: Sync) -> None:
     sync.mapping()
     sync.fault("500", path="/v2/push")

@@ -171,7 +171,7 @@ def staged(store: RunStore, steps: Sequence[StepRow], sample: int) -> list[Candi
     ]
     found: list[Candidate] = []
     for files, index in random.sample(chunks, len(chunks))[:CHUNKS]:
-        refused = {int(row) for row, *_ in files.read_manifest("validate")["refused"].get(str(index), ())}
+        refused = files.refused_rows().get(index, set())
         columns = ["contact_id", "action", "body", "consent"]
         table = files.read_chunk("map", index, columns)
         ids, actions, bodies, consents = (table[name].to_pylist() for name in columns)

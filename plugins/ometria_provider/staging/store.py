@@ -95,6 +95,14 @@ class SliceStore:
                 raise Misconfigured(GONE.format(what=path.name))
             return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
+    def refused_rows(self) -> dict[int, set[int]]:
+        """Return the rows of each chunk that `validate` refused, by the chunk's number; chunks without any may lack.
+
+        :raises Misconfigured: when the files of `validate` are gone.
+        """
+        refused = self.read_manifest("validate")["refused"]
+        return {int(chunk): {row for row, *_ in rows} for chunk, rows in refused.items()}
+
     def keep_part(self, step: str, number: int, part: dict[str, Any]) -> None:
         """Keep a part of what a step has done so far: its next attempt takes it up."""
         self.write_manifest(f"{step}-part-{number:06}", part)
