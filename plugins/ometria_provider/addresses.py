@@ -25,6 +25,11 @@ def in_airflow(page: str) -> str:
     return f"{root}/plugin/{NAVIGATION}{root}{PAGES}{page}"
 
 
+def airflow_run(dag_id: str, run_id: str) -> str:
+    """Return the path of an Airflow run in Airflow's own pages, behind their root."""
+    return f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+
 def run_of(dag_id: str, run_id: str) -> str:
     """Return what follows `/ometria` in the address that leads from an Airflow run to its page, as that has it."""
     return f"/of/{quote(dag_id, safe='')}?run={quote(run_id, safe='')}"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
+from ometria_provider.addresses import airflow_run
 from ometria_provider.ledger import approvals, history, runs
 from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.operators.comparing import of_run
@@ -40,5 +39,5 @@ def show_changes(number: Number, request: Request, user: SignedIn, ledger: OpenL
         found=found,
         members=found.members if sees_values else [member.without_values() for member in found.members],
         sees_values=sees_values,
-        airflow_run=f"/dags/{quote(row.dag_id)}/runs/{quote(row.run_id, safe='')}",
+        airflow_run=airflow_run(row.dag_id, row.run_id),
     )

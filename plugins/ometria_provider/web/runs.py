@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BeforeValidator, Field, StringConstraints
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
+from ometria_provider.addresses import airflow_run
 from ometria_provider.ledger import history, run_detail
 from ometria_provider.ledger import runs as steps
 from ometria_provider.ledger.engine import Ledger
@@ -111,7 +112,7 @@ def show_run(
         timeline=timeline(run_detail.requests_over_time(ledger, number), pushing.rate if pushing else None),
         retries=run_detail.retries_of(ledger, number),
         tasks=_tasks(report),
-        airflow_run=f"/dags/{quote(run.dag_id)}/runs/{quote(run.run_id, safe='')}",
+        airflow_run=airflow_run(run.dag_id, run.run_id),
         can_retry=may_edit(user, run.dag_id) and retrying.worth_it(report),
         started=started,
         left=left,
