@@ -21,7 +21,7 @@ def alerts(
     """Say what needs attention now, and list the latest incidents.
 
     It looks at ledger and files itself, so that it works while Airflow's scheduler is down: ask it from a monitor of
-    your own. Exit code 1: something needs attention, or the test alert did not arrive everywhere.
+    your own.
     """
     if test:
         _send_test(output)

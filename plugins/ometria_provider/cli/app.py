@@ -11,7 +11,7 @@ from __future__ import annotations
 import typer
 
 from ometria_provider.cli import alerts, events, forget, ledger, mappings, retry, systems, workflows
-from ometria_provider.cli.output import Group
+from ometria_provider.cli.output import Group, exits
 from ometria_provider.sandbox.command import sandbox
 
 app = typer.Typer(
@@ -30,7 +30,7 @@ app.add_typer(workflows.app, name="workflows")
 app.add_typer(events.app, name="events")
 systems.add_to(app)
 ledger.add_to(app)
-app.command()(alerts.alerts)
-app.command()(retry.retry)
-app.command()(forget.forget)
-app.command()(sandbox)
+app.command(epilog=exits("something needs attention, or the test alert did not arrive everywhere"))(alerts.alerts)
+app.command(epilog=exits("Airflow does not start the run", fine="also when there is nothing to retry"))(retry.retry)
+app.command(epilog=exits("nothing was removed"))(forget.forget)
+app.command(epilog=exits("it cannot listen there, or its state file cannot be used"))(sandbox)

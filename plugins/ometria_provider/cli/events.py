@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ometria_provider.cli.output import Misused, Output, print_json, print_table
+from ometria_provider.cli.output import NO_LEDGER, Misused, Output, exits, print_json, print_table
 from ometria_provider.cli.reading import Limit, open_for_reading
 from ometria_provider.dagdefaults import campaign_events_id
 
@@ -25,7 +25,7 @@ GONE = "no workflow file has this name any more"
 app = typer.Typer()
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, epilog=exits(NO_LEDGER))
 def events(
     context: typer.Context,
     workflow: Annotated[str | None, typer.Option(help="Only of this workflow.")] = None,
@@ -97,7 +97,7 @@ def _check_name(workflow: str) -> None:
         raise Misused(f"There is no workflow {workflow}: {hint}")
 
 
-@app.command()
+@app.command(epilog=exits(NO_LEDGER, fine="also when there is nothing to try again"))
 def retry(
     workflow: Annotated[str | None, typer.Option(help="Only of this workflow.")] = None,
     event: Annotated[list[str] | None, typer.Option(help="Only this event; can be given several times.")] = None,
@@ -110,7 +110,7 @@ def retry(
 
     The next run asks Antavo for them anew and delivers by the workflow files as they are then. An event that is older
     than `expires_after` expires again; the run's param `send_again` sends one event however old it is, and one that
-    was acknowledged too. Exit code 0 also when there is nothing to try again.
+    was acknowledged too.
     """
     from ometria_provider.ledger.events import RETRYABLE
     from ometria_provider.ledger.events import retry as reopen

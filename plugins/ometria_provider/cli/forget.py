@@ -26,7 +26,7 @@ def forget(
 ) -> None:
     """Remove one person from ledger, staging and inbox, and print a receipt that does not name them.
 
-    Refused while a run is at work, or as long as Antavo has the customer. Exit code 1: nothing was removed.
+    Refused while a run is at work, or as long as Antavo has the customer.
     """
     from ometria_provider.cli.connect import airflow
     from ometria_provider.mapping.files import check_folder

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ometria_provider.cli.output import Output, print_json, print_table, wrong
+from ometria_provider.cli.output import NO_LEDGER, Output, exits, print_json, print_table, wrong
 from ometria_provider.cli.reading import Limit, RunReference, open_for_reading
 
 if TYPE_CHECKING:
@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 State = Literal["running", "succeeded", "failed", "halted", "awaiting_approval"]
 Stage = Literal["mapping", "validation", "push", "ometria"]
 
-
 app = typer.Typer(help="Look after the ledger itself.", no_args_is_help=True)
 
 
 def add_to(root: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (history, show, rejections, trace):
-        root.command()(command)
+    for command, wrong_when in (
+        (history, NO_LEDGER),
+        (show, NO_LEDGER),
+        (rejections, NO_LEDGER),
+        (trace, "nobody ever met it, or a system could not be asked"),
+    ):
+        root.command(epilog=exits(wrong_when))(command)
     root.add_typer(app, name="ledger")
 
 
@@ -117,8 +121,7 @@ def trace(
     """Say where one customer or one event stands, and why.
 
     Of a customer: state, reason, run and request in every mapping, its rejections, and its events. Of an event: what
-    became of it for each workflow, and its customer. Exit code 1: no mapping and no workflow ever met it, nor do
-    Antavo and Ometria with --now; or one of these could not be asked.
+    became of it for each workflow, and its customer.
 
     With --now a few requests are made, and members' values go to this terminal, and nowhere else.
     """
@@ -153,8 +156,8 @@ def _ledger() -> None:
     """Look after the ledger itself."""
 
 
-@app.command()
-def upgrade() -> None:
+@app.command(epilog=exits("the database cannot be reached, or holds a newer version"))
+def upgrade(output: Output = "table") -> None:
     """Make the ledger's tables, or bring them to this package's version."""
     from ometria_provider.ledger.engine import open_ledger
     from ometria_provider.ledger.engine import upgrade as migrate
@@ -162,12 +165,17 @@ def upgrade() -> None:
 
     url = read_settings().ledger_url
     version = migrate(url)
-    typer.echo(f"The ledger {open_ledger(url)} is at version {version}.")
+    ledger = open_ledger(url)
+    if output == "json":
+        print_json({"ledger": str(ledger), "version": version})
+    else:
+        typer.echo(f"The ledger {ledger} is at version {version}.")
 
 
-@app.command()
+@app.command(epilog=exits(NO_LEDGER))
 def prune(
     keep_days: Annotated[int, typer.Option(min=1, help="Keep what ended within so many days.")] = 90,
+    output: Output = "table",
 ) -> None:
     """Delete old runs with what they found, events that are done, and late errors.
 
@@ -184,4 +192,7 @@ def prune(
         typer.echo("Events stay: a workflow file is broken (`ometria-sync workflows check`).", err=True)
     before = datetime.now(UTC) - timedelta(days=keep_days)
     pruned = let_go(open_for_reading(), before, expiry, lambda far: typer.echo(f"… {far}", err=True))
-    typer.echo(f"Deleted from before {before:%Y-%m-%d %H:%M} UTC: {pruned}.")
+    if output == "json":
+        print_json({"before": before, **_fields(pruned)})
+    else:
+        typer.echo(f"Deleted from before {before:%Y-%m-%d %H:%M} UTC: {pruned}.")

@@ -9,21 +9,21 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ometria_provider.cli.checking import answer_check, require_folder
-from ometria_provider.cli.output import Output, print_json, print_table
+from ometria_provider.cli.output import Output, exits, print_json, print_table
 
 app = typer.Typer(help="Check mapping files, look up fields, preview records.", no_args_is_help=True)
 
 Mode = Literal["legacy", "v2"]
 
 
-@app.command()
+@app.command(epilog=exits("there is an error in a file"))
 def check(
     folder: Annotated[
         Path | None, typer.Argument(metavar="[FOLDER]", help="Default: `[ometria] mappings_folder`.")
     ] = None,
     output: Output = "table",
 ) -> None:
-    """Check all mapping files of a folder, offline. Exit code 1: there is an error in one."""
+    """Check all mapping files of a folder, offline."""
     from ometria_provider.mapping.files import check_folder
     from ometria_provider.settings import read_settings
 
@@ -33,7 +33,7 @@ def check(
     answer_check("mapping", folder, [mapping.name for mapping in mappings], problems, output)
 
 
-@app.command()
+@app.command(epilog=exits("with --live: Antavo does not answer"))
 def fields(
     mode: Annotated[Mode | None, typer.Option(help="Only what can be mapped in this mode.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Also fields that members hold, and how often.")] = False,
@@ -75,7 +75,7 @@ def _newest(connection: str, limit: int) -> list[dict[str, Any]]:
         return antavo(connection).sample(limit)
 
 
-@app.command()
+@app.command(epilog=exits("the file is broken, or Antavo does not answer"))
 def preview(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The mapping file's name, without .yaml.")],
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="So many of the newest members.")] = 5,

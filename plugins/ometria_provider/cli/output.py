@@ -11,7 +11,18 @@ from typer.core import TyperGroup
 from ometria_provider.exceptions import Misconfigured, SyncError
 
 #: Exit codes.
-WRONG, MISUSED = 1, 2
+OK, WRONG, MISUSED = 0, 1, 2
+
+#: When a command that asks the ledger alone ends with 1.
+NO_LEDGER = "there is no ledger that can be used"
+
+
+def exits(wrong: str, *, fine: str = "fine") -> str:
+    """Return what a command's help says of its exit codes.
+
+    :param wrong: when it ends with 1, beside what makes any command do so: no ledger, a dead system, a broken file.
+    """
+    return f"Exit codes: {OK} {fine}; {WRONG} {wrong}; {MISUSED} used wrongly."
 
 
 #: How a command answers.

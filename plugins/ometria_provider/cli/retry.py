@@ -26,7 +26,6 @@ def retry(
 
     That is whom it rejected at any stage, and whom its push did not get to or deliver for sure; not whom a run has
     delivered since. The DAG run is made by `airflow dags trigger`, so this works wherever Airflow's own command works.
-    Exit code 0 also when there is nothing to retry; then nothing is started.
     """
     from ometria_provider.ledger.history import find_run, run_row
     from ometria_provider.leftover import left, run_to_retry

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ometria_provider.cli.output import Output, print_json, print_table, wrong
+from ometria_provider.cli.output import Output, exits, print_json, print_table, wrong
 
 if TYPE_CHECKING:
     from ometria_provider.hooks.antavo import AntavoHook
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 def add_to(root: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (plan, lists, doctor):
-        root.command()(command)
+    for command, wrong_when in (
+        (plan, "the mapping's list cannot be used, or a system does not answer"),
+        (lists, "Ometria does not answer"),
+        (doctor, "something fails; a warning alone does not"),
+    ):
+        root.command(epilog=exits(wrong_when))(command)
 
 
 def lists(
@@ -49,7 +53,7 @@ def plan(
     """Say what a run would read and cost, and with --dry-run what it would change.
 
     Costs are requests and minutes at the accounts' rates. Nothing is sent. What --dry-run shows are members' data: they
-    go to this terminal, and nowhere else. Exit code 1: the mapping's list cannot be used.
+    go to this terminal, and nowhere else.
     """
     from ometria_provider.cli.changing import compare_newest, comparison_text
     from ometria_provider.cli.connect import airflow, antavo, ometria
@@ -127,8 +131,7 @@ def doctor(output: Output = "table") -> None:
 
     Connections, keys, signature, clock, lists, Ometria's error log, webhooks, alerts; ledger, staging, files and
     suites; what is red or late, schedules, limits, rate limits that were met, mappings that changed since they last
-    ran; connections that hold the same key, and contacts whose mapping file is gone. Exit code 1: something fails; a
-    warning alone does not.
+    ran; connections that hold the same key, and contacts whose mapping file is gone.
     """
     from ometria_provider.cli.connect import airflow
     from ometria_provider.cli.doctor import examine

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ometria_provider.cli.checking import answer_check, require_folder
-from ometria_provider.cli.output import Misused, Output, print_json, print_table
+from ometria_provider.cli.output import Misused, Output, exits, print_json, print_table
 
 if TYPE_CHECKING:
     from ometria_provider.hooks.antavo import AntavoHook
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Check workflow files, look up fields, preview custom events.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(epilog=exits("there is an error in a file; a warning is none"))
 def check(
     folder: Annotated[
         Path | None, typer.Argument(metavar="[FOLDER]", help="Default: `[ometria] workflows_folder`.")
     ] = None,
     output: Output = "table",
 ) -> None:
-    """Check all workflow files of a folder, offline. Exit code 1: there is an error in one; a warning is none.
+    """Check all workflow files of a folder, offline.
 
     Their contact mappings are looked for in `[ometria] mappings_folder`.
     """
@@ -40,7 +40,7 @@ def check(
     answer_check("workflow", folder, [workflow.name for workflow in workflows], problems, output)
 
 
-@app.command()
+@app.command(epilog=exits("never"))
 def fields(output: Output = "table") -> None:
     """List the fields that a workflow can name, with type and meaning."""
     from ometria_provider.workflows.fields import CATALOGUES
@@ -55,7 +55,7 @@ def fields(output: Output = "table") -> None:
     return print_table(["field", "type", "meaning"], [list(field.values()) for field in found], empty="")
 
 
-@app.command()
+@app.command(epilog=exits("the file is broken, or Antavo does not answer"))
 def preview(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The workflow file's name, without .yaml.")],
     event: Annotated[str | None, typer.Option(metavar="ID", help="This event; else the newest ones.")] = None,

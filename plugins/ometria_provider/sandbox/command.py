@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -48,6 +49,9 @@ def sandbox(  # noqa: PLR0913, PLR0917 (a parameter for each flag)
     campaign_template: Annotated[Path | None, typer.Option(help="File of the campaign's e-mail.")] = None,
     queue_headers: Annotated[bool, typer.Option(help="Answer pushes with X-QueueSize headers.")] = False,
     faults: Annotated[list[str] | None, typer.Option(help="A fault as JSON (repeatable).")] = None,
+    output: Annotated[
+        Literal["table", "json"], typer.Option("-o", "--output", help="How it says that it is ready.")
+    ] = "table",
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run stand-ins for Antavo and Ometria on this machine, with made-up members.
@@ -56,7 +60,7 @@ def sandbox(  # noqa: PLR0913, PLR0917 (a parameter for each flag)
     under /_sandbox.
     """
     settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in locals().items()}
-    del settings["until_stdin_closes"]
+    del settings["until_stdin_closes"], settings["output"]
     settings |= {
         "faults": tuple(map(_fault, faults or ())),
         "dynamic_lists": tuple(dynamic_lists or _Default.dynamic_lists),
@@ -66,13 +70,24 @@ def sandbox(  # noqa: PLR0913, PLR0917 (a parameter for each flag)
     from ometria_provider.sandbox.server import serve
 
     try:
-        serve(SandboxSettings(**settings), until_stdin_closes=until_stdin_closes)
+        serve(SandboxSettings(**settings), partial(_ready, members, output), until_stdin_closes=until_stdin_closes)
     except OSError as error:
         typer.echo(f"The sandbox cannot listen on {host}:{port}: {error.strerror}. Choose another --port.", err=True)
         raise typer.Exit(1) from error
     except (RuntimeError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
+
+
+def _ready(members: int, output: str, url: str) -> None:
+    roots = {"loyalty": f"{url}/loyalty", "read": f"{url}/read", "ometria": f"{url}/ometria"}
+    if output == "json":
+        typer.echo(json.dumps({"url": url, **roots, "control": f"{url}/_sandbox", "members": members}))
+        return
+    typer.echo(
+        f"Sandbox ready at {url} with {members:,} made-up members: Loyalty API {roots['loyalty']}, "
+        f"Read API {roots['read']}, Ometria {roots['ometria']}, control {url}/_sandbox"
+    )
 
 
 def _fault(text: str) -> dict[str, Any]:

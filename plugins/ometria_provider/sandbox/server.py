@@ -24,6 +24,7 @@ import socket
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -255,7 +256,7 @@ def _reset(request: web.BaseRequest) -> web.StreamResponse:
     return web.Response()
 
 
-async def _serve(settings: SandboxSettings, *, until_stdin_closes: bool) -> None:
+async def _serve(settings: SandboxSettings, ready: Callable[[str], None], *, until_stdin_closes: bool) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     server = Server(settings)
     runner = web.ServerRunner(web.Server(server.handle, access_log=None))
@@ -264,7 +265,7 @@ async def _serve(settings: SandboxSettings, *, until_stdin_closes: bool) -> None
         site = web.TCPSite(runner, settings.host, settings.port, shutdown_timeout=1)
         await site.start()
         host, port = runner.addresses[0][:2]
-        print(_ready(f"http://{host}:{port}", settings), flush=True)  # noqa: T201 (the promised line)
+        ready(f"http://{host}:{port}")
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, stop.set)
         if until_stdin_closes:
@@ -281,18 +282,12 @@ async def _serve(settings: SandboxSettings, *, until_stdin_closes: bool) -> None
         server.sandbox.database.close()
 
 
-def _ready(url: str, settings: SandboxSettings) -> str:
-    return (
-        f"Sandbox ready at {url} with {settings.members:,} made-up members: Loyalty API {url}/loyalty, "
-        f"Read API {url}/read, Ometria {url}/ometria, control {url}/_sandbox"
-    )
+def serve(settings: SandboxSettings, ready: Callable[[str], None], *, until_stdin_closes: bool = False) -> None:
+    """Run the stand-in servers until SIGINT or SIGTERM.
 
-
-def serve(settings: SandboxSettings, *, until_stdin_closes: bool = False) -> None:
-    """Run the stand-in servers until SIGINT or SIGTERM; prints one line when ready.
-
+    :param ready: is told the root of all as soon as it answers.
     :param until_stdin_closes: stop when standard input closes too, so that no sandbox outlives the test that began it.
     :raises OSError: the port is taken.
     :raises RuntimeError: the state file cannot be used.
     """
-    asyncio.run(_serve(settings, until_stdin_closes=until_stdin_closes))
+    asyncio.run(_serve(settings, ready, until_stdin_closes=until_stdin_closes))

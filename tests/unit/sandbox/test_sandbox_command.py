@@ -47,7 +47,7 @@ SETTINGS = [
 
 def call(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[SandboxSettings]]:
     served: list[SandboxSettings] = []
-    monkeypatch.setattr(server, "serve", lambda settings, **_: served.append(settings))
+    monkeypatch.setattr(server, "serve", lambda settings, *_, **__: served.append(settings))
     app = typer.Typer()
     app.command()(sandbox)
     return CliRunner().invoke(app, arguments), served
