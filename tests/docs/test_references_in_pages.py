@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from ometria_provider.cli.app import app
 from ometria_provider.provider_info import get_provider_info
 from typer.main import get_command
@@ -38,30 +40,55 @@ def test_links_of_a_page_lead_somewhere(page: Any) -> None:
     assert not broken
 
 
-def _calls(page: Any, program: str) -> Iterator[str]:
-    """Yield what a page writes of a program: in code blocks for the shell, and in code within its text."""
-    shell = [line.partition("#")[0] for block in page.blocks("sh") for line in block.splitlines()]
-    inline = re.findall(r"`([^`]+)`", page.prose.replace("\n", " "))
-    for text in (*shell, *inline):
-        words = text.strip().removeprefix(".venv/bin/")
-        if words == program or words.startswith(program + " "):
-            yield words
+def _shell(page: Any, program: str) -> list[str]:
+    """Return the calls of a program in a page's blocks for the shell."""
+    lines = (line.partition("#")[0].strip() for block in page.blocks("sh") for line in block.splitlines())
+    return _of(program, lines)
 
 
-def test_commands_of_a_page_exist_with_their_options(page: Any) -> None:
-    for call in _calls(page, "ometria-sync"):
-        words = shlex.split(call)[1:]
-        command: Any = get_command(app)
-        while words and words[0] in getattr(command, "commands", {}):
-            command = command.commands[words.pop(0)]
-        assert not (getattr(command, "commands", None) and words and not words[0].startswith("-")), call
-        options = {option for each in command.params for option in each.opts} | {"--help", "-h"}
-        assert {word for word in words if word.startswith("-")} <= options, call
+def _inline(page: Any, program: str) -> list[str]:
+    """Return what a page's text names of a program, in code."""
+    return _of(program, re.findall(r"`([^`]+)`", page.prose.replace("\n", " ")))
+
+
+def _of(program: str, texts: Iterable[str]) -> list[str]:
+    bare = (text.strip().removeprefix(".venv/bin/") for text in texts)
+    return [text for text in bare if text == program or text.startswith(program + " ")]
+
+
+def _parse(call: str) -> None:
+    """Let the command line read a call, without doing anything.
+
+    :raises typer.BadParameter: when a value is missing or none that the command takes.
+    """
+    command: Any = get_command(app)
+    context, name, words = None, "ometria-sync", shlex.split(call)[1:]
+    while words and words[0] in getattr(command, "commands", {}):
+        context = command.make_context(name, [], parent=context, resilient_parsing=True)
+        name, *words = words
+        command = command.commands[name]
+    if not words and getattr(command, "no_args_is_help", False):
+        return
+    with contextlib.suppress(typer.Exit):  # --help
+        command.make_context(name, words, parent=context)
+
+
+def test_commands_of_a_page_can_be_called_as_written(page: Any) -> None:
+    for call in _shell(page, "ometria-sync"):
+        _parse(call)
+
+
+def test_commands_that_a_page_names_exist_with_their_options(page: Any) -> None:
+    for call in _inline(page, "ometria-sync"):
+        try:
+            _parse(re.sub(r"[\[\]]", "", call))  # [--option]: it may be left out
+        except typer.BadParameter as error:
+            assert type(error).__name__ == "MissingParameter", call  # it is named, not called
 
 
 def test_make_targets_of_a_page_exist(page: Any, root: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for call in _calls(page, "make"):
+    for call in (*_shell(page, "make"), *_inline(page, "make")):
         named = [word for word in shlex.split(call)[1:] if "=" not in word]
         assert set(named) <= targets, call
 
