@@ -6,8 +6,7 @@ the same.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +17,7 @@ from ometria_provider.ledger import approvals, cursors, deliveries, incidents
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.incidents import Found
 from ometria_provider.ledger.standing import Standing, standing
-from ometria_provider.mapping.files import MappingFileError, load_mapping, mapping_files, require_folder, schedule_of
+from ometria_provider.mapping.files import Problem, check_folder, mapping_files, schedule_of
 from ometria_provider.mapping.freshness import PATIENCE, stale_from
 from ometria_provider.settings import Settings
 from ometria_provider.text import moment
@@ -31,6 +30,7 @@ SYNC, APPROVAL, CAMPAIGN = "sync", "approval", "campaign"
 KINDS = {
     "red": "A sync is red",
     "stale": "A sync is late",
+    "broken": "A mapping file is broken",
     "approval": "A run waits for approval",
     "campaign": "Campaigns are late",
 }
@@ -68,6 +68,7 @@ class Watched:
     :param name: the mapping's name, or the Antavo connection's.
     :param schedule: cron expression or preset, and time zone; None: only by hand.
     :param since: from when on that schedule is expected; None: nobody has looked yet.
+    :param broken: the first thing that is wrong with the mapping's file, in words; empty: nothing that stops it.
     """
 
     dag_id: str
@@ -75,23 +76,42 @@ class Watched:
     schedule: tuple[str, str] | None
     since: datetime | None
     campaigns: Campaigns | None = None
+    broken: str = ""
 
 
 def watched_dags(settings: Settings, ledger: Ledger, *, only: str | None = None) -> list[Watched]:
     """Return what there is to be watched: each mapping file, broken ones too, and each connection of workflows.
 
-    :param only: the id of a DAG: no other's files are read.
+    :param only: the id of a DAG.
     :raises Misconfigured: when the mappings folder is not there: that everything is well is not what that means.
     """
-    require_folder(settings.mappings_folder)
+    # All files, whichever is asked for: two may claim one collection.
+    mappings, problems = check_folder(settings.mappings_folder)
+    readable = {mapping.name: mapping for mapping in mappings}
+    broken = {problem.file: problem for problem in reversed(problems) if not problem.warning}
     known = incidents.watched(ledger)
     found = []
     for dag_id, files in mapping_files(settings.mappings_folder).items():
         if only not in (None, dag_id):
             continue
         seen = known.get(dag_id)
-        schedule = _schedule(files, (seen.schedule, seen.timezone) if seen else None)
-        found.append(Watched(dag_id, files[0].stem, schedule, seen.since if seen else None))
+        mapping = readable.get(files[0].stem)
+        if mapping is not None:
+            schedule = (mapping.schedule, mapping.timezone) if mapping.schedule else None
+        else:
+            # Of files that cannot be read at all the one that it had.
+            before = (seen.schedule, seen.timezone) if seen else None
+            schedule = next(filter(None, map(schedule_of, files)), before)
+        problem = next((broken[str(path)] for path in files if str(path) in broken), None)
+        found.append(
+            Watched(
+                dag_id,
+                files[0].stem,
+                schedule,
+                seen.since if seen else None,
+                broken=_in_words(problem) if problem else "",
+            )
+        )
     if only is not None and only.startswith(CONTACT_SYNC):
         return found
     accounts = load_accounts(settings.workflows_folder) if settings.workflows_folder.is_dir() else {}
@@ -103,13 +123,9 @@ def watched_dags(settings: Settings, ledger: Ledger, *, only: str | None = None)
     return found
 
 
-def _schedule(files: Sequence[Path], before: tuple[str, str] | None) -> tuple[str, str] | None:
-    """Return the schedule of a mapping's DAG; of one whose files cannot be read at all the one that it had."""
-    if len(files) == 1:
-        with contextlib.suppress(MappingFileError):
-            mapping = load_mapping(files[0])
-            return (mapping.schedule, mapping.timezone) if mapping.schedule else None
-    return next(filter(None, map(schedule_of, files)), before)
+def _in_words(problem: Problem) -> str:
+    line = f", line {problem.line}" if problem.line else ""
+    return f"{Path(problem.file).name}{line}: {problem.message}"
 
 
 def needing_attention(ledger: Ledger, settings: Settings, now: datetime, *, only: str | None = None) -> list[Found]:
@@ -155,6 +171,9 @@ def _of_mapping(ledger: Ledger, dag: Watched, where: Standing, settings: Setting
     fresh = freshness(dag, where.green_at, settings)
     if run := where.red:
         yield Found(dag.dag_id, SYNC, "red", run.reason or f"Run {run.id} {run.state}.", run.id)
+    elif dag.broken:
+        words = f"{dag.broken}. Nothing runs until this is mended: `ometria-sync mappings check` shows all of it."
+        yield Found(dag.dag_id, SYNC, "broken", words, where.ended.id if where.ended else None)
     elif fresh and fresh.is_stale(now):
         last = f"since {moment(fresh.green_at)}" if fresh.green_at else "ever"
         at_work = where.running

@@ -72,11 +72,10 @@ def test_run_whose_staging_is_gone_cannot_be_compared_and_says_so(sync: Sync, re
 
 @pytest.mark.usefixtures("airflow_database")
 def test_page_shows_values_to_who_may_edit_and_to_nobody_else(sync: Sync, ready: tuple[Outcome, list[str]]) -> None:
-    place = f"/ometria/runs/{ready[0].row['id']}/changes"
+    place = f"/ometria/runs/{ready[0].row['id']}/changes/members"
     seen = pages("USER").get(place)
     assert seen.status_code == 200
     assert "Berta" in seen.text
-    assert "What run" in seen.text
     hidden = pages("VIEWER").get(place)
     assert hidden.status_code == 200
     assert "firstname" in hidden.text
@@ -87,7 +86,30 @@ def test_page_shows_values_to_who_may_edit_and_to_nobody_else(sync: Sync, ready:
         ("ometria_run_compared", "viewer", '{"values": false}'),
     ]
     assert pages("").get(place).status_code == 403
-    assert place in pages("VIEWER").get(place.removesuffix("/changes")).text
+
+
+@pytest.mark.usefixtures("airflow_database")
+def test_page_is_there_before_ometria_is_asked(sync: Sync, ready: tuple[Outcome, list[str]]) -> None:
+    run = f"/ometria/runs/{ready[0].row['id']}"
+    assert f"{run}/changes" in pages("VIEWER").get(run).text
+    before = sync.sandbox.control("stats")["requests"]
+    page = pages("VIEWER").get(f"{run}/changes").text
+    assert sync.sandbox.control("stats")["requests"] == before
+    assert "What <a" in page
+    assert f'data-fill="{run}/changes/members"' in page
+    assert pages("").get(f"{run}/changes").status_code == 403
+
+
+@pytest.mark.usefixtures("airflow_database")
+def test_members_of_a_run_whose_staging_is_gone_are_refused_in_words(
+    sync: Sync, ready: tuple[Outcome, list[str]]
+) -> None:
+    for path in sync.staging.rglob("map*.parquet"):
+        path.unlink()
+    place = f"/ometria/runs/{ready[0].row['id']}/changes/members"
+    answer = pages("VIEWER", accept="application/json").get(place)
+    assert answer.status_code == 409
+    assert "new run" in answer.json()["error"]["message"]
 
 
 def test_plan_dry_run_shows_the_newest_members_before_and_after(sync: Sync, ready: tuple[Outcome, list[str]]) -> None:

@@ -73,7 +73,7 @@ def test_looking_leaves_a_line_in_airflows_audit_log_that_names_no_person(sync: 
     browser = pages("USER")
     browser.get(f"/ometria/customers/{member}")
     send(browser, f"/{member}")
-    send(browser, "", email=EMAIL)
+    send(browser, "", who=EMAIL)
     lines = audited()[before:]
     assert [(event, who) for event, who, _ in lines] == [
         ("ometria_customer_viewed", "user"),
@@ -86,17 +86,25 @@ def test_looking_leaves_a_line_in_airflows_audit_log_that_names_no_person(sync: 
 
 def test_address_is_looked_up_live_and_kept_nowhere(sync: Sync, member: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="airflow"), caplog.at_level(logging.DEBUG, logger="ometria_provider"):
-        answer = send(pages("USER"), "", email=EMAIL)
+        answer = send(pages("USER"), "", who=EMAIL)
     assert answer.status_code == 303
     assert answer.headers["location"] == f"/ometria/customers/{member}"
     assert EMAIL not in caplog.text
     assert EMAIL.encode() not in sync.ledger_file.read_bytes()
-    assert "Nobody was found" in send(pages("USER"), "", email="nobody@example.com").text
+    assert "Nobody was found" in send(pages("USER"), "", who="nobody@example.com").text
 
 
 def test_address_is_not_looked_up_for_who_may_only_look(sync: Sync, member: str) -> None:
-    answer = send(pages("VIEWER"), "", email=EMAIL)
+    answer = send(pages("VIEWER"), "", who=EMAIL)
     assert answer.status_code == 403
+
+
+def test_address_gets_into_no_url_wherever_it_is_typed(sync: Sync, member: str) -> None:
+    for address in (EMAIL, "nobody@example.com", f" {EMAIL} "):
+        answer = send(pages("USER"), "", who=address)
+        assert "@" not in str(answer.url)
+        assert "%40" not in answer.headers.get("location", "")
+        assert "@" not in answer.headers.get("location", "")
 
 
 def test_page_of_another_site_can_ask_nothing(sync: Sync, member: str) -> None:
@@ -105,6 +113,6 @@ def test_page_of_another_site_can_ask_nothing(sync: Sync, member: str) -> None:
 
 
 def test_id_is_looked_up_from_the_form(sync: Sync, member: str) -> None:
-    assert send(pages("VIEWER"), "", contact="a/b").headers["location"] == "/ometria/customers/a%2Fb"
+    assert send(pages("VIEWER"), "", who="a/b").headers["location"] == "/ometria/customers/a%2Fb"
     assert "<h1>Customer</h1>" in pages("VIEWER").get("/ometria/customers").text
     assert "a/b" in pages("VIEWER").get("/ometria/customers/a%2Fb").text

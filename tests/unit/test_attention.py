@@ -112,13 +112,34 @@ def test_sync_without_a_schedule_is_never_late(ledger: Ledger, settings: Setting
 
 
 @pytest.mark.parametrize("text", ["schedule: '@hourly'\nlist: none\n", "list: [\n"], ids=["wrong", "unreadable"])
-def test_sync_whose_file_is_broken_is_late_by_the_schedule_that_it_had(
+def test_sync_whose_file_is_broken_is_said_so_and_keeps_the_schedule_that_it_had(
     ledger: Ledger, settings: Settings, text: str
 ) -> None:
     file = mapping(settings)
     attention.look(ledger, settings)
     file.write_text(text)
-    assert found(ledger, settings, NOW + 4 * HOUR) == [("contact_sync__customers", "stale")]
+    (dag,) = attention.watched_dags(settings, ledger)
+    assert dag.schedule == ("@hourly", "UTC")
+    assert found(ledger, settings) == [("contact_sync__customers", "broken")]
+    assert words(ledger, settings).startswith("customers.yaml, line ")
+
+
+def test_mapping_whose_collection_another_owns_is_broken_until_it_has_its_own(
+    ledger: Ledger, settings: Settings
+) -> None:
+    mapping(settings)
+    mapping(settings, "others", collection="customers")
+    assert found(ledger, settings) == [("contact_sync__others", "broken")]
+    only = attention.needing_attention(ledger, settings, NOW, only="contact_sync__others")
+    assert "is owned by" in only[0].words
+    mapping(settings, "others")
+    assert found(ledger, settings) == []
+
+
+def test_red_run_comes_before_its_broken_file(ledger: Ledger, settings: Settings) -> None:
+    mapping(settings).write_text("list: [\n")
+    PastRun(state="failed", reason="Nothing arrived.").write(ledger)
+    assert found(ledger, settings) == [("contact_sync__customers", "red")]
 
 
 def test_files_that_ask_for_one_dag_are_watched_as_one(ledger: Ledger, settings: Settings) -> None:
@@ -126,7 +147,9 @@ def test_files_that_ask_for_one_dag_are_watched_as_one(ledger: Ledger, settings:
     file.rename(file.with_name("a b.yaml"))
     (file.with_name("a_b.yaml")).write_text("list: [\n")
     attention.look(ledger, settings)
-    assert found(ledger, settings, NOW + 4 * HOUR) == [("contact_sync__a_b", "stale")]
+    (dag,) = attention.watched_dags(settings, ledger)
+    assert (dag.dag_id, dag.schedule) == ("contact_sync__a_b", ("@hourly", "UTC"))
+    assert found(ledger, settings) == [("contact_sync__a_b", "broken")]
 
 
 def test_campaigns_whose_events_nobody_reads_are_late(ledger: Ledger, settings: Settings) -> None:
@@ -226,4 +249,4 @@ def test_stale_after_that_is_no_number_of_schedules_is_refused(settings: Setting
 
 
 def test_every_kind_that_is_found_is_known(ledger: Ledger, settings: Settings) -> None:
-    assert set(attention.KINDS) == {"red", "stale", "approval", "campaign"}
+    assert set(attention.KINDS) == {"red", "stale", "broken", "approval", "campaign"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from ometria_provider.attention import APPROVAL, CAMPAIGN, KINDS
+from ometria_provider.attention import APPROVAL, CAMPAIGN, KINDS, SYNC
 from ometria_provider.hooks.alerts import Kind
 from ometria_provider.ledger.history import RejectionGroup, RunRow
 from ometria_provider.ledger.incidents import IncidentRow
@@ -66,6 +66,8 @@ def _title(facts: Facts, *, over: bool) -> str:
         return f"Ometria campaigns of {name} are {'in time again' if over else 'late'}"
     if incident.topic == APPROVAL:
         return f"Ometria sync {name}: run {incident.sync_run_id} {'is decided' if over else 'waits for approval'}"
+    if incident.kind == "broken" and not (over and facts.is_green):
+        return f"Ometria sync {name}: its mapping file {'is whole again, or gone' if over else 'is broken'}"
     if over:
         return f"Ometria sync {name} is {'green again' if facts.is_green else 'no longer watched'}"
     how = "is late" if incident.kind == "stale" else f"is red: {facts.run.state if facts.run else 'failed'}"
@@ -75,7 +77,7 @@ def _title(facts: Facts, *, over: bool) -> str:
 def _over(facts: Facts) -> str:
     incident = facts.incident
     span = f"from {moment(incident.opened_at)} to {moment(incident.over_at or incident.opened_at)}"
-    if incident.topic not in (APPROVAL, CAMPAIGN) and not facts.is_green:
+    if incident.topic == SYNC and incident.kind != "broken" and not facts.is_green:
         return f"Its mapping file or its schedule is gone, so nobody waits for it any more. Was wrong {span}."
     return f"It is over. It lasted {span}."
 

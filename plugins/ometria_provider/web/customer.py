@@ -40,15 +40,20 @@ def ask(request: Request, user: SignedIn) -> HTMLResponse:
 
 
 @router.post("/customers", dependencies=[SameOrigin])
-def find(request: Request, user: SignedIn, ledger: OpenLedger, contact: Text = "", email: Text = "") -> Response:
-    """Go to a customer by id, or by the e-mail address that Ometria knows; an address is in no URL, log or ledger."""
-    found = [contact.strip()] if contact.strip() else []
-    if not found and email.strip():
+def find(request: Request, user: SignedIn, ledger: OpenLedger, who: Text = "") -> Response:
+    """Go to a customer by id, or by the e-mail address that Ometria knows.
+
+    What holds an `@` is an address, so that none gets into a URL, and so into a log or a browser's history: an id holds
+    no personal data (contract/ometria.md, "Contact").
+    """
+    who = who.strip()
+    found = [who] if who else []
+    if "@" in who:
         mine = [mapping for mapping in _mappings() if may_edit(user, contact_sync_id(mapping.name))]
         if not mine:
             raise NotAllowed("To look people up by their address takes the right to edit a mapping's DAG.")
         audit.note(user, audit.SEARCHED)
-        found = contacts_by_email(ledger, email.strip(), mine, **IMPATIENT)
+        found = contacts_by_email(ledger, who, mine, **IMPATIENT)
     if len(found) == 1:
         root = request.scope.get("root_path", "")
         return RedirectResponse(f"{root}/customers/{quote(found[0], safe='')}", 303)

@@ -29,6 +29,7 @@ class MappingCard:
     """One mapping.
 
     :param fresh: its freshness against its schedule, in words; `late`: whether it is late.
+    :param broken: what is wrong with its file; empty: nothing that stops it.
     :param share: of the limit on pushes that its last run used while it pushed, 0 to 1.
     """
 
@@ -39,6 +40,7 @@ class MappingCard:
     late: bool
     chart: Markup | None
     share: float | None
+    broken: str
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def mapping_card(ledger: Ledger, settings: Settings, dag: Watched, now: datetime
         words = f"{fresh.schedule}: {green}{due}"
     last = past[0] if past else None
     use = api_use("Ometria", APIS["Ometria"], runs.steps(ledger, last.id)) if last else None
-    return MappingCard(dag.name, dag.dag_id, last, words, late, _runs_chart(past), use.share if use else None)
+    share = use.share if use else None
+    return MappingCard(dag.name, dag.dag_id, last, words, late, _runs_chart(past), share, dag.broken)
 
 
 def _runs_chart(past: Sequence[RunRow]) -> Markup | None:

@@ -110,5 +110,13 @@ def test_alert_of_other_topics_names_them(facts: Facts, topic: str, begins: str,
     assert KINDS[topic] in alert(one).body
 
 
+def test_alert_of_a_broken_file_says_when_it_is_whole_again(facts: Facts) -> None:
+    one = changed(facts, kind="broken", words="customers.yaml, line 3: no.")
+    assert alert(one).title == "Ometria sync customers: its mapping file is broken"
+    over = alert(changed(one, over_at=THREE))
+    assert over.title == "Ometria sync customers: its mapping file is whole again, or gone"
+    assert "It is over." in over.body
+
+
 def test_alert_of_a_long_reason_is_cut(facts: Facts) -> None:
     assert len(alert(changed(facts, words="x" * 9_000)).body) < 2_000

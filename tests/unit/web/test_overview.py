@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,14 @@ def test_overview_puts_what_needs_attention_on_top(known: Ledger, viewer: TestCl
     assert text.index("Needs attention") < text.index("Ometria does not answer.") < text.index("<h2>Mappings")
     assert "A sync is red" in text
     assert "Nothing needs attention." not in text
+
+
+def test_overview_marks_a_mapping_whose_file_is_broken(known: Ledger, viewer: TestClient, folders: Path):
+    assert "file is broken" not in viewer.get("/ometria/").text
+    (folders / "mappings" / "other.yaml").write_text("list: 2\nfeilds: []\n")
+    text = viewer.get("/ometria/").text
+    assert text.index("A mapping file is broken") < text.index("other.yaml, line ") < text.index("<h2>Mappings")
+    assert re.search(r'href="/ometria/mappings/other"[^>]*>file is broken</a>', text)
 
 
 @pytest.mark.usefixtures("folders")
