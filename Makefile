@@ -1,7 +1,7 @@
 # Everything that a person or a machine does with this checkout. `make help` lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint format mypy unit bench prove images docs lock install clean
+.PHONY: help run up test lint format mypy unit bench prove images docs dist lock install clean
 
 MAPPING ?= customers
 WORKFLOW ?=
@@ -55,6 +55,9 @@ images: install-dev ## Take the pictures of docs/images anew, from a real Airflo
 
 docs: install-dev ## Write the generated pages anew
 	$(VENV)/python scripts/docs.py
+
+dist: install-dev ## Build sdist and wheel into dist/, the same bytes every time, and check them
+	@sh scripts/dist.sh
 
 lock: ## Resolve pyproject.toml anew into requirements*.txt
 	@sh scripts/lock.sh

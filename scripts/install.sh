@@ -43,7 +43,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 for file in $files; do
     run .venv/bin/pip install --no-compile --progress-bar off -r "$file"
 done
-# Without its dependencies (they are locked above) and with the setuptools of the lock: nothing else is downloaded.
+# Without its dependencies (they are locked above) and with the build backend of the lock: nothing else is downloaded.
 run .venv/bin/pip install --no-compile --no-deps --no-build-isolation -e .
 # Airflow without bytecode takes twice as long to start, for every command.
 echo "Compiling bytecode ..."

@@ -6,11 +6,21 @@ from typing import Any
 
 from ometria_provider import __version__
 
-_SERVICES = ("Antavo", "Ometria")
+#: What a DAG's author imports, by the service that it works with.
+_OPERATORS = {
+    "Antavo": ("antavo", "campaign"),
+    "Ometria": ("ometria", "mapping", "validate", "run", "reconcile", "maintenance", "watch"),
+}
+_HOOKS: dict[str, tuple[str, ...]] = {"Antavo": ("antavo",), "Ometria": ("ometria",)}
+_TRIGGERS: dict[str, tuple[str, ...]] = {"Antavo": ("inbox",)}
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's metadata (Airflow reads it through the entry point)."""
+    """Return the provider's metadata (Airflow reads it through the entry point).
+
+    The plugin is no part of it: Airflow would hand the class out where it reads the apps from an instance, so it has
+    an entry point of its own.
+    """
     return {
         "package-name": "airflow-provider-ometria",
         "name": "Ometria",
@@ -28,19 +38,20 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             },
         ],
-        "hooks": _modules("hooks"),
-        "operators": _modules("operators"),
+        "hooks": _modules("hooks", _HOOKS),
+        "operators": _modules("operators", _OPERATORS),
         "notifications": ["ometria_provider.notifications.ometria.SyncNotifier"],
-        "triggers": [{"integration-name": "Antavo", "python-modules": ["ometria_provider.triggers.inbox"]}],
+        "triggers": _modules("triggers", _TRIGGERS),
         "extra-links": ["ometria_provider.operators.links.SyncLink"],
         "connection-types": [_antavo_connection(), _ometria_connection()],
         "config": {"ometria": {"description": "Keeping Ometria contacts in step.", "options": _options()}},
     }
 
 
-def _modules(room: str) -> list[dict[str, Any]]:
+def _modules(room: str, names: dict[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     return [
-        {"integration-name": name, "python-modules": [f"ometria_provider.{room}.{name.lower()}"]} for name in _SERVICES
+        {"integration-name": service, "python-modules": [f"ometria_provider.{room}.{name}" for name in modules]}
+        for service, modules in names.items()
     ]
 
 

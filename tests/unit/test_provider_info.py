@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import importlib
 import json
+import pkgutil
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from ometria_provider import __version__
+from airflow.sdk import BaseHook, BaseNotifier, BaseOperator, BaseOperatorLink
+from airflow.triggers.base import BaseTrigger
+from ometria_provider import __version__, hooks, notifications, operators, triggers
 from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.hooks.base import JsonApiHook
 from ometria_provider.hooks.ometria import OmetriaHook
@@ -33,6 +36,39 @@ def test_info_satisfies_airflows_own_schema() -> None:
 def test_info_is_reached_through_the_entry_point() -> None:
     entry = next(e for e in entry_points(group="apache_airflow_provider") if e.value.startswith("ometria_provider"))
     assert entry.load()()["versions"] == [__version__]
+
+
+def _defined(room: Any, base: type) -> set[str]:
+    """Return `module.Class` of what a room defines for people to use; the bases that it shares are not for them."""
+    modules = [importlib.import_module(f"{room.__name__}.{each.name}") for each in pkgutil.iter_modules(room.__path__)]
+    return {
+        f"{module.__name__}.{name}"
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__
+        if not module.__name__.endswith(".base")
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "room", "base"),
+    [("operators", operators, BaseOperator), ("hooks", hooks, BaseHook), ("triggers", triggers, BaseTrigger)],
+)
+def test_info_names_every_module_that_people_import_from(key: str, room: Any, base: type) -> None:
+    named = [module for entry in get_provider_info()[key] for module in entry["python-modules"]]
+    assert sorted(named) == sorted({name.rpartition(".")[0] for name in _defined(room, base)})
+
+
+def test_info_names_every_notifier_and_link() -> None:
+    info = get_provider_info()
+    assert set(info["notifications"]) == _defined(notifications, BaseNotifier)
+    assert set(info["extra-links"]) == _defined(operators, BaseOperatorLink)
+
+
+def test_info_names_each_integration_that_it_uses() -> None:
+    info = get_provider_info()
+    used = {entry["integration-name"] for key in ("operators", "hooks", "triggers") for entry in info[key]}
+    assert used == {entry["integration-name"] for entry in info["integrations"]}
 
 
 @pytest.mark.parametrize(("kind", "hook"), HOOKS)
