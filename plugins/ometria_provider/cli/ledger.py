@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ometria_provider.cli import rebuilding
 from ometria_provider.cli.output import NO_LEDGER, Output, exits, print_json, print_table, wrong
 from ometria_provider.cli.reading import Limit, RunReference, open_for_reading
 
@@ -28,6 +29,7 @@ def add_to(root: typer.Typer) -> None:
         (trace, "nobody ever met it, or a system could not be asked"),
     ):
         root.command(epilog=exits(wrong_when))(command)
+    rebuilding.add_to(app)
     root.add_typer(app, name="ledger")
 
 

@@ -76,7 +76,8 @@ def _standing(standing: Standing) -> Iterator[str]:
     if standing.reason:
         yield f"  why          {standing.reason}"
     if standing.since:
-        yield f"  since        {moment(standing.since)}, run {standing.run}"
+        by = f"run {standing.run}" if standing.run else "when the ledger was rebuilt from Ometria"
+        yield f"  since        {moment(standing.since)}, {by}"
     if standing.batch:
         batch = standing.batch
         request = batch.request_id or "(Ometria gave none)"

@@ -39,10 +39,17 @@ def has_anybody(ledger: Ledger, account: str, collection: str) -> bool:
 def everybody(ledger: Ledger, account: str, collection: str, run_id: int) -> Iterator[list[str]]:
     """Yield the contacts that can depart, by key and by the page; those who departed in this run are among them.
 
-    A run whose gate is cleared must come to the same result as before.
+    A run whose gate is cleared must come to the same result as before. A contact whose customer no run has read may be
+    another sender's.
     """
     own = and_(ContactState.state == "departed", ContactState.sync_run_id == run_id)
-    yield from _pages(ledger, account, collection, or_(is_with_us(), own))
+    ours = and_(is_with_us(), ContactState.source_digest.is_not(None))
+    yield from _pages(ledger, account, collection, or_(ours, own))
+
+
+def unread(ledger: Ledger, account: str, collection: str) -> Iterator[list[str]]:
+    """Yield the contacts that a rebuild found in Ometria, and whose customers no run has read since."""
+    yield from _pages(ledger, account, collection, and_(is_with_us(), ContactState.source_digest.is_(None)))
 
 
 def filtered(ledger: Ledger, account: str, collection: str) -> Iterator[list[str]]:

@@ -116,8 +116,9 @@ def map_columns(mapping: Mapping, values: Sequence[list[Any]], *, today: datetim
         "filtered" if reason else "rejected" if row in bad else "record" for row, reason in enumerate(reasons)
     ]
     filled = _filled(list(sent.values()), len(rows), len(mapping.rows))
-    bodies = _encode(mapping, sent, outcomes) if rows else []
-    consents = _encode_consent(mapping, sent, reasons)
+    columns_sent = {remote: column.values for remote, column in sent.items()}
+    bodies = encode_bodies(mapping, columns_sent, [outcome == "record" for outcome in outcomes]) if rows else []
+    consents = encode_consents(mapping, columns_sent, [reason is None for reason in reasons])
     for rejection in _too_large(sent, bodies, consents):
         rejections.append(rejection)
         outcomes[rejection.row], bodies[rejection.row] = "rejected", None
@@ -204,10 +205,11 @@ def _reject(sent: dict[str, Converted], filtered: list[str | None]) -> list[Reje
     return found
 
 
-def _encode(mapping: Mapping, sent: dict[str, Converted], outcomes: list[Outcome]) -> list[bytes | None]:
-    columns = {remote: column.values for remote, column in sent.items() if remote not in CONSENT}
+def encode_bodies(mapping: Mapping, columns: dict[str, list[Any]], wanted: list[bool]) -> list[bytes | None]:
+    """Encode columns of final values as records with their directives, without their consent groups."""
+    columns = {remote: values for remote, values in columns.items() if remote not in CONSENT}
     head = {**_head(mapping), "@add_to_lists": [mapping.list]}
-    return _encode_under(head, columns, mapping, [outcome == "record" for outcome in outcomes])
+    return _encode_under(head, columns, mapping, wanted)
 
 
 def _head(mapping: Mapping) -> dict[str, Any]:
@@ -222,11 +224,9 @@ def _encode_under(
     return encode_records(shape, columns | {name: repeat(value) for name, value in head.items()}, wanted)
 
 
-def _encode_consent(
-    mapping: Mapping, sent: dict[str, Converted], filtered: list[str | None]
-) -> list[bytes | None] | None:
+def encode_consents(mapping: Mapping, columns: dict[str, list[Any]], wanted: list[bool]) -> list[bytes | None] | None:
     """Encode each customer's consent group; an empty field is left out of it, never null."""
-    columns = {remote: sent[remote].values for remote in mapping.consent_remotes if remote in sent}
+    columns = {remote: columns[remote] for remote in mapping.consent_remotes if remote in columns}
     if not columns:
         return None
     shape = tree(columns, mapping.mode)
@@ -234,7 +234,7 @@ def _encode_consent(
         shape["@force_optin"] = "@force_optin"
         opt_ins = columns["marketing_optin"]
         columns["@force_optin"] = [True if value == OPTED_OUT else None for value in opt_ins]
-    groups = encode_records(shape, columns, [reason is None for reason in filtered])
+    groups = encode_records(shape, columns, wanted)
     return [None if group == b"{}" else group for group in groups]
 
 

@@ -16,7 +16,7 @@ from ometria_provider.delivery.plan import chosen_sentence, list_problem, plan_s
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import contacts, late, runs
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.operators import changes, chosen, lineage, old_staging, owners, retry
+from ometria_provider.operators import changes, chosen, lineage, old_staging, owners, rebuilding, retry
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
 from ometria_provider.operators.asking import read_ahead
 from ometria_provider.operators.base import Planned, SyncOperator, Window, Work
@@ -62,6 +62,10 @@ class PlanOperator(SyncOperator):
         is_new = work.run.mapping_json is None
         work = self._with_files(work) if is_new else work
         mapping = work.mapping
+        rebuilding.refuse_unfinished(work.ledger, mapping)
+        if is_new:
+            # A ledger that was lost or restored gives numbers out once more: nothing of another run is taken up.
+            work.store.remove()
         ometria = ometria_hook(work.ledger, mapping.connections.ometria)
         self._check_list(ometria, mapping)
         if is_new:

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.departures import ABSENT, FILTERED, OPTED_OUT, why_missing
-from ometria_provider.ledger import contacts, cursors, departures, runs
+from ometria_provider.ledger import contacts, cursors, departures, rebuilding, runs
 from ometria_provider.ledger.runs import StepRow, total
 from ometria_provider.operators.accounts import antavo_hook
 from ometria_provider.operators.base import Work
@@ -82,6 +82,8 @@ class Search:
     def note(self) -> None:
         """Remember who is missing for the first time, and forget it of those who were read again.
 
+        Whom a rebuild found in Ometria and a complete scan does not read is none of ours.
+
         Only behind the gate, and never in a dry run: a scan that was halted does not count.
         """
         run_id = self.work.run.id
@@ -91,6 +93,8 @@ class Search:
         for page in departures.missed_before(*self.of) if self.is_on else ():
             missing = set(self._present.missing(page))
             departures.note_missing(*self.of, [id_ for id_ in page if id_ not in missing], None)
+        for page in departures.unread(*self.of) if self.is_on and self.work.run.strategy == runs.FULL else ():
+            rebuilding.leave_to_others(*self.of, self._present.missing(page))
 
     def shared(self) -> Shared:
         """Return what tells the contact ids that customers of different slices have."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from ometria_provider.ledger import contacts, departures
+from ometria_provider.ledger import contacts, departures, rebuilding
 from ometria_provider.ledger.engine import Ledger
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -14,7 +14,14 @@ OF = ("ometria_default", "members")
 
 
 def write(ledger: Ledger, contact_id: str, state: str, **values: Any) -> None:
-    known = {"fingerprint": None, "list_id": None, "absent_run_id": None, "sync_run_id": 1, "reason": None}
+    known: dict[str, Any] = {
+        "fingerprint": None,
+        "list_id": None,
+        "absent_run_id": None,
+        "sync_run_id": 1,
+        "reason": None,
+    }
+    known["source_digest"] = b"read"
     row = {"contact_id": contact_id, "state": state, "snapshot_at": None, "changed_at": NOON, **known, **values}
     with ledger.write() as connection:
         key = {"account": OF[0], "collection": values.pop("collection", OF[1])}
@@ -42,6 +49,25 @@ def test_everybody_is_who_was_delivered_or_is_on_a_list(ledger: Ledger, monkeypa
     monkeypatch.setattr(departures, "PAGE", 2)
     assert everybody(ledger) == [["delivered", "doubtful"], ["filtered", "gone now"], ["withdrawn"]]
     assert list(departures.filtered(ledger, *OF)) == [["filtered"]]
+
+
+def test_contact_whose_customer_nobody_read_is_unread_and_can_be_left_to_others(ledger: Ledger) -> None:
+    write(ledger, "ours", "accepted", fingerprint=b"x", list_id=4821)
+    held = {"filled": b"", "consent_digest": None, "opted_out_at": NOON, "sms_opted_out_at": None}
+    rows = [rebuilding.HeldRow(contact_id=id_, fingerprint=b"y", **held) for id_ in ("ours", "strange", "new")]
+    rebuilding.keep_held(ledger, *OF, rows, list_id=4821, at=NOON)
+    assert everybody(ledger) == [["ours"]]
+    assert list(departures.unread(ledger, *OF)) == [["new", "strange"]]
+    rebuilding.leave_to_others(ledger, *OF, ["strange", "ours"])
+    known = contacts.known_contacts(ledger, *OF, ["ours", "strange", "new"])
+    assert {id_: row.state for id_, row in known.items()} == {
+        "ours": "accepted",
+        "strange": "departed",
+        "new": "accepted",
+    }
+    assert (known["strange"].fingerprint, known["strange"].opted_out_at) == (None, NOON)
+    assert (known["ours"].fingerprint, known["ours"].source_digest) == (b"y", rebuilding.LOOK_AGAIN)
+    assert (known["new"].source_digest, known["new"].list_id) == (None, 4821)
 
 
 def test_note_missing_is_found_again_until_it_is_taken_back(ledger: Ledger) -> None:

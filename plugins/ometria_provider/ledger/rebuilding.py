@@ -1,0 +1,98 @@
+"""Write into the ledger what Ometria was found to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import case, delete, func, or_, select, update
+
+from ometria_provider.ledger.contacts import CHUNK
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.models import ContactState, Cursor, SyncRun
+from ometria_provider.ledger.statements import insert, is_one_of
+
+#: Digest of no customer, and of no record: whoever has it is looked at anew by the next run that reads them.
+LOOK_AGAIN = bytes(16)
+
+#: Name of the ledger's cursor that stands from the beginning of a rebuild to its end.
+CURSOR = "rebuild"
+
+#: Why a contact that no complete scan read is none of ours.
+STRANGER = "in Ometria when the ledger was rebuilt, and not in Antavo: left as it is there"
+
+
+class HeldRow(NamedTuple):
+    """One contact as Ometria holds it.
+
+    :param opted_out_at: when it was found opted out of marketing; None: it was not.
+    """
+
+    contact_id: str
+    fingerprint: bytes | None
+    filled: bytes
+    consent_digest: bytes | None
+    opted_out_at: datetime | None
+    sms_opted_out_at: datetime | None
+
+
+def open_runs(ledger: Ledger, mapping: str, account: str, collection: str) -> list[int]:
+    """Return the runs that have not ended and write what a rebuild writes."""
+    own = or_(SyncRun.mapping == mapping, (SyncRun.account == account) & (SyncRun.collection == collection))
+    with ledger.read() as connection:
+        return list(connection.execute(select(SyncRun.id).where(own, SyncRun.ended_at.is_(None))).scalars())
+
+
+def forget_cursor(ledger: Ledger, account: str, collection: str, name: str) -> None:
+    """Let a cursor be as if it had never been set."""
+    key = (Cursor.account == account, Cursor.collection == collection, Cursor.name == name)
+    with ledger.write() as connection:
+        connection.execute(delete(Cursor).where(*key))
+
+
+def keep_held(
+    ledger: Ledger, account: str, collection: str, rows: Sequence[HeldRow], *, list_id: int, at: datetime
+) -> None:
+    """Write what Ometria holds of contacts.
+
+    Of a contact that the ledger did not know nobody has seen the customer yet, so that it cannot depart. One that it
+    knew is ours, and is looked at anew. Whoever departed stays departed: a returner is sent anew, whole, and put on the
+    list. What the ledger knows of opt-outs is never taken back.
+    """
+    common = {"account": account, "collection": collection, "state": "accepted", "list_id": list_id}
+    common |= {"snapshot_at": at, "changed_at": at, "sync_run_id": 0}
+    statement = insert(ledger, ContactState)
+    new, own = statement.excluded, ContactState
+    anew: dict[str, Any] = {name: new[name] for name in ("fingerprint", "filled", "consent_digest", "snapshot_at")}
+    anew |= {"state": new.state, "changed_at": new.changed_at, "list_id": func.coalesce(own.list_id, new.list_id)}
+    anew |= dict.fromkeys(("reason", "held", "suspect", "details_at"))
+    anew["source_digest"] = case((own.source_digest.is_(None), None), else_=LOOK_AGAIN)
+    changes: dict[str, Any] = {
+        name: case((own.state == "departed", getattr(own, name)), else_=value) for name, value in anew.items()
+    }
+    for name in ("opted_out_at", "sms_opted_out_at"):
+        changes[name] = func.coalesce(new[name], getattr(own, name))
+    statement = statement.on_conflict_do_update(index_elements=["account", "collection", "contact_id"], set_=changes)
+    with ledger.write() as connection:
+        connection.execute(statement, [{**common, **row._asdict()} for row in rows])
+
+
+def leave_to_others(ledger: Ledger, account: str, collection: str, ids: Sequence[str]) -> None:
+    """Forget that contacts might be ours: a customer who comes with such an id is sent anew. Opt-outs stay known."""
+    for start in range(0, len(ids), CHUNK):
+        with ledger.write() as connection:
+            connection.execute(
+                update(ContactState)
+                .where(
+                    ContactState.account == account,
+                    ContactState.collection == collection,
+                    is_one_of(ledger, ContactState.contact_id, ids[start : start + CHUNK]),
+                    ContactState.source_digest.is_(None),
+                )
+                .values(
+                    state="departed",
+                    reason=STRANGER,
+                    **dict.fromkeys(("fingerprint", "filled", "consent_digest", "list_id")),
+                )
+            )
