@@ -58,6 +58,13 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "history": (case(0), NO_LEDGER, case(2, "--state nope")),
     "ledger prune": (case(0), NO_LEDGER, case(2, "--keep-days 0")),
+    "ledger rebuild": (
+        case(0, "customers --dry-run"),
+        case(0, "customers"),
+        case(1, "customers", "a run is at work"),
+        case(1, "customers", "the systems are dead"),
+        case(2, "custmers"),
+    ),
     "ledger upgrade": (case(0), case(1, when="the ledger's database is dead"), case(2, "--nope")),
     "lists": (case(0), case(1, when="the systems are dead"), case(1, "--connection nowhere"), case(2, "--nope")),
     "mappings check": (case(0), case(1, when="the files are broken"), case(2, "no-such-folder")),
