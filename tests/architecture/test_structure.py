@@ -74,7 +74,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/finding.py": "integration/test_customer_page.py",
     "cli/changing.py": "integration/test_comparing.py",
     "operators/comparing.py": "integration/test_comparing.py",
-    "web/changes.py": "integration/test_comparing.py",
     "operators/explaining.py": "integration/test_explaining.py",
     "operators/event_sender.py": "integration/test_campaigns.py",
     "operators/newcomers.py": "integration/test_campaigns.py",
@@ -119,7 +118,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "validation/rules.py": "unit/validation/test_suites.py",
     "workflows/checks.py": "unit/workflows/test_workflows_files.py",
     "web/audit.py": "integration/test_customer_page.py",
-    "web/customer.py": "integration/test_customer_page.py",
 }
 
 

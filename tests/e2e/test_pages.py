@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -51,6 +52,14 @@ def ended(browser: Browsing, run_id: str) -> None:
     assert state == "success"
 
 
+def delivered(browser: Browsing) -> dict[str, Any]:
+    """Return a contact that Ometria has, and that has an address."""
+    (row,) = browser.live.query(
+        "SELECT contact_id FROM contact_state WHERE state = 'accepted' ORDER BY contact_id LIMIT 1"
+    )
+    return browser.contact(row["contact_id"])
+
+
 def number(browser: Browsing, state: str = "succeeded") -> int:
     query = f"SELECT max(id) AS id FROM sync_run WHERE dag_id = '{DAG}' AND state = '{state}' AND retry_of IS NULL"
     return int(browser.live.query(query)[0]["id"])
@@ -58,7 +67,9 @@ def number(browser: Browsing, state: str = "succeeded") -> int:
 
 def test_overview_is_in_airflow_s_navigation(browser: Browsing, bad: str) -> None:
     browser.page.goto(browser.airflow.url)
-    browser.page.get_by_text("Ometria sync").first.click()
+    entry = browser.page.get_by_role("link", name="Ometria sync")
+    assert entry.locator("div").evaluate("name => name.scrollWidth <= name.clientWidth"), "the name is cut"
+    entry.click()
     frame = browser.frame("Overview")
     assert frame.get_by_role("link", name="customers", exact=True).is_visible()
     assert frame.get_by_role("img", name=re.compile("Sent and rejected")).count() >= 1
@@ -101,13 +112,44 @@ def test_task_page_leads_to_the_run_and_back(browser: Browsing, bad: str) -> Non
     frame = browser.open(f"/runs/{number(browser)}", "Run")
     frame.get_by_role("link", name="gate").click()
     page.wait_for_url(f"**/dags/{DAG}/runs/*/tasks/gate**")
-    (run_id,) = re.findall(r"/runs/([^/]+)/tasks", page.url)
-    # What Airflow gives its task page to show as buttons.
-    links = browser.airflow._call("GET", f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances/gate/links")
-    target = links["extra_links"]["Ometria sync"]
-    assert "/ometria/of/" in target
-    page.goto(browser.airflow.url + target)
+    # The button that Airflow makes of the operator's link, beside its own entry in the navigation.
+    button = page.locator("a[href*='/ometria/of/']")
+    button.wait_for()
+    assert button.inner_text() == "Ometria sync"
+    # It opens a tab of its own.
+    button.evaluate("link => link.removeAttribute('target')")
+    button.click()
     browser.frame(f"Run {number(browser)} of")
+
+
+def test_customer_is_found_by_an_address_that_gets_into_no_url(browser: Browsing, bad: str) -> None:
+    page = browser.page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    contact = delivered(browser)
+    frame = browser.open("/customers", "Customer")
+    frame.get_by_label("e-mail address").fill(contact["email"])
+    frame.get_by_role("button", name="Look up").click()
+    frame = browser.frame(f"Customer {contact['id']}")
+    assert not [url for url in asked if "@" in url or "%40" in url]
+    frame.get_by_role("button", name="Explain now").click()
+    frame.get_by_role("heading", name="customers: ", level=3).first.wait_for()
+    assert frame.get_by_role("row", name=re.compile("^email .*yes")).is_visible()
+    frame.get_by_text(contact["email"]).first.wait_for()
+    browser.picture("customer")
+
+
+def test_campaign_shows_what_became_of_claims(browser: Browsing) -> None:
+    (id_,) = browser.live.sandbox.control("claims", {"count": 1, "within": 0})["ids"]
+    ended = (
+        f"SELECT 1 FROM event_delivery WHERE event_id = '{id_}' AND state IN ('acknowledged', 'skipped', 'rejected')"
+    )
+    browser.live.wait_for(lambda: browser.live.query(ended))
+    frame = browser.open("/", "Overview")
+    frame.get_by_role("link", name="reward_claimed").click()
+    frame = browser.frame("Campaign reward_claimed")
+    frame.get_by_role("heading", name="Last runs").wait_for()
+    browser.picture("campaign")
 
 
 def test_retry_from_the_page_delivers_who_was_rejected(browser: Browsing, bad: str) -> None:
@@ -120,7 +162,102 @@ def test_retry_from_the_page_delivers_who_was_rejected(browser: Browsing, bad: s
     browser.picture("retry")
     started = frame.get_by_role("status").get_by_role("link").inner_text()
     ended(browser, started)
-    contact = browser.live.sandbox.control(f"contacts/customers/{bad}")["contact"]
-    assert contact["date_of_birth"] == "1999-01-01"
+    assert browser.contact(bad)["date_of_birth"] == "1999-01-01"
     frame = browser.open(f"/runs/{run}", "Run")
     frame.get_by_role("link", name=re.compile("retried by run")).wait_for()
+
+
+def editor(browser: Browsing) -> Any:
+    """Show the editor of the mapping, ready to be written into."""
+    frame = browser.open("/mappings/customers", "customers")
+    frame.locator("#difference").filter(has_text="nothing changed").wait_for()
+    return frame
+
+
+def test_preview_follows_what_is_written_and_asks_antavo_once(browser: Browsing) -> None:
+    browser.open("/mappings", "Mappings")
+    browser.picture("mappings")
+    frame = editor(browser)
+    frame.get_by_role("button", name="Preview on live members").click()
+    frame.locator("#previewed table").first.wait_for()
+    row = frame.locator("#rows tr").filter(has=browser.page.locator("input[value=firstname]"))
+    name = row.locator("td.live").inner_text()
+    before = pages_of_members(browser)
+    transforms = row.get_by_label("Transforms", exact=True)
+    transforms.fill("strip, upper")
+    row.locator("td.live").filter(has_text=re.compile(f"^{re.escape(name.upper())}$")).wait_for()
+    transforms.fill("strip, uper")
+    frame.locator("#problems").get_by_text("unknown transform").wait_for()
+    assert transforms.get_attribute("aria-invalid")
+    assert frame.locator("#previewed").evaluate("place => place.classList.contains('old')")
+    transforms.fill("strip")
+    row.locator("td.live").filter(has_text=re.compile(f"^{re.escape(name)}$")).wait_for()
+    assert pages_of_members(browser) == before
+    browser.picture("mapping-light")
+    browser.theme("dark")
+    editor(browser)
+    browser.picture("mapping-dark")
+    browser.theme("light")
+
+
+def pages_of_members(browser: Browsing) -> int:
+    """Return how many pages of members Antavo was asked for."""
+    asked = browser.live.sandbox.control("stats")["requests"]
+    return sum(sum(codes.values()) for call, codes in asked.items() if call.endswith("GET /v1/customers"))
+
+
+def test_what_is_written_while_a_save_is_on_its_way_is_not_lost(browser: Browsing) -> None:
+    frame = editor(browser)
+    held: list[Any] = []
+    browser.page.route("**/mappings/customers/save", held.append)
+    description = frame.locator("[data-key=description]")
+    description.fill("Members, first")
+    frame.locator("#difference").get_by_text("+description: Members, first").wait_for()
+    frame.get_by_role("button", name="Save").click()
+    description.fill("Members, second")
+    browser.live.wait_for(lambda: held or browser.page.wait_for_timeout(50))
+    held[0].continue_()
+    frame.locator("#said").get_by_text("Saved").wait_for()
+    browser.page.unroute("**/mappings/customers/save")
+    # The file has what was sent; what came after is the difference, and can be saved too.
+    frame.locator("#difference").get_by_text("-description: Members, first").wait_for()
+    frame.get_by_role("button", name="Save").click()
+    frame.locator("#difference").filter(has_text="nothing changed").wait_for()
+    assert "description: Members, second\n" in browser.live.mapping.read_text()
+
+
+def test_mapping_edited_saved_and_approved_on_the_pages_arrives(browser: Browsing) -> None:
+    page = browser.page
+    before = browser.live.mapping.read_text()
+    contact = delivered(browser)
+    frame = editor(browser)
+    frame.get_by_text("All other keys").click()
+    frame.locator("[data-key=approve]").select_option("always")
+    frame.get_by_role("button", name="Add new field +").click()
+    row = frame.locator("#rows tr").last
+    row.get_by_label("Comes from").select_option("constant")
+    row.get_by_label("Constant").fill("pages")
+    row.get_by_label("Remote field").fill("edited_on")
+    frame.get_by_role("button", name="Save").click()
+    frame.locator("#said").get_by_text("Saved").wait_for()
+    after = browser.live.mapping.read_text()
+    lines = difflib.ndiff(before.splitlines(), after.splitlines())
+    changed = [line for line in lines if line[0] in "+-"]
+    assert changed == ["+   - {value: pages, remote: edited_on}", "+ approve: always"], "comments stay, and all else"
+
+    run_id = browser.airflow.trigger(DAG, {})
+    browser.live.wait_for(lambda: browser.live.query("SELECT 1 FROM sync_run WHERE state = 'awaiting_approval'"))
+    frame = browser.open(f"/runs/{number(browser, 'awaiting_approval')}", "Run")
+    frame.get_by_role("link", name="What it would change").click()
+    frame = browser.frame("What run")
+    frame.get_by_role("row", name=re.compile("^edited_on")).first.wait_for()
+    frame.get_by_role("heading", name="Members before and after").wait_for()
+    browser.picture("changes")
+    frame.get_by_role("link", name="approve or reject it in Airflow").click()
+    approve = page.get_by_role("button", name="Approve")
+    approve.wait_for()
+    browser.picture("approve")
+    assert "edited_on" not in browser.contact(contact["id"])
+    approve.click()
+    ended(browser, run_id)
+    assert browser.contact(contact["id"])["edited_on"] == "pages"

@@ -65,6 +65,11 @@ class Browsing:
         frame.get_by_role("heading", name=heading, level=1).wait_for()
         return frame
 
+    def contact(self, id: str) -> dict[str, Any]:
+        """Return a contact of the mapping as the sandbox's Ometria holds it."""
+        found: dict[str, Any] = self.live.sandbox.control(f"contacts/customers/{id}")["contact"]
+        return found
+
     def theme(self, name: str) -> None:
         """Choose Airflow's light or dark theme."""
         self.page.evaluate("name => localStorage.setItem('theme', name)", name)

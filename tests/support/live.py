@@ -38,8 +38,9 @@ class Live:
         self.output = folder / "output"
         mappings = folder / "mappings"
         mappings.mkdir()
+        self.mapping = mappings / "customers.yaml"
         shipped = (CHECKOUT / "include" / "mappings" / "customers.yaml").read_text()
-        (mappings / "customers.yaml").write_text(shipped.replace('schedule: "@hourly"', "schedule: null"))
+        self.mapping.write_text(shipped.replace('schedule: "@hourly"', "schedule: null"))
         workflows = folder / "workflows"
         workflows.mkdir()
         shutil.copy(CHECKOUT / "include" / "workflows" / "reward_claimed.yaml", workflows)

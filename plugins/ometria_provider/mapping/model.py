@@ -184,7 +184,10 @@ class Identity(Strict):
 
 
 class Consent(Strict):
-    """How consent is sent (files.md, contract/ometria.md "Consent")."""
+    """How consent is sent.
+
+    See files.md, and contract/ometria.md, "Consent".
+    """
 
     force_opt_out: bool = Field(False, description="true: an opt-out beats every other source (`@force_optin`)")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from ometria_provider.hooks.antavo import AntavoHook
     from ometria_provider.ledger.engine import Ledger
     from ometria_provider.mapping.model import Mapping
     from ometria_provider.mapping.records import FieldTrace, Mapped
@@ -32,14 +31,21 @@ class Previewed:
     held: str | None = None
 
 
-def ask_details(mapping: Mapping, hook: AntavoHook, customers: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+class Details(Protocol):
+    """Where details come from: the hook, or what remembers its answers."""
+
+    def details(self, id: str, fields: Sequence[str]) -> dict[str, Any] | None:
+        """Return what only a member's detail call knows; None: Antavo does not know the member any more."""
+
+
+def ask_details(mapping: Mapping, source: Details, customers: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     """Return members with the details that the mapping reads, if any; without those who vanished meanwhile."""
     from ometria_provider.mapping.customers import Projection, with_details
 
     fields = Projection(mapping).detail_fields
     if not fields:
         return customers
-    answers = [(customer, hook.details(str(customer.get("_id")), fields)) for customer in customers]
+    answers = [(customer, source.details(str(customer.get("_id")), fields)) for customer in customers]
     return [with_details(customer, answer) for customer, answer in answers if answer is not None]
 
 

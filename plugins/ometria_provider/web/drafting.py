@@ -141,6 +141,7 @@ class KeyInput:
 
     :param choices: the values that it can have; empty: any.
     :param default: what applies without it.
+    :param wide: its value has keys of its own.
     """
 
     key: str
@@ -148,6 +149,7 @@ class KeyInput:
     help: str
     default: str
     choices: tuple[str, ...]
+    wide: bool
 
 
 def key_inputs(texts: dict[str, str], name: str) -> dict[str, KeyInput]:
@@ -160,5 +162,7 @@ def key_inputs(texts: dict[str, str], name: str) -> dict[str, KeyInput]:
         choices = tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
         default = defaults[key]
         shown = "" if default is None or key == "list" else default if isinstance(default, str) else flow(default)
-        found[key] = KeyInput(key, texts.get(key, ""), info.description or "", shown, choices)
+        nested = isinstance(kind, type) and issubclass(kind, BaseModel)
+        told = info.description or (kind.__doc__ or "").partition("\n")[0] if nested else info.description
+        found[key] = KeyInput(key, texts.get(key, ""), told or "", shown, choices, nested or key == "where")
     return found

@@ -25,11 +25,12 @@ from ometria_provider.web.access import NotAllowed, SameOrigin, SignedIn, may_ed
 from ometria_provider.web.drafting import DraftBody
 from ometria_provider.web.reading import OpenLedger
 from ometria_provider.web.render import render
+from ometria_provider.web.sampling import SHOWN, Sample, Samples
 
 router = APIRouter()
 
-#: Members that a preview shows, and that are looked at for the fields that they fill.
-PREVIEWED, LOOKED_AT = 5, 1000
+#: Members that are looked at for the fields that they fill.
+LOOKED_AT = 1000
 
 #: Transforms that the editor offers, with options where they take some.
 TRANSFORMS = (
@@ -148,20 +149,28 @@ def fields(name: str, user: SignedIn, ledger: OpenLedger) -> dict[str, Any]:
 
 
 @router.post("/mappings/{name}/preview", dependencies=[SameOrigin])
-def preview(name: str, user: SignedIn, ledger: OpenLedger, body: DraftBody) -> dict[str, Any]:
+def preview(name: str, request: Request, user: SignedIn, ledger: OpenLedger, body: DraftBody) -> dict[str, Any]:
     """Show what a draft makes of Antavo's newest members, whose values are for those only who may edit the DAG.
 
-    The connection asked is that of the saved file: a draft opens no other account.
+    The connection asked is that of the saved file: a draft opens no other account. The same members are shown again
+    with each change, for a few minutes, so that a preview that follows somebody who types asks Antavo once.
     """
-    from ometria_provider.operators.accounts import antavo_hook
-
     require_edit(user, contact_sync_id(name))
     mapping = drafting.check(name, body)[1].mapping
     if mapping is None:
         raise HTTPException(422, "There are errors in it: a preview shows what a mapping without any does.")
-    audit.note(user, audit.PREVIEWED, values=True)
-    hook = antavo_hook(ledger, _connections(name).antavo, attempts=1)
-    customers = ask_details(mapping, hook, hook.sample(PREVIEWED))
+    account = _connections(name).antavo
+
+    def read() -> Sample:
+        from ometria_provider.operators.accounts import antavo_hook
+
+        audit.note(user, audit.PREVIEWED, values=True)
+        hook = antavo_hook(ledger, account, attempts=1)
+        return Sample(hook, hook.sample(SHOWN))
+
+    samples: Samples = request.app.state.samples
+    sample = samples.get(user.get_name(), account, read)
+    customers = ask_details(mapping, sample, sample.customers)
     members = preview_members(mapping, customers, today=datetime.now(UTC).date(), ledger=ledger)
     return {"members": list(map(_shown, members))}
 

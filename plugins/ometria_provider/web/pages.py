@@ -16,6 +16,7 @@ from ometria_provider.ledger.history import UnknownRun
 from ometria_provider.web import campaigns, changes, customer, finding, mappings, overview, runs
 from ometria_provider.web.access import NotAllowed, SignedIn
 from ometria_provider.web.render import STATIC, files, render
+from ometria_provider.web.sampling import Samples
 
 #: Everything comes from here, nothing is inline, and only Airflow's own frame may hold a page.
 SECURITY = {
@@ -44,6 +45,7 @@ def create_app() -> FastAPI:
     for page in (changes, overview, runs, campaigns, customer, finding, mappings):
         app.include_router(page.router)
     app.include_router(static)
+    app.state.samples = Samples()
     app.middleware("http")(_secure)
     app.add_exception_handler(StarletteHTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _bad_request)

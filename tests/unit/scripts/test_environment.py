@@ -42,6 +42,12 @@ def test_base_environment_without_a_word_uses_the_checkout(home):
     assert environment["AIRFLOW_HOME"] == str(home.path)
 
 
+def test_base_environment_shows_our_name_whole_unless_airflow_has_a_theme(home):
+    assert "Ometria sync" in base_environment({}, home, CHECKOUT)["AIRFLOW__API__THEME"]
+    home.config_file.write_text("[api]\ntheme = {}\n")
+    assert "AIRFLOW__API__THEME" not in base_environment({}, home, CHECKOUT)
+
+
 def test_base_environment_given_wins_for_every_airflow_setting(home):
     given = {
         "AIRFLOW__OMETRIA__MAPPINGS_FOLDER": "/mine",

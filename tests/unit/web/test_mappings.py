@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.mapping.model import Mapping
 from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
 from ometria_provider.web import audit
@@ -63,6 +65,12 @@ def digest(client: TestClient, name: str = "members") -> str | None:
     return found[1] or None
 
 
+def requests(sandbox: RunningSandbox) -> Counter[str]:
+    """Return how often each call of both systems was made."""
+    stats = sandbox.control("stats")["requests"]
+    return Counter({f"{api} {call}": count for api, calls in stats.items() for call, count in calls.items()})
+
+
 def post(client: TestClient, what: str, *, name: str = "members", headers: Any = JSON, **body: Any) -> Any:
     return client.post(f"/ometria/mappings/{name}/{what}", json=body, headers=headers)
 
@@ -89,6 +97,32 @@ def test_editor_shows_rows_and_offers_fields(viewer: TestClient) -> None:
     assert '<option value="date_of_birth">' in text
     assert 'id="save"' not in text
     assert "You may look and try, but not save" in text
+
+
+def test_editor_has_an_input_for_each_key_of_a_file_that_says_what_it_is_for(viewer: TestClient) -> None:
+    text = viewer.get("/ometria/mappings/members").text
+    inputs = re.findall(r'data-key="(\w+)"', text)
+    assert sorted(inputs) == sorted(key for key in Mapping.model_fields if key not in ("name", "fields"))
+    assert not re.findall(r'<small class="quiet">\s*</small>', text)
+    assert re.search(r'data-key="approve">.*?<option>always</option>', text, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "line"),
+    [
+        ("approve", "always", "+approve: always"),
+        ("approve_within", "P1D", "+approve_within: P1D"),
+        ("retry_rejected", "null", "+retry_rejected: null"),
+        ("where", "{country: {in: [GB, IE]}}", "+where: {country: {in: [GB, IE]}}"),
+        ("limits", "{max_drop_share: null}", "+limits: {max_drop_share: null}"),
+        ("consent", "{force_opt_out: false}", "+consent: {force_opt_out: false}"),
+        ("identity", "{email: null}", "+identity: {email: null}"),
+    ],
+)
+def test_key_written_in_the_editor_is_a_line_of_the_file(viewer: TestClient, key: str, written: str, line: str) -> None:
+    found = post(viewer, "check", digest=digest(viewer), rows=ROWS, keys={key: written}).json()
+    assert [one for one in found["problems"] if not one["warning"]] == []
+    assert line in found["difference"].splitlines()
 
 
 def test_editor_of_a_file_that_is_no_yaml_shows_it_and_what_is_wrong(viewer: TestClient, folder: Path) -> None:
@@ -175,6 +209,24 @@ def test_preview_shows_live_members_of_the_draft_to_who_may_edit_only(
     assert noted == ["ometria_mapping_previewed"], "looking leaves a line, and a refusal none"
     assert "strip → " in first["way"]
     assert first["sent"].startswith('"')
+
+
+@pytest.mark.usefixtures("live")
+def test_preview_of_each_change_asks_antavo_no_more_than_the_first_one(
+    editor: TestClient, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[str] = []
+    monkeypatch.setattr(audit, "note", lambda user, event, values: noted.append(event))
+    points = {"loyalty": "extensions.expiring_points.total", "remote": "expiring"}
+    before, seen = requests(sandbox), []
+    for transform in ("strip", "upper", "lower"):
+        rows = [ROWS[0] | {"transform": transform}, points]
+        members = post(editor, "preview", digest=digest(editor), rows=rows, keys={"mode": "v2"}).json()["members"]
+        seen.append([member["customer"] for member in members])
+    asked = requests(sandbox) - before
+    assert sorted(asked.values()) == [1, 5], f"a page of members, and the details of each: {asked}"
+    assert seen[0] == seen[1] == seen[2]
+    assert noted == ["ometria_mapping_previewed"]
 
 
 @pytest.mark.usefixtures("live")

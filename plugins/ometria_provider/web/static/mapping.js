@@ -10,6 +10,8 @@ const options = [...document.getElementById("loyalty-fields").options];
 let digest = form.dataset.digest || null;
 let text = null;
 let asked = 0;
+// The preview follows what is written, one request at a time.
+const preview = { on: false, busy: false, due: false, button: document.getElementById("preview") };
 
 const element = (name, content = "", cls = "") => {
   const made = document.createElement(name);
@@ -74,6 +76,7 @@ function show(found) {
   if (saveButton) saveButton.disabled = errors.length > 0 || text === null || (!found.difference && digest !== null);
   document.getElementById("download").disabled = text === null;
   offer();
+  if (preview.on) follow(errors.length > 0 || text === null);
 }
 
 // In legacy mode only what it can map is offered.
@@ -135,6 +138,7 @@ rows.addEventListener("click", (event) => {
 
 document.getElementById("add").addEventListener("click", () => {
   rows.append(document.getElementById("row").content.cloneNode(true));
+  rows.lastElementChild.querySelector(".live").hidden = !preview.on;
   rows.lastElementChild.querySelector(".loyalty").focus();
   changed();
 });
@@ -224,15 +228,59 @@ on("load-fields", async () => {
   document.getElementById("looked").textContent = `${found.fields.length} fields of the ${found.members} newest members are offered.`;
 });
 
-on("preview", async () => {
-  const { members } = await ask("preview", draft());
+preview.button?.addEventListener("click", () => turn(!preview.on) && check());
+
+function turn(on) {
+  preview.on = on;
+  preview.button.setAttribute("aria-pressed", String(on));
+  for (const cell of form.querySelectorAll(".live")) cell.hidden = !on;
+  const place = document.getElementById("previewed");
+  place.replaceChildren();
+  place.classList.remove("old");
+  if (on) place.append(element("h2", "Preview on live members"), element("p", "Asking Antavo …", "quiet"));
+  return on;
+}
+
+async function follow(broken) {
+  const place = document.getElementById("previewed");
+  place.classList.toggle("old", broken);
+  if (!place.querySelector("table")) place.lastElementChild.textContent = broken ? "It needs a file without errors." : "Asking Antavo …";
+  preview.due = !broken;
+  if (preview.busy) return;
+  preview.busy = true;
+  while (preview.on && preview.due) {
+    preview.due = false;
+    try {
+      const { members } = await ask("preview", draft());
+      if (preview.on) showPreview(members);
+    } catch (error) {
+      // What was written meanwhile may be wrong, and is checked next; a server that does not answer is asked no more.
+      if (preview.due) continue;
+      turn(false);
+      said.textContent = `No preview: ${error.message}`;
+    }
+  }
+  preview.busy = false;
+}
+
+function showPreview(members) {
   const parts = [element("h2", "Preview on live members")];
   if (!members.length) parts.push(element("p", "Antavo has no customers."));
+  const example = members.find((one) => one.outcome === "record") ?? members[0];
+  for (const row of rows.children) {
+    const remote = row.querySelector(".remote").value.trim();
+    const found = example?.fields.find((one) => one.remote === remote);
+    const cell = row.querySelector(".live");
+    cell.textContent = found?.sent || "–";
+    cell.title = found ? found.way : "";
+    cell.classList.toggle("quiet", !found?.sent);
+  }
+  document.getElementById("example").textContent = example ? `Customer ${example.customer}` : "";
   for (const member of members) {
     const fate = { record: "makes a record", filtered: "left out", rejected: "rejected" }[member.outcome];
     const why = member.reasons.join("; ");
     parts.push(element("h3", `Customer ${member.customer}: ${fate}${why ? ` (${why})` : ""}`));
-    const table = element("table");
+    const table = element("table", "", "preview");
     const head = table.createTHead().insertRow();
     for (const name of ["Loyalty field", "Value, and after each transform", "Remote field", "Sent"]) head.append(element("th", name));
     const body = table.createTBody();
@@ -240,9 +288,11 @@ on("preview", async () => {
       const row = body.insertRow();
       for (const cell of [field.loyalty, field.way, field.remote, field.sent]) row.insertCell().textContent = cell;
     }
-    parts.push(table);
+    const around = element("div", "", "scroll");
+    around.append(table);
+    parts.push(around);
   }
   document.getElementById("previewed").replaceChildren(...parts);
-});
+}
 
 check();

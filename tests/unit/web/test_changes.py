@@ -1,0 +1,48 @@
+"""What a run changes, as an editor and a viewer see it: each place for a member's value holds a mark here."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+from ledgers import green_run
+from ometria_provider.delivery.readback import Change
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.operators.comparing import Comparison, FieldCount, Member
+from ometria_provider.web import audit, changes
+
+CHANGES = [Change("firstname", "MARK before", "MARK after", "changed"), Change("points", None, "MARK new", "set")]
+
+
+@pytest.fixture(autouse=True)
+def place(known: Ledger, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the address of the members of a run with one member, who has marks for values."""
+    run = green_run().write(known)
+    found = Comparison(7, [Member("280e", False, CHANGES)], [FieldCount("firstname", 0, 1, 0, 3)])
+    monkeypatch.setattr(changes, "of_run", lambda *args, **options: found)
+    monkeypatch.setattr(audit, "note", lambda *args, **facts: None)
+    return f"/ometria/runs/{run.id}/changes/members"
+
+
+def test_members_are_shown_with_their_values_to_who_may_edit(editor: TestClient, place: str) -> None:
+    text = editor.get(place).text
+    assert text.count("MARK") == 3
+    assert "1 of 7 members to be sent" in text
+
+
+def test_members_are_shown_without_any_value_to_who_may_only_look(viewer: TestClient, place: str) -> None:
+    text = viewer.get(place).text
+    assert "MARK" not in text
+    for told in ("280e", "firstname", "points", "changed", "set", "Values are shown to those who may edit the DAG"):
+        assert told in text
+
+
+def test_nothing_is_shown_when_the_audit_line_cannot_be_written(
+    editor: TestClient, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **facts: object) -> None:
+        raise audit.NotAudited("no line")
+
+    monkeypatch.setattr(audit, "note", refuse)
+    answer = editor.get(place)
+    assert answer.status_code == 503
+    assert "MARK" not in answer.text
