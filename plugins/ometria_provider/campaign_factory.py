@@ -11,30 +11,36 @@ from ometria_provider.dagdefaults import DEFAULT_ARGS, START, campaign_events_id
 from ometria_provider.dagdoc import campaigns_doc
 from ometria_provider.operators.campaign import CampaignOperator, contested
 from ometria_provider.operators.params import CAMPAIGN_PARAMS
-from ometria_provider.settings import read_settings
+from ometria_provider.settings import Folders, chosen_folders, read_settings
 from ometria_provider.triggers.inbox import inbox_asset
 from ometria_provider.workflows.accounts import Campaigns, load_accounts
 
 
-def campaign_event_dags(folder: Path | str | None = None) -> dict[str, DAG]:
+def campaign_event_dags(
+    folder: Path | str | None = None, *, mappings: Path | str | None = None, expectations: Path | str | None = None
+) -> dict[str, DAG]:
     """Return a DAG for each Antavo connection, by DAG id.
 
     A connection all of whose files are broken has one too: its runs fail and say why. So do those of connections whose
     names make the same DAG id, for none of them has a better claim.
 
-    :param folder: the workflow files' folder; default `[ometria] workflows_folder`.
+    :param folder: the workflow files' folder; default `[ometria] workflows_folder`. Hand the same folder to
+        :func:`~ometria_provider.upkeep_factory.upkeep_dags`: it gives up events whose workflow files are gone.
+    :param mappings: the folder of their contact mappings; default `[ometria] mappings_folder`.
+    :param expectations: the folder of those mappings' suites; default `[ometria] expectations_folder`.
     :raises Misconfigured: when there is no such folder; Airflow shows it as an import error, where else all DAGs would
         vanish without a word.
     """
-    folder = Path(folder) if folder else read_settings().workflows_folder
+    chosen = chosen_folders(workflows=folder, mappings=mappings, expectations=expectations)
+    folder = read_settings(chosen).workflows_folder
     wanted = get_parsing_context().dag_id
     found: defaultdict[str, list[Campaigns]] = defaultdict(list)
     for account, campaigns in load_accounts(folder).items():
         found[campaign_events_id(account)].append(campaigns)
-    return {id_: _dag(id_, *claims) for id_, claims in found.items() if wanted in (None, id_)}
+    return {id_: _dag(id_, *claims, folders=chosen) for id_, claims in found.items() if wanted in (None, id_)}
 
 
-def _dag(id_: str, campaigns: Campaigns, *rivals: Campaigns) -> DAG:
+def _dag(id_: str, campaigns: Campaigns, *rivals: Campaigns, folders: Folders) -> DAG:
     """Return a connection's DAG: one task, as each costs a lone event most of a second.
 
     :param rivals: those of other connections that make the same id: the DAG does nothing but say so.
@@ -55,7 +61,7 @@ def _dag(id_: str, campaigns: Campaigns, *rivals: Campaigns) -> DAG:
         tags={"ometria", "campaign_events", *(["broken"] if campaigns.broken or rivals else [])},
         doc_md=contested(campaigns.account, names) if rivals else campaigns_doc(campaigns),
     ) as dag:
-        CampaignOperator(task_id="campaigns", connection=campaigns.account, rivals=names)
+        CampaignOperator(task_id="campaigns", connection=campaigns.account, rivals=names, folders=folders)
     return dag
 
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 import configparser
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 SECTION = "ometria"
+
+#: Folders that a DAG file names itself, by the field of :class:`Settings`.
+Folders = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,21 @@ def airflow_home() -> Path:
     return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
 
 
-def read_settings() -> Settings:
-    """Return the settings in force for this process."""
+def chosen_folders(**folders: Path | str | None) -> Folders:
+    """Return what a DAG file says of its folders: `mappings`, `workflows`, `expectations`."""
+    return {f"{name}_folder": str(folder) for name, folder in folders.items() if folder}
+
+
+def read_settings(folders: Folders | None = None) -> Settings:
+    """Return the settings in force for this process.
+
+    :param folders: those that a DAG file names itself; they win over the configuration.
+    """
+    chosen: dict[str, Any] = {name: Path(folder) for name, folder in (folders or {}).items()}
+    return replace(_configured(), **chosen)
+
+
+def _configured() -> Settings:
     option = _option_reader()
     home = airflow_home()
     include = _include_folder(home)

@@ -15,7 +15,7 @@ errors; the other DAGs do not notice."""
 _MAINTENANCE = """\
 ## maintain_ledger
 
-`dags/maintain_ledger.py` deletes old runs with what they found, done events and late errors every night at 04:17 UTC,
+`dags/upkeep.py` deletes old runs with what they found, done events and late errors every night at 04:17 UTC,
 as `ometria-sync ledger prune` does; its param `keep_days` is 90. What Ometria is known to hold stays, and of each
 mapping the last run and the scan that the next one compares with. It also removes staging that is older than
 `[ometria] staging_keep`. Unpause it once the ledger grows."""
@@ -34,7 +34,7 @@ green."""
 _WATCH = """\
 ## watch_syncs
 
-`dags/watch_syncs.py` looks every five minutes for syncs that are red or late, runs that wait for a person, and
+`dags/upkeep.py` looks every five minutes for syncs that are red or late, runs that wait for a person, and
 campaigns that are late, whether or not their DAGs run, and [tells people](../how-to/alerts.md) once. It begins
 unpaused: it sends nothing to Ometria."""
 

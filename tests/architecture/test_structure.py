@@ -115,6 +115,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "web/drafting.py": "unit/web/test_mappings.py",
     "web/keeping.py": "integration/test_webhooks.py",
     "web/webhooks.py": "integration/test_webhooks.py",
+    "upkeep_factory.py": "dags/test_dags.py",
     "validation/rules.py": "unit/validation/test_suites.py",
     "workflows/checks.py": "unit/workflows/test_workflows_files.py",
     "web/audit.py": "integration/test_customer_page.py",

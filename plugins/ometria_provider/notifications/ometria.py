@@ -9,6 +9,8 @@ from airflow.sdk import BaseNotifier
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from ometria_provider.settings import Folders
+
 
 class SyncNotifier(BaseNotifier):
     """Tell people of the incident that the run of a contact sync began or ended.
@@ -17,7 +19,13 @@ class SyncNotifier(BaseNotifier):
     process, after it, where the ledger and the connections are at hand. When the task was killed Airflow calls it in
     the DAG processor; where that cannot reach the ledger, `watch_syncs` makes it good within minutes. An error in here
     is in the log and fails nothing.
+
+    :param folders: folders that the DAG file names itself (`settings.chosen_folders`).
     """
+
+    def __init__(self, folders: Folders | None = None) -> None:
+        super().__init__()
+        self.folders = folders
 
     def notify(self, context: Context) -> None:
         """Bring the incidents of the DAG up to date, and tell people.
@@ -29,7 +37,7 @@ class SyncNotifier(BaseNotifier):
         from ometria_provider.notifications.telling import tell
         from ometria_provider.settings import read_settings
 
-        settings = read_settings()
+        settings = read_settings(self.folders)
         ledger = open_ledger(settings.ledger_url)
         ledger.check_version()
         dag_id = context["ti"].dag_id

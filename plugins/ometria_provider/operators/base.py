@@ -21,7 +21,7 @@ from ometria_provider.ledger import runs
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.metrics import emit, of_step
 from ometria_provider.operators.links import SyncLink
-from ometria_provider.settings import Settings, read_settings
+from ometria_provider.settings import Folders, Settings, read_settings
 from ometria_provider.staging.store import RunStore, SliceStore
 
 if TYPE_CHECKING:
@@ -159,14 +159,22 @@ class Work:
 
 
 class PatientOperator(BaseOperator):
-    """A task that Airflow tries again as :func:`retry_policy` says, wherever it stands; its page leads to the run's."""
+    """A task that Airflow tries again as :func:`retry_policy` says, wherever it stands; its page leads to the run's.
+
+    :param folders: folders that the DAG file names itself (`settings.chosen_folders`); others are the configuration's.
+    """
 
     operator_extra_links = (SyncLink(),)
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, folders: Folders | None = None, **kwargs: Any) -> None:
         # A mapped task hands in None for what its `partial` left out.
         kwargs["retry_policy"] = kwargs.get("retry_policy") or retry_policy()
         super().__init__(**kwargs)
+        self.folders = folders
+
+    def settings(self) -> Settings:
+        """Return the settings that the task works by."""
+        return read_settings(self.folders)
 
 
 class SyncOperator(PatientOperator):
@@ -190,7 +198,7 @@ class SyncOperator(PatientOperator):
 
     def perform(self, context: Context) -> Any:
         """Do the step; what a task that was resumed calls in place of `execute`."""
-        settings = read_settings()
+        settings = self.settings()
         ledger = open_ledger(settings.ledger_url)
         run = self.open(ledger, context)
         work = Work(ledger, run, settings, self.window)
@@ -207,11 +215,11 @@ class SyncOperator(PatientOperator):
         """
         from ometria_provider.mapping.files import load_mapping
 
-        return load_mapping(read_settings().mappings_folder / f"{self.mapping}.yaml")
+        return load_mapping(self.settings().mappings_folder / f"{self.mapping}.yaml")
 
     def as_planned(self, task_instance: Any) -> tuple[Mapping, dict[str, Any]]:
         """Return the mapping as planned, and what this task counted on its slice: for listeners, when it has ended."""
-        ledger = open_ledger(read_settings().ledger_url)
+        ledger = open_ledger(self.settings().ledger_url)
         run = runs.get_run(ledger, dag_id=self.dag_id, run_id=task_instance.run_id)
         slice_ = self.window["index"] if self.window else runs.WHOLE_RUN
         facts = (row.facts for row in runs.steps(ledger, run.id) if (row.step, row.slice) == (self.step, slice_))

@@ -17,7 +17,6 @@ from ometria_provider.operators import lineage
 from ometria_provider.operators.accounts import REQUESTS, noting, uses
 from ometria_provider.operators.base import PatientOperator
 from ometria_provider.operators.params import CampaignParams, campaign_params
-from ometria_provider.settings import read_settings
 from ometria_provider.workflows.accounts import Campaigns, load_accounts
 
 if TYPE_CHECKING:
@@ -57,7 +56,8 @@ class CampaignOperator(PatientOperator):
 
         if self.rivals:
             raise Misconfigured(contested(self.connection, self.rivals))
-        ledger = open_ledger(read_settings().ledger_url)
+        settings = self.settings()
+        ledger = open_ledger(settings.ledger_url)
         ledger.ready()
         run_id = str(context["run_id"])
         campaigns = self._campaigns()
@@ -72,6 +72,7 @@ class CampaignOperator(PatientOperator):
                 campaigns.workflows.values(),
                 self.connection,
                 run_id,
+                settings=settings,
                 dag_id=self.dag_id,
                 unreadable=campaigns.unreadable,
                 only=params.workflow,
@@ -94,7 +95,7 @@ class CampaignOperator(PatientOperator):
 
         :raises Misconfigured: when there is none that could be used.
         """
-        folder = read_settings().workflows_folder
+        folder = self.settings().workflows_folder
         campaigns = load_accounts(folder).get(self.connection)
         if campaigns is None:
             raise Misconfigured(f"No workflow file in {folder} names connection `{self.connection}` any more.")

@@ -25,7 +25,7 @@ from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.event_sender import Events, EventSender, OutgoingEvent
 from ometria_provider.operators.preparing import Preparing
 from ometria_provider.operators.run import RunFailed
-from ometria_provider.settings import read_settings
+from ometria_provider.settings import Settings, read_settings
 from ometria_provider.workflows.model import IDENTITY, Workflow
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ def deliver(
     account: str,
     run_id: str,
     *,
+    settings: Settings | None = None,
     dag_id: str = "",
     unreadable: Collection[str] = (),
     only: str | None = None,
@@ -59,6 +60,7 @@ def deliver(
     :param workflows: all of the account's workflows; events of others wait.
     :param account: the Antavo connection.
     :param run_id: Airflow's id of the run.
+    :param settings: where contact mappings and their rules are; default the configuration.
     :param dag_id: the DAG, whose name runs that push contacts first bear in the ledger.
     :param unreadable: names of workflow files that cannot be read now: their events wait.
     :param only: deliver for this workflow alone.
@@ -69,7 +71,7 @@ def deliver(
     for ometria in sorted({workflow.connections.ometria for workflow in by_name.values()}):
         preparing = Preparing(
             ledger=ledger,
-            settings=read_settings(),
+            settings=settings or read_settings(),
             account=account,
             ometria=ometria,
             dag_id=dag_id or campaign_events_id(account),

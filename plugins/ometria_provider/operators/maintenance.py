@@ -12,7 +12,6 @@ from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.ledger.prune import prune
 from ometria_provider.operators import old_staging
 from ometria_provider.operators.base import PatientOperator
-from ometria_provider.settings import read_settings
 from ometria_provider.workflows.files import load_folder, longest_expiry
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class PruneLedgerOperator(PatientOperator):
         days = context["params"]["keep_days"]
         if not isinstance(days, int) or isinstance(days, bool) or days < 1:
             raise Misconfigured("The param keep_days is not a whole number of days, 1 or more.")
-        settings = read_settings()
+        settings = self.settings()
         old_staging.staging_keep(settings)
         ledger = open_ledger(settings.ledger_url)
         ledger.ready()

@@ -15,7 +15,6 @@ from ometria_provider.metrics import emit, of_run
 from ometria_provider.operators import approval, changes, chosen, owners
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.operators.departures import Gone, Search, gone_of
-from ometria_provider.settings import read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -96,7 +95,7 @@ class GateOperator(SyncOperator):
             # Few runs wait: the others do not pay for what telling takes.
             from ometria_provider.notifications.telling import tell_from_within
 
-            settings = read_settings()
+            settings = self.settings()
             ledger = open_ledger(settings.ledger_url)
             self.log.info("%s", question)
             tell_from_within(ledger, settings, self.dag_id)
@@ -104,7 +103,7 @@ class GateOperator(SyncOperator):
 
     def answered(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on with a person's answer, as Airflow resumes the task: look at everything again, then open or halt."""
-        ledger = open_ledger(read_settings().ledger_url)
+        ledger = open_ledger(self.settings().ledger_url)
         approval.keep_answer(ledger, self.open(ledger, context).id, event)
         self.is_resumed = True
         return self.perform(context)

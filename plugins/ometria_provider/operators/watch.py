@@ -11,7 +11,6 @@ from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.metrics import emit, of_watch
 from ometria_provider.notifications.telling import tell
 from ometria_provider.operators.base import PatientOperator
-from ometria_provider.settings import read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,7 +29,7 @@ class WatchOperator(PatientOperator):
         :raises AlertNotSent: when an alert could not be sent: Airflow tries again, and so does the next run.
         :raises Misconfigured: when the connection for alerts, or `stale_after`, is wrong.
         """
-        settings = read_settings()
+        settings = self.settings()
         ledger = open_ledger(settings.ledger_url)
         ledger.ready()
         try:
