@@ -9,11 +9,16 @@ PAGES = "/ometria"
 NAVIGATION = "ometria-sync"
 
 
-def airflow_root() -> str:
-    """Return the path under which Airflow's API server is reached (`[api] base_url`), without a slash at its end."""
+def base_url() -> str:
+    """Return where people reach Airflow (`[api] base_url`), without a slash at its end; empty when nobody said."""
     from airflow.configuration import conf
 
-    return urlsplit(conf.get("api", "base_url", fallback="") or "/").path.rstrip("/")
+    return (conf.get("api", "base_url", fallback="") or "").rstrip("/")
+
+
+def airflow_root() -> str:
+    """Return the path under which Airflow's API server is reached, without a slash at its end."""
+    return urlsplit(base_url()).path
 
 
 def in_airflow(page: str) -> str:
@@ -25,9 +30,22 @@ def in_airflow(page: str) -> str:
     return f"{root}/plugin/{NAVIGATION}{root}{PAGES}{page}"
 
 
+def run_page(number: int, part: str = "") -> str:
+    """Return the path of a run's page, behind Airflow's root.
+
+    :param part: of that page, such as `/changes`.
+    """
+    return f"{PAGES}/runs/{number}{part}"
+
+
+def airflow_dag(dag_id: str) -> str:
+    """Return the path of a DAG in Airflow's own pages, behind their root."""
+    return f"/dags/{quote(dag_id, safe='')}"
+
+
 def airflow_run(dag_id: str, run_id: str) -> str:
     """Return the path of an Airflow run in Airflow's own pages, behind their root."""
-    return f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+    return f"{airflow_dag(dag_id)}/runs/{quote(run_id, safe='')}"
 
 
 def run_of(dag_id: str, run_id: str) -> str:

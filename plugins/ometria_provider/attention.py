@@ -6,8 +6,8 @@ the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -128,13 +128,13 @@ def _in_words(problem: Problem) -> str:
     return f"{Path(problem.file).name}{line}: {problem.message}"
 
 
-def needing_attention(ledger: Ledger, settings: Settings, now: datetime, *, only: str | None = None) -> list[Found]:
-    """Return what is wrong now, of every DAG or of one.
+def needing_attention(ledger: Ledger, settings: Settings, dags: Iterable[Watched], now: datetime) -> list[Found]:
+    """Return what is wrong now with some DAGs.
 
-    :param only: the id of a DAG.
+    :param dags: as :func:`watched_dags` has them.
     """
     found: list[Found] = []
-    for dag in watched_dags(settings, ledger, only=only):
+    for dag in dags:
         if dag.campaigns is None:
             found += _of_mapping(ledger, dag, standing(ledger, dag.dag_id), settings, now)
         else:
@@ -241,14 +241,14 @@ def _all_rejected(ledger: Ledger, account: str, campaigns: Campaigns, now: datet
             yield f"The last {IN_A_ROW} events of {name} were all rejected, the latest: {last[0][1]}."
 
 
-def oldest_undelivered(ledger: Ledger, settings: Settings) -> dict[str, datetime | None]:
+def oldest_undelivered(ledger: Ledger, dags: Iterable[Watched]) -> dict[str, datetime | None]:
     """Return since when something may be undelivered, by DAG id; None: nothing is.
 
     Of a scheduled mapping: since its last green run for all members began (one that never had any is not there); of
     campaigns: since the oldest event came that waits.
     """
     found: dict[str, datetime | None] = {}
-    for dag in watched_dags(settings, ledger):
+    for dag in dags:
         if dag.campaigns is not None:
             found[dag.dag_id] = deliveries.oldest_undone(ledger, dag.name)
         elif dag.schedule and (green := standing(ledger, dag.dag_id).green):
@@ -261,16 +261,18 @@ def look(ledger: Ledger, settings: Settings, *, only: str | None = None) -> None
 
     :param only: the id of the DAG to look at; None: all, and which schedules are in force.
     """
+    dags = watched_dags(settings, ledger, only=only)
     if only is None:
-        schedules = {dag.dag_id: dag.schedule for dag in watched_dags(settings, ledger) if dag.schedule}
-        incidents.watch(ledger, schedules)
-    found = needing_attention(ledger, settings, datetime.now(UTC), only=only)
+        known = incidents.watch(ledger, {dag.dag_id: dag.schedule for dag in dags if dag.schedule})
+        dags = [replace(dag, since=known[dag.dag_id].since) if dag.schedule else dag for dag in dags]
+    found = needing_attention(ledger, settings, dags, datetime.now(UTC))
     incidents.bring_up_to_date(ledger, found, dag_ids=None if only is None else [only])
 
 
 __all__ = [
     "KINDS",
     "Freshness",
+    "Watched",
     "freshness",
     "look",
     "needing_attention",

@@ -14,6 +14,7 @@ from launcher.environment import home_path
 from launcher.errors import LauncherError
 from launcher.home import Home
 from launcher.processes import die_with_parent
+from launcher.shell import leave_shell
 
 #: Exit code after Ctrl-C or a request to end, as shells have it: 128 + the signal's number.
 _INTERRUPTED = 130
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None, *, checkout: Path) -> int:
 
     os.umask(0o077)  # staged members, logs and passwords are nobody else's
     _end_on_signals()
+    leave_shell(os.environ)
     try:
         home = Home.prepare(home_path(os.environ, checkout))
         return _command(options, home, checkout)

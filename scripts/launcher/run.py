@@ -26,7 +26,8 @@ from launcher.home import Home, Running
 from launcher.progress import Progress, complaint
 from launcher.request import Request, read_request, read_workflow_request
 from launcher.services import Services
-from launcher.session import say, shell_file, start
+from launcher.session import say, start
+from launcher.shell import shell_file
 
 _OVER = ("success", "failed", "deleted")
 #: Seconds between two looks at the run; each costs the API server some milliseconds.
@@ -74,7 +75,7 @@ def run(mapping: str, workflow: str, params: str, home: Home, checkout: Path) ->
             return outcome.exit_code
         services = Services(home, checkout)
         try:
-            session = start("run", [request.pair], home, checkout, services)
+            session = start("run", [request.pair], home, checkout, services, asked=asked)
             say(f"Starting Airflow for {request.dag_id} ...")
             airflow = services.wait_for_airflow(session.url)
             airflow.warm_up()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from launcher.environment import (
 from launcher.errors import Broken
 from launcher.home import Home
 from launcher.services import Services
+from launcher.shell import write_shell_file
 
 #: The port that people expect Airflow's UI on.
 UI_PORT = 8080
@@ -44,27 +43,29 @@ class Session:
     sandbox: str
 
 
-def start(command: str, pairs: Iterable[Pair], home: Home, checkout: Path, services: Services) -> Session:
+def start(
+    command: str, pairs: Iterable[Pair], home: Home, checkout: Path, services: Services, *, asked: Mapping[str, str]
+) -> Session:
     """Prepare a home that is held by this launcher, and start the parts of Airflow and the sandbox in it.
 
     :param command: ``run`` or ``up``.
     :param pairs: connection ids that are going to be used together.
+    :param asked: the caller's environment.
     :raises Refused: when the sandbox would meet a real account.
     """
-    given = dict(os.environ)
     if left := processes.end(home.path, patience=3):
         say(f"Ended {left} processes that an earlier launcher left behind.")
-    base = base_environment(given, home, checkout)
+    base = base_environment(asked, home, checkout)
     os.environ.update(base)  # for the ledger and the mappings, which are read in this process
     config = Config.read(base, home)
     seen = metadata.glance(home, config)
     pairs = list(pairs)
     made_up = _made_up(pairs, config, seen.connections)
-    port = choose_port(given, preferred=UI_PORT if command == "up" else None)
+    port = choose_port(asked, preferred=UI_PORT if command == "up" else None)
 
     places = sandbox_places(home, config) if {each for _, each in pairs} <= {each for each, _ in made_up} else {}
     os.environ.update(places)
-    environment = server_environment(given, base | places, port=port, command=command)
+    environment = server_environment(asked, base | places, port=port, command=command)
     if made_up:
         sandbox = services.start_sandbox(environment)
         made = {
@@ -79,7 +80,7 @@ def start(command: str, pairs: Iterable[Pair], home: Home, checkout: Path, servi
     _prepare_ledger()
     # After `run` the sandbox is gone: its connections would lead nowhere.
     connections = [variable(each) for each, _ in made_up] if command == "up" else []
-    _write_shell_file(home, environment, [*places, *connections])
+    write_shell_file(home, environment, [*places, *connections], asked=asked)
     if made_up:
         services.wait_for_sandbox(sandbox)
         say(f"Sandbox with {sandbox.settings.members:,} made-up members at {sandbox.url}")
@@ -119,26 +120,6 @@ def _prepare_ledger() -> None:
             upgrade(url)
     except SyncError as error:
         raise Broken(str(error)) from error
-
-
-def _write_shell_file(home: Home, environment: Mapping[str, str], more: Iterable[str]) -> None:
-    """Write what a shell needs for `airflow` and `ometria-sync` to see this home; no key of a real account is in it."""
-    names = [
-        "AIRFLOW_HOME",
-        "AIRFLOW__CORE__DAGS_FOLDER",
-        "AIRFLOW__CORE__PLUGINS_FOLDER",
-        "AIRFLOW__CORE__LOAD_EXAMPLES",
-    ]
-    names += [name for name in environment if name.startswith("AIRFLOW__OMETRIA__") and name.endswith("_FOLDER")]
-    names += more
-    lines = [f"export {name}={shlex.quote(environment[name])}" for name in names if name in environment]
-    lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
-    shell_file(home).write_text("\n".join(lines) + "\n")
-
-
-def shell_file(home: Home) -> Path:
-    """Return the file to source in a shell of one's own."""
-    return home.path / "environment.sh"
 
 
 def say(text: str) -> None:

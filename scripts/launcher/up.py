@@ -17,7 +17,8 @@ from launcher.errors import Refused
 from launcher.home import Home, Running
 from launcher.request import pairs_in
 from launcher.services import Services
-from launcher.session import say, shell_file, start
+from launcher.session import say, start
+from launcher.shell import shell_file
 
 
 def up(home: Home, checkout: Path) -> int:
@@ -37,9 +38,8 @@ def up(home: Home, checkout: Path) -> int:
         try:
             say("Starting Airflow ...")
             settings = read_settings()
-            session = start(
-                "up", pairs_in(settings.mappings_folder, settings.workflows_folder), home, checkout, services
-            )
+            pairs = pairs_in(settings.mappings_folder, settings.workflows_folder)
+            session = start("up", pairs, home, checkout, services, asked=asked)
             services.wait_for_airflow(session.url)
             ledger = read_settings().ledger_url
             home.say(dataclasses.replace(running, url=session.url, ledger=ledger, sandbox=session.sandbox))

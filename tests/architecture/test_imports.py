@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "attention": {"mapping", "workflows", "ledger", "dagdefaults", "settings", "text", "exceptions"},
     "metrics": {"ledger", "report", "campaign_report"},
     "notifications": {
-        *("attention", "ledger", "hooks", "dagdefaults", "settings", "text", "exceptions"),
+        *("addresses", "attention", "ledger", "hooks", "dagdefaults", "settings", "text", "exceptions"),
     },
     "leftover": {"ledger", "staging", "exceptions"},
     "campaign_report": {"ledger", "report", "report_text", "text"},

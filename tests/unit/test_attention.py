@@ -56,19 +56,23 @@ def _now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "NOW", datetime.now(UTC))
 
 
+def needing(ledger: Ledger, settings: Settings, now: datetime | None = None) -> list[incidents.Found]:
+    return attention.needing_attention(ledger, settings, attention.watched_dags(settings, ledger), now or NOW)
+
+
 def found(ledger: Ledger, settings: Settings, now: datetime | None = None) -> list[tuple[str, str]]:
-    return [(one.dag_id, one.kind) for one in attention.needing_attention(ledger, settings, now or NOW)]
+    return [(one.dag_id, one.kind) for one in needing(ledger, settings, now)]
 
 
 def words(ledger: Ledger, settings: Settings, now: datetime | None = None) -> str:
-    (one,) = attention.needing_attention(ledger, settings, now or NOW)
+    (one,) = needing(ledger, settings, now)
     return one.words
 
 
 def test_red_run_needs_attention_with_its_own_reason(ledger: Ledger, settings: Settings) -> None:
     mapping(settings)
     run = PastRun(state="failed", reason="Nothing arrived.").write(ledger)
-    (one,) = attention.needing_attention(ledger, settings, NOW)
+    (one,) = needing(ledger, settings)
     assert one == incidents.Found("contact_sync__customers", "sync", "red", "Nothing arrived.", run.id)
 
 
@@ -130,8 +134,8 @@ def test_mapping_whose_collection_another_owns_is_broken_until_it_has_its_own(
     mapping(settings)
     mapping(settings, "others", collection="customers")
     assert found(ledger, settings) == [("contact_sync__others", "broken")]
-    only = attention.needing_attention(ledger, settings, NOW, only="contact_sync__others")
-    assert "is owned by" in only[0].words
+    (only,) = attention.watched_dags(settings, ledger, only="contact_sync__others")
+    assert "is owned by" in only.broken
     mapping(settings, "others")
     assert found(ledger, settings) == []
 
@@ -216,6 +220,28 @@ def test_look_opens_incidents_and_ends_them(ledger: Ledger, settings: Settings) 
     file.unlink()
     attention.look(ledger, settings)
     assert [one.over_at is None for one in incidents.list_incidents(ledger)] == [False], "its file is gone"
+
+
+def test_look_reads_the_files_once(ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapping(settings)
+    read: list[Path] = []
+    original = attention.check_folder
+    monkeypatch.setattr(attention, "check_folder", lambda folder: read.append(folder) or original(folder))
+    attention.look(ledger, settings)
+    assert read == [settings.mappings_folder]
+
+
+def test_look_after_another_schedule_counts_from_now_on(ledger: Ledger, settings: Settings) -> None:
+    """A monthly sync that becomes an hourly one is not late in the look that sees so first."""
+    mapping(settings, schedule="@monthly")
+    attention.look(ledger, settings)
+    with ledger.write() as connection:
+        connection.execute(text("UPDATE watched_schedule SET since = '2026-01-01 00:00:00'"))
+    mapping(settings, schedule="@hourly")
+    before = [*needing(ledger, settings)]
+    attention.look(ledger, settings)
+    assert [one.kind for one in before] == ["stale"], "what the ledger held before the look"
+    assert incidents.list_incidents(ledger) == []
 
 
 def test_look_without_the_mappings_folder_ends_nothing(ledger: Ledger, settings: Settings) -> None:

@@ -28,12 +28,12 @@ def alerts(
         return
     from datetime import UTC, datetime
 
-    from ometria_provider.attention import needing_attention
+    from ometria_provider.attention import needing_attention, watched_dags
     from ometria_provider.ledger.incidents import list_incidents
     from ometria_provider.settings import read_settings
 
-    ledger = open_for_reading()
-    now = needing_attention(ledger, read_settings(), datetime.now(UTC))
+    ledger, settings = open_for_reading(), read_settings()
+    now = needing_attention(ledger, settings, watched_dags(settings, ledger), datetime.now(UTC))
     rows = list_incidents(ledger, limit=limit)
     noted = {(row.dag_id, row.topic) for row in rows if row.over_at is None}
     fresh = [one for one in now if (one.dag_id, one.topic) not in noted]

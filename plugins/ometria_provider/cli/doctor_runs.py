@@ -23,20 +23,21 @@ STOPS = ("max_rejected_share", "max_departed_share", "max_cleared_share", "max_d
 
 def runs_of(ledger: Ledger, settings: Settings, mappings: Sequence[Mapping]) -> Iterator[Check]:
     """Check what the ledger knows of the mappings' runs."""
-    yield from _attention(ledger, settings)
-    yield from _schedules(ledger, settings)
+    yield from _standing(ledger, settings)
     for mapping in mappings:
         yield from _limits(mapping)
         yield from _last_plan(ledger, mapping)
     yield from _orphans(ledger, settings, mappings)
 
 
-def _attention(ledger: Ledger, settings: Settings) -> Iterator[Check]:
-    """Say what alerts would say."""
-    from ometria_provider.attention import KINDS, needing_attention
+def _standing(ledger: Ledger, settings: Settings) -> Iterator[Check]:
+    """Say what alerts would say, and of each scheduled mapping that is not late when it would be."""
+    from ometria_provider.attention import KINDS, freshness, needing_attention, watched_dags
+    from ometria_provider.ledger.standing import standing
 
     try:
-        found = needing_attention(ledger, settings, datetime.now(UTC))
+        dags = watched_dags(settings, ledger)
+        found = needing_attention(ledger, settings, dags, datetime.now(UTC))
     except SyncError as error:
         yield Check("fail", "attention", str(error))
         return
@@ -45,23 +46,12 @@ def _attention(ledger: Ledger, settings: Settings) -> Iterator[Check]:
             continue  # said with the mapping files
         words = f"{one.words} See the runbook, “{KINDS[one.kind]}”."
         yield Check("warn" if one.kind == "approval" else "fail", one.dag_id, words)
-
-
-def _schedules(ledger: Ledger, settings: Settings) -> Iterator[Check]:
-    """Say of each scheduled mapping that is not late when it would be."""
-    from ometria_provider.attention import freshness, watched_dags
-    from ometria_provider.ledger.standing import standing
-
-    try:
-        dags = [dag for dag in watched_dags(settings, ledger) if dag.campaigns is None]
-        fresh = [(dag.name, freshness(dag, standing(ledger, dag.dag_id).green_at, settings)) for dag in dags]
-    except SyncError:
-        return  # said above
-    for name, one in fresh:
-        if one is not None and not one.is_stale(datetime.now(UTC)):
-            last = f"last green {moment(one.green_at)}" if one.green_at else "no green run yet"
-            late = f"late from {moment(one.stale_at)} on" if one.stale_at else "nobody watches it yet"
-            yield Check("ok", f"schedule of {name}", f"{one.schedule} ({one.timezone}); {last}; {late}")
+    for dag in dags:
+        fresh = freshness(dag, standing(ledger, dag.dag_id).green_at, settings) if dag.campaigns is None else None
+        if fresh and not fresh.is_stale(datetime.now(UTC)):
+            last = f"last green {moment(fresh.green_at)}" if fresh.green_at else "no green run yet"
+            late = f"late from {moment(fresh.stale_at)} on" if fresh.stale_at else "nobody watches it yet"
+            yield Check("ok", f"schedule of {dag.name}", f"{fresh.schedule} ({fresh.timezone}); {last}; {late}")
 
 
 def _limits(mapping: Mapping) -> Iterator[Check]:

@@ -175,8 +175,8 @@ class WatchedRow:
     since: datetime
 
 
-def watch(ledger: Ledger, schedules: Mapping[str, tuple[str, str]]) -> None:
-    """Note the schedules that are in force: from the moment that one is seen for the first time it is expected.
+def watch(ledger: Ledger, schedules: Mapping[str, tuple[str, str]]) -> dict[str, WatchedRow]:
+    """Note the schedules that are in force, and return them: from the moment that one is seen first it is expected.
 
     :param schedules: all that there are: cron expression or preset and time zone, by DAG id.
     """
@@ -194,3 +194,4 @@ def watch(ledger: Ledger, schedules: Mapping[str, tuple[str, str]]) -> None:
             values_now = values | ({} if row and dag_id in late else {"since": now})
             statement = insert(ledger, WatchedSchedule).values(dag_id=dag_id, **values, since=now)
             connection.execute(statement.on_conflict_do_update(index_elements=["dag_id"], set_=values_now))
+    return watched(ledger)

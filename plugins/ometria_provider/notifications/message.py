@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
 
+from ometria_provider.addresses import airflow_dag, airflow_run, run_page
 from ometria_provider.attention import APPROVAL, CAMPAIGN, KINDS, SYNC
 from ometria_provider.hooks.alerts import Kind
 from ometria_provider.ledger.history import RejectionGroup, RunRow
@@ -24,7 +24,7 @@ class Facts:
     :param run: the run that the incident, or its end, is about.
     :param rejections: its rejections by reason, the most frequent first.
     :param is_green: the sync finished green since; else what was wrong has gone in another way, such as with its file.
-    :param base_url: of Airflow's pages.
+    :param base_url: of Airflow's pages, without a slash at its end.
     """
 
     incident: IncidentRow
@@ -105,11 +105,10 @@ def _cut(text: str) -> str:
 
 
 def _links(facts: Facts) -> list[str]:
-    base = facts.base_url.rstrip("/")
-    dag = f"{base}/dags/{quote(facts.incident.dag_id, safe='')}"
+    base, dag_id = facts.base_url, facts.incident.dag_id
     if (run := facts.run) is None:
-        return [f"DAG: {dag}"]
-    return [f"Run: {base}/ometria/runs/{run.id}", f"In Airflow: {dag}/runs/{quote(run.run_id, safe='')}"]
+        return [f"DAG: {base}{airflow_dag(dag_id)}"]
+    return [f"Run: {base}{run_page(run.id)}", f"In Airflow: {base}{airflow_run(dag_id, run.run_id)}"]
 
 
 __all__ = ["Alert", "Facts", "alert"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from ometria_provider.addresses import base_url
 from ometria_provider.attention import SYNC, look
 from ometria_provider.dagdefaults import CAMPAIGN_EVENTS, CONTACT_SYNC
 from ometria_provider.exceptions import Misconfigured, Retryable, SyncError
@@ -16,6 +17,9 @@ from ometria_provider.notifications.message import Alert, Facts, alert
 from ometria_provider.settings import Settings
 
 log = logging.getLogger(__name__)
+
+#: Where Airflow is when `[api] base_url` does not say: a mail has nothing else to be relative to.
+LOCAL = "http://localhost:8080"
 
 
 class AlertNotSent(Retryable):
@@ -72,8 +76,6 @@ def _tell_of(ledger: Ledger, channel: AlertChannel, incident: IncidentRow) -> Sy
 
 
 def _message(ledger: Ledger, incident: IncidentRow) -> Alert:
-    from airflow.sdk.configuration import conf
-
     where = standing(ledger, incident.dag_id)
     run_id = _run_of(incident, where)
     return alert(
@@ -83,7 +85,7 @@ def _message(ledger: Ledger, incident: IncidentRow) -> Alert:
             run=history.run_row(ledger, run_id) if run_id is not None else None,
             rejections=history.rejection_groups(ledger, run_id) if run_id is not None else [],
             is_green=where.green_at is not None and where.green_at >= incident.opened_at,
-            base_url=conf.get("api", "base_url", fallback="http://localhost:8080/"),
+            base_url=base_url() or LOCAL,
         )
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ometria_provider.addresses import base_url, run_page
 from ometria_provider.delivery.approval import Change, Question, covers, questions, uncovered
 from ometria_provider.delivery.limits import Breach
 from ometria_provider.exceptions import AwaitingApproval, Halted, Misconfigured
@@ -151,8 +152,6 @@ def park(work: Work, context: Context) -> NoReturn:
 
 def _body(work: Work, reasons: Sequence[str]) -> str:
     """Return the question as Markdown: why it is asked, what would be sent, and where to look."""
-    from airflow.configuration import conf
-
     steps = runs.in_force(runs.steps(work.ledger, work.run.id))
     counts = {
         "to be sent": runs.total(steps, "map", "to_send") - runs.total(steps, "validate", "rejected"),
@@ -162,7 +161,7 @@ def _body(work: Work, reasons: Sequence[str]) -> str:
     }
     rows = "\n".join(f"- {name}: {count:,}" for name, count in counts.items())
     why = "\n".join(f"- {reason}" for reason in reasons)
-    page = f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/ometria/runs/{work.run.id}/changes"
+    page = base_url() + run_page(work.run.id, "/changes")
     return (
         f"{why}\n\nMembers of this run:\n\n{rows}\n\n[What it would change, before and after]({page})\n\n"
         f"{YES}: everything is sent. {NO}, or no answer within {_within(work)}: nothing is sent, the run is halted and "

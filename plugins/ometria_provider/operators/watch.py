@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ometria_provider.attention import KINDS, oldest_undelivered
+from ometria_provider.attention import KINDS, oldest_undelivered, watched_dags
 from ometria_provider.ledger import cursors, incidents
 from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.metrics import emit, of_watch
@@ -37,6 +37,6 @@ class WatchOperator(PatientOperator):
         finally:
             now = datetime.now(UTC)
             still = incidents.list_incidents(ledger, only_open=True, limit=None)
-            emit(of_watch(oldest_undelivered(ledger, settings), still, KINDS, now))
+            emit(of_watch(oldest_undelivered(ledger, watched_dags(settings, ledger)), still, KINDS, now))
         cursors.move(ledger, "", "", cursors.WATCHED, at=datetime.now(UTC), run_id=0)
         return told

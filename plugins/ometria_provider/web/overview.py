@@ -22,12 +22,11 @@ def overview(request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLRespon
     """Show what needs attention first, then each mapping and workflow of the folders."""
     settings, now = read_settings(), datetime.now(UTC)
     dags = [dag for dag in watched_dags(settings, ledger) if may_read(user, dag.dag_id)]
-    shown = {dag.dag_id for dag in dags}
     return render(
         request,
         "overview.html",
         user=user,
-        attention=[found for found in needing_attention(ledger, settings, now) if found.dag_id in shown],
+        attention=needing_attention(ledger, settings, dags, now),
         kinds=KINDS,
         mappings=[mapping_card(ledger, settings, dag, now) for dag in dags if dag.campaigns is None],
         workflows=[

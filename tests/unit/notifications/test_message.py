@@ -41,7 +41,7 @@ def facts(sqlite_ledger: Ledger) -> Facts:
         run=history.run_row(sqlite_ledger, number),
         rejections=history.rejection_groups(sqlite_ledger, number),
         is_green=False,
-        base_url="https://airflow.example.com/",
+        base_url="https://airflow.example.com",
     )
 
 
