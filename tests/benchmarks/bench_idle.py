@@ -81,7 +81,7 @@ def _work(folder: Path, repetitions: int) -> dict[str, list[dict[str, Any]]]:
     services = Services(home, CHECKOUT)
     runs: dict[str, list[dict[str, Any]]] = {SYNC: [], EMPTY: []}
     try:
-        session = start("run", [DEFAULT_PAIR], home, CHECKOUT, services)
+        session = start("run", [DEFAULT_PAIR], home, CHECKOUT, services, asked=os.environ)
         airflow = services.wait_for_airflow(session.url)
         airflow.warm_up()
         for dag_id in runs:
