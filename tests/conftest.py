@@ -9,7 +9,11 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+from object_store import ObjectStore, object_store
 
 _CHECKOUT = Path(__file__).parent.parent
 _HOME = Path(tempfile.mkdtemp(prefix="airflow-tests-"))
@@ -26,3 +30,11 @@ os.environ.update(
     NO_PROXY="127.0.0.1,localhost",
     no_proxy="127.0.0.1,localhost",
 )
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[ObjectStore]:
+    """Run one store for the session: Airflow keeps the client of a connection for the life of a process."""
+    pytest.importorskip("moto.server")
+    with object_store() as running:
+        yield running

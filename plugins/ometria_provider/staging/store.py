@@ -2,6 +2,7 @@
 
 A folder for each run, a folder for each slice, a Parquet file for each chunk of at most 50,000 members, and a manifest
 for each step. The manifest is written last: a step is there wholly or not at all, on a file system and in a bucket.
+Nothing is renamed, which a bucket cannot do, and nothing is remembered of what another worker may change.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ometria_provider.exceptions import Misconfigured, Retryable
+from ometria_provider.exceptions import Misconfigured, Retryable, SyncError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,11 +32,11 @@ class SliceStore:
     """
 
     def __init__(self, folder: ObjectStoragePath) -> None:
-        self._folder: Any = folder  # Airflow's `open` is untyped
+        self._folder = folder
 
     def begin(self, step: str) -> None:
         """Take back that a step is complete, before it is done again: its files are about to change."""
-        with self._storage("write"):
+        with _storage(self._folder, "write"):
             (self._folder / f"{step}.json").unlink(missing_ok=True)
 
     def write_chunk(self, step: str, index: int, table: pa.Table) -> None:
@@ -45,9 +46,10 @@ class SliceStore:
         """
         import pyarrow.parquet as pq
 
-        with self._storage("write"):
+        with _storage(self._folder, "write"):
             self._folder.mkdir(parents=True, exist_ok=True)
-            with (self._folder / f"{step}-{index:04}.parquet").open("wb") as file:
+            path: Any = self._folder / f"{step}-{index:04}.parquet"  # its `open` is untyped
+            with path.open("wb") as file:
                 # Nearly every value is the only one of its kind: a dictionary or statistics are work for nothing.
                 pq.write_table(table, file, compression="zstd", use_dictionary=False, write_statistics=False)
 
@@ -57,22 +59,16 @@ class SliceStore:
         :param columns: only these; None: all.
         :raises Misconfigured: when it is gone.
         """
-        import pyarrow.parquet as pq
-
         path = self._folder / f"{step}-{index:04}.parquet"
-        with self._storage("read"):
-            if not path.exists():
-                raise Misconfigured(GONE.format(what=path.name))
-            with path.open("rb") as file:
-                try:
-                    # Not `read_table`: it imports pandas.
-                    return pq.ParquetFile(file).read(columns)
-                except ValueError as error:  # pyarrow's word for a file that was cut short
-                    raise Misconfigured(GONE.format(what=f"{path.name} is damaged")) from error
+        try:
+            # Not `read_table`: it imports pandas.
+            return _parquet(self._read(path)).read(columns)
+        except ValueError as error:  # pyarrow's word for a file that was cut short
+            raise Misconfigured(GONE.format(what=f"{path.name} is damaged")) from error
 
     def has(self, step: str) -> bool:
         """Say whether a step is complete."""
-        with self._storage("read"):
+        with _storage(self._folder, "read"):
             return bool((self._folder / f"{step}.json").exists())
 
     def write_manifest(self, step: str, manifest: dict[str, Any]) -> None:
@@ -80,7 +76,7 @@ class SliceStore:
 
         :param manifest: what the next step must know; JSON.
         """
-        with self._storage("write"):
+        with _storage(self._folder, "write"):
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / f"{step}.json").write_bytes(msgspec.json.encode(manifest))
 
@@ -90,10 +86,10 @@ class SliceStore:
         :raises Misconfigured: when the step's files are gone.
         """
         path = self._folder / f"{step}.json"
-        with self._storage("read"):
-            if not path.exists():
-                raise Misconfigured(GONE.format(what=path.name))
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        try:
+            return msgspec.json.decode(self._read(path), type=dict[str, Any])
+        except msgspec.DecodeError as error:  # a disk that was full, or a machine that died, cut it short
+            raise Misconfigured(GONE.format(what=f"{path.name} is damaged")) from error
 
     def refused_rows(self) -> dict[int, set[int]]:
         """Return the rows of each chunk that `validate` refused, by the chunk's number; chunks without any may lack.
@@ -109,7 +105,7 @@ class SliceStore:
 
     def parts(self, step: str) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the parts that earlier attempts kept, numbered; one that was cut short is left out."""
-        with self._storage("read"):
+        with _storage(self._folder, "read"):
             prefix = f"{step}-part-"
             files = self._folder.iterdir() if self._folder.exists() else ()
             for path in sorted((file for file in files if file.name.startswith(prefix)), key=lambda file: file.name):
@@ -117,15 +113,16 @@ class SliceStore:
                     part = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
                     yield int(path.name.removeprefix(prefix).removesuffix(".json")), part
 
-    @contextmanager
-    def _storage(self, verb: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise Retryable(
-                f"Staging cannot {verb} in {self._folder}: {error.strerror or type(error).__name__}. "
-                "Is the disk full, or the folder not writable? See `[ometria] staging_path`."
-            ) from error
+    def _read(self, path: ObjectStoragePath) -> bytes:
+        """Read a whole file, which costs one request of a bucket.
+
+        :raises Misconfigured: when it is gone.
+        """
+        with _storage(self._folder, "read"):
+            try:
+                return path.read_bytes()
+            except FileNotFoundError as error:
+                raise Misconfigured(GONE.format(what=path.name)) from error
 
 
 def staged_mappings(root: str) -> list[str]:
@@ -133,10 +130,9 @@ def staged_mappings(root: str) -> list[str]:
 
     :param root: URI of the staging folder.
     """
-    from airflow.sdk import ObjectStoragePath
-
-    folder = ObjectStoragePath(root)
-    return sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.exists() else []
+    folder = _root(root)
+    with _storage(folder, "read"):
+        return sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.exists() else []
 
 
 class RunStore:
@@ -147,9 +143,7 @@ class RunStore:
     """
 
     def __init__(self, root: str, mapping: str, run: int) -> None:
-        from airflow.sdk import ObjectStoragePath
-
-        self._mapping = ObjectStoragePath(root) / mapping
+        self._mapping = _root(root) / mapping
         self._folder = self._mapping / f"run-{run:08}"
 
     @property
@@ -166,19 +160,18 @@ class RunStore:
 
         :param keep: names of run folders (:meth:`name`).
         """
-        if not self._mapping.exists():
-            return 0
-        old = [
-            folder for folder in self._mapping.iterdir() if folder.name.startswith("run-") and folder.name not in keep
-        ]
-        for folder in old:
-            folder.rmdir(recursive=True)
+        with _storage(self._mapping, "remove"):
+            folders = list(self._mapping.iterdir()) if self._mapping.exists() else []
+            old = [folder for folder in folders if folder.name.startswith("run-") and folder.name not in keep]
+            for folder in old:
+                folder.rmdir(recursive=True)
         return len(old)
 
     def remove(self) -> None:
         """Remove the staging of this run."""
-        if self._folder.exists():
-            self._folder.rmdir(recursive=True)
+        with _storage(self._folder, "remove"):
+            if self._folder.exists():
+                self._folder.rmdir(recursive=True)
 
     @staticmethod
     def name(run: int) -> str:
@@ -194,23 +187,63 @@ def remove_runs_with(root: str, ids: Collection[str]) -> int:
 
     :param root: URI of the staging folder.
     """
+    folder = _root(root)
+    with _storage(folder, "remove"):
+        found = [
+            each
+            for mapping in staged_mappings(root)
+            for each in (folder / mapping).iterdir()
+            if each.name.startswith("run-") and _holds(each, ids)
+        ]
+        for each in found:
+            each.rmdir(recursive=True)
+    return len(found)
+
+
+def _root(uri: str) -> ObjectStoragePath:
+    """Open the staging folder without what the storage's client remembers of it: other workers change it.
+
+    An API server lives for weeks, and would not see what tasks have written since it looked first.
+    """
     from airflow.sdk import ObjectStoragePath
 
-    found = [
-        folder
-        for mapping in staged_mappings(root)
-        for folder in (ObjectStoragePath(root) / mapping).iterdir()
-        if folder.name.startswith("run-") and _holds(folder, ids)
-    ]
-    for folder in found:
-        folder.rmdir(recursive=True)
-    return len(found)
+    try:
+        root = ObjectStoragePath(uri)
+        storage: Any = root.fs
+    except (ImportError, ValueError) as error:
+        raise Misconfigured(f"`[ometria] staging_path` {uri} cannot be used: {error}") from error
+    except Exception as error:
+        raise Retryable(f"The client of `[ometria] staging_path` {uri} does not start: {error}") from error
+    storage.invalidate_cache()
+    if (listings := getattr(storage, "dircache", None)) is not None:
+        listings.use_listings_cache = False
+    return root
+
+
+@contextmanager
+def _storage(folder: Any, verb: str) -> Iterator[None]:
+    """Say of any error what the storage could not do: each kind of storage has errors of its own."""
+    try:
+        yield
+    except SyncError:
+        raise
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise Retryable(
+            f"Staging cannot {verb} in {folder}: {reason}. Is it full, out of reach, or not writable? "
+            "See `[ometria] staging_path`."
+        ) from error
+
+
+def _parquet(content: bytes) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(pa.BufferReader(content))
 
 
 def _holds(folder: Any, ids: Collection[str]) -> bool:
     """Say whether a file below a folder names one of these ids; a damaged one may."""
-    import pyarrow.parquet as pq
-
     for path in folder.iterdir():
         if path.is_dir():
             if _holds(path, ids):
@@ -219,13 +252,12 @@ def _holds(folder: Any, ids: Collection[str]) -> bool:
             if any(msgspec.json.encode(id_) in path.read_bytes() for id_ in ids):
                 return True
         elif path.name.endswith(".parquet"):
-            with path.open("rb") as file:
-                try:
-                    table = pq.ParquetFile(file)
-                    names = [name for name in ("contact_id", "customer") if name in table.schema_arrow.names]
-                    columns = table.read(names).columns
-                except ValueError:  # cut short
-                    return True
-                if any(not set(ids).isdisjoint(column.to_pylist()) for column in columns):
-                    return True
+            try:
+                table = _parquet(path.read_bytes())
+                names = [name for name in ("contact_id", "customer") if name in table.schema_arrow.names]
+                columns = table.read(names).columns
+            except ValueError:  # cut short
+                return True
+            if any(not set(ids).isdisjoint(column.to_pylist()) for column in columns):
+                return True
     return False
