@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, case, literal, or_, select, update
+from sqlalchemy import Connection, bindparam, case, literal, or_, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Double
@@ -127,15 +127,20 @@ class RateBudget:
         slot = {"of_account": self._account, "of_bucket": bucket}
         interval = self._intervals[bucket]
         slots = max(1, min(queue.waiting, int(BUNDLE / interval)))
-        with self._ledger.write_at_once() as connection:
+
+        def work(connection: Connection) -> float | None:
             if _take(self._ledger).run(connection, **slot, interval=slots * interval).rowcount:
-                queue.taken = slots
-                return 0.0
+                return None
             due_in: float | None = _due_in(self._ledger).run(connection, **slot).scalar()
             if due_in is None:
                 values = {"account": self._account, "bucket": bucket, "next_at": 0.0}
                 connection.execute(insert(self._ledger, RateSlot).values(values).on_conflict_do_nothing())
-                return 0.0005
+            return due_in or 0.0
+
+        due_in = self._ledger.transact(work, at_once=True)
+        if due_in is None:
+            queue.taken = slots
+            return 0.0
         return max(due_in, 0.0005)
 
     def _slot(self, bucket: str) -> tuple[Any, Any]:

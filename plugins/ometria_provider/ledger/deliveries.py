@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, func, select, text, update
+from sqlalchemy import Connection, and_, bindparam, func, select, text, update
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import EventDelivery, InboxEvent
@@ -97,7 +97,8 @@ def write(ledger: Ledger, run_id: str, *, settled: Sequence[Settled] = (), depar
         return
     now = datetime.now(UTC)
     this = update(EventDelivery).where(EventDelivery.id == bindparam("of"), IS_UNDONE)
-    with ledger.write() as connection:
+
+    def work(connection: Connection) -> None:
         if settled:
             connection.execute(
                 this.values(
@@ -124,6 +125,8 @@ def write(ledger: Ledger, run_id: str, *, settled: Sequence[Settled] = (), depar
                 ),
                 [{"of": id_, "as": custom_event_id} for id_, custom_event_id in departing],
             )
+
+    ledger.transact(work)
 
 
 def last_judged(

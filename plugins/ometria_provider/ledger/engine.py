@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from time import monotonic, sleep
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
@@ -16,8 +18,18 @@ from ometria_provider.exceptions import Misconfigured, Retryable
 #: The migration that this code expects; a test holds it against Alembic's head.
 HEAD = "0007"
 
-#: How long a writer waits for another one, in seconds.
+log = logging.getLogger(__name__)
+
+#: How long a writer waits for another one, and a process for a server that it has worked with to come back, in seconds.
 BUSY_SECONDS = 30.0
+
+#: How long one attempt to connect to a server may take, in seconds.
+CONNECT_SECONDS = 10
+
+#: How often that one is asked for meanwhile, in seconds.
+KNOCK = 0.5
+
+T = TypeVar("T")
 
 
 class Ledger:
@@ -31,6 +43,8 @@ class Ledger:
         self._writer = engine.execution_options(write=True)
         self._quick = engine.execution_options(quick=True)
         self.dialect: str = engine.dialect.name
+        #: Whether this process has worked with it: who has not is told at once that nobody answers.
+        self._was_there = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -38,7 +52,7 @@ class Ledger:
 
         :raises Retryable: when the ledger cannot be reached.
         """
-        with self._translated(), self.engine.connect() as connection:
+        with self._translated(), self._open(self.engine) as connection:
             yield connection
 
     @contextmanager
@@ -47,7 +61,7 @@ class Ledger:
 
         :raises Retryable: when the ledger is locked, full or cannot be reached.
         """
-        with self._translated(), self._writer.begin() as connection:
+        with self._translated(), self._open(self._writer) as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -58,8 +72,29 @@ class Ledger:
 
         :raises Retryable: as :meth:`write`.
         """
-        with self._translated(), self._quick.begin() as connection:
+        with self._translated(), self._open(self._quick) as connection, connection.begin():
             yield connection
+
+    def transact(self, work: Callable[[Connection], T], *, at_once: bool = False) -> T:
+        """Do work in a transaction and return what it returns; once more when the server went away in the middle.
+
+        For what must not be forgotten though it could be done again, such as an answer of Ometria.
+
+        :param work: may be called twice, so all that it changes is in the ledger, and it writes by key.
+        :param at_once: as :meth:`write_at_once`.
+        :raises Retryable: as :meth:`write`.
+        """
+        begin = self.write_at_once if at_once else self.write
+        try:
+            with begin() as connection:
+                return work(connection)
+        except Retryable as error:
+            cause = error.__cause__
+            if not (isinstance(cause, DBAPIError) and cause.connection_invalidated):
+                raise
+            log.warning("The ledger went away in the middle of a transaction: once more")
+        with begin() as connection:
+            return work(connection)
 
     def version(self) -> str | None:
         """Return the migration that the database is at, or None when it has no tables of ours."""
@@ -91,6 +126,20 @@ class Ledger:
 
     def __str__(self) -> str:
         return self.engine.url.render_as_string(hide_password=True)
+
+    def _open(self, engine: Engine) -> Connection:
+        """Take a connection; a server that restarts is waited for as a writer waits for another one."""
+        deadline = monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                connection = engine.connect()
+            except OperationalError:
+                if not self._was_there or self.dialect == "sqlite" or monotonic() >= deadline:
+                    raise
+                sleep(KNOCK)
+            else:
+                self._was_there = True
+                return connection
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -132,8 +181,11 @@ def open_ledger(url: str) -> Ledger:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        pre_ping = parsed.get_backend_name() != "sqlite"
-        engine = create_engine(parsed, pool_pre_ping=pre_ping, hide_parameters=True)
+        is_server = parsed.get_backend_name() != "sqlite"
+        # Without a limit of its own a machine that vanished is waited for as long as the system likes: minutes.
+        options = {"connect_args": {"connect_timeout": CONNECT_SECONDS}} if is_server else {}
+        options = options if "connect_timeout" not in parsed.query else {}
+        engine = create_engine(parsed, pool_pre_ping=is_server, hide_parameters=True, **options)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, OSError) as error:
         raise Misconfigured(
             f"`[ometria] ledger_sql_alchemy_conn` cannot be used: {error}. "

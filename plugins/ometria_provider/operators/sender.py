@@ -96,12 +96,16 @@ class Sender(Dispatcher[Outgoing]):
         """Write answers and departures in one transaction; return the departing batches' ids and request bodies."""
         verdicts, halt = self.judge(answered)
         going = [] if halt else going
-        with self.ledger.write() as connection:
+
+        def write(connection: Connection) -> list[tuple[int, bytes]]:
             for id_, batch, outcome in answered:
                 self._write_answer(connection, id_, batch, outcome)
             for batch in going:
                 self._mark_opt_outs(connection, batch)
-            departed = [self._write_departure(connection, batch) for batch in going]
+            return [self._write_departure(connection, batch) for batch in going]
+
+        departed = self.ledger.transact(write)
+        self._count(answered)
         self._reject(verdicts)
         if halt:
             raise halt
@@ -128,14 +132,19 @@ class Sender(Dispatcher[Outgoing]):
         if isinstance(outcome, PushAnswer):
             state, reason = ("doubtful" if outcome.rejected else "acknowledged"), None
             self._write_contacts(connection, id_, batch, outcome)
-            self.tally.acknowledged += len(batch)
-            self.tally.doubtful += len(batch) if outcome.rejected else 0
         elif isinstance(outcome, RecordRejected):
             state, reason = "refused", outcome.reason
         else:
             state, reason = "unanswered", str(outcome)
         request_id = getattr(outcome, "request_id", None)
         push_batches.answer(self.ledger, connection, id_, state=state, reason=reason, request_id=request_id)
+
+    def _count(self, answered: Sequence[Answered[Outgoing]]) -> None:
+        """Count what was acknowledged, once it is written."""
+        for _, batch, outcome in answered:
+            if isinstance(outcome, PushAnswer):
+                self.tally.acknowledged += len(batch)
+                self.tally.doubtful += len(batch) if outcome.rejected else 0
 
     def _mark_opt_outs(self, connection: Connection, batch: Batch) -> None:
         """Remember who is about to be opted out: whatever becomes of the request, no older consent may follow."""

@@ -1,6 +1,7 @@
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from network import Line, line
 from ometria_provider.exceptions import Misconfigured, Retryable
 from ometria_provider.ledger import engine as engine_module
 from ometria_provider.ledger.engine import HEAD, Ledger, open_ledger, upgrade
 from ometria_provider.ledger.models import Base, RateSlot
-from sqlalchemy import inspect, select, text
+from sqlalchemy import Connection, insert, inspect, make_url, select, text
 
 
 def test_head_equals_the_only_head_of_the_migrations() -> None:
@@ -152,3 +154,95 @@ def test_sqlite_ledger_survives_a_power_cut_as_far_as_it_can(sqlite_ledger: Ledg
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
         assert inspect(connection).has_table("contact_state")
+
+
+@pytest.fixture
+def far_ledger(
+    postgres_template: str, new_postgres_database: Callable[..., str], postgres_server: str
+) -> Iterator[tuple[Ledger, Line]]:
+    """A ledger on PostgreSQL behind a line that can be cut."""
+    url = make_url(new_postgres_database(postgres_template))
+    with line(("127.0.0.1", url.port or 0)) as wire:
+        opened = open_ledger(url.set(port=wire.port).render_as_string())
+        yield opened, wire
+        opened.engine.dispose()
+
+
+def slots(ledger: Ledger) -> int:
+    with ledger.read() as connection:
+        return len(connection.execute(select(RateSlot)).all())
+
+
+@pytest.mark.parametrize("verb", ["read", "write", "write_at_once"])
+def test_server_that_restarts_is_waited_for_by_who_has_worked_with_it(
+    far_ledger: tuple[Ledger, Line], monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    ledger, wire = far_ledger
+    assert slots(ledger) == 0
+    wire.cut()
+    knocks = []
+
+    def knock(seconds: float) -> None:
+        knocks.append(seconds)
+        if len(knocks) == 3:
+            wire.mend()
+
+    monkeypatch.setattr(engine_module, "sleep", knock)
+    with getattr(ledger, verb)() as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    assert len(knocks) == 3
+
+
+def test_server_that_stays_away_is_retryable_when_the_time_is_up(
+    far_ledger: tuple[Ledger, Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, wire = far_ledger
+    slots(ledger)
+    wire.cut()
+    monkeypatch.setattr(engine_module, "BUSY_SECONDS", 0.0)
+    with pytest.raises(Retryable, match="does not answer"), ledger.read():
+        pass
+
+
+def test_server_that_never_answered_is_not_waited_for(
+    far_ledger: tuple[Ledger, Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, wire = far_ledger
+    wire.cut()
+    monkeypatch.setattr(engine_module, "sleep", lambda _: pytest.fail("it waited"))
+    with pytest.raises(Retryable, match="does not answer"), ledger.read():
+        pass
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_transaction_whose_server_went_away_is_done_once_more(
+    far_ledger: tuple[Ledger, Line], *, at_once: bool
+) -> None:
+    ledger, wire = far_ledger
+    slots(ledger)
+    tries = []
+
+    def work(connection: Connection) -> str:
+        connection.execute(insert(RateSlot).values(account="a", bucket="push", next_at=0.0))
+        tries.append(1)
+        if len(tries) == 1:
+            wire.cut()
+            wire.mend()
+            connection.execute(text("SELECT 1"))
+        return "done"
+
+    assert ledger.transact(work, at_once=at_once) == "done"
+    assert len(tries) == 2
+    assert slots(ledger) == 1
+
+
+def test_transaction_that_failed_for_another_reason_is_not_done_again(ledger: Ledger) -> None:
+    tries = []
+
+    def work(connection: Connection) -> None:
+        tries.append(1)
+        raise Retryable("something else")
+
+    with pytest.raises(Retryable, match="something else"):
+        ledger.transact(work)
+    assert len(tries) == 1
