@@ -4,7 +4,8 @@
 
     SyncError
     ├── Retryable            try the same again later: the fault passes (5xx, resets, time-outs, a locked ledger)
-    │   └── Throttled        the account's rate limit was hit (429)
+    │   ├── Throttled        the account's rate limit was hit (429)
+    │   └── LookupFailed     … unless what was asked for by id is alone at fault: others are answered meanwhile
     ├── Fatal                trying again changes nothing
     │   ├── Misconfigured    a person must mend a file, a connection, a param or a folder
     │   │   └── LookupRefused    … unless what was asked for by id is alone at fault: others go on where they can
@@ -35,6 +36,17 @@ class Throttled(Retryable):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class LookupFailed(Retryable):
+    """The server does not say what stands under one id, however often it is asked: it is down, or fails over this one.
+
+    :param reason: status and words of the last answer, scrubbed.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Fatal(SyncError):

@@ -61,6 +61,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/base.py": "dags/test_dags.py",
     "operators/campaign.py": "integration/test_campaign_runs.py",
     "operators/chosen.py": "integration/test_chosen.py",
+    "operators/stager.py": "integration/test_chosen.py",
     "operators/consent.py": "integration/test_consent.py",
     "operators/contact_file.py": "docs/test_push_example.py",
     "operators/couriers.py": "integration/test_faults.py",

@@ -24,7 +24,15 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from ometria_provider import __version__
-from ometria_provider.exceptions import LookupRefused, Misconfigured, RecordRejected, Retryable, SyncError, Throttled
+from ometria_provider.exceptions import (
+    LookupFailed,
+    LookupRefused,
+    Misconfigured,
+    RecordRejected,
+    Retryable,
+    SyncError,
+    Throttled,
+)
 from ometria_provider.hooks.answer import Action, Verdict, judge_failure, judge_response, leaf_texts
 from ometria_provider.hooks.connection import Extras
 from ometria_provider.hooks.request import Api, Call
@@ -230,7 +238,7 @@ class JsonApiHook(HttpHook):
         """Send a request until it is answered, and return the decoded JSON.
 
         :param absent: says of an answer that it means "no such thing"; then None is returned.
-        :raises Retryable: no usable answer in all attempts.
+        :raises Retryable: no usable answer in all attempts; `LookupFailed` where one thing is asked for by its id.
         :raises Throttled: 429 in the last attempt.
         :raises RecordRejected: 400, 413 or 422 to a request with a body.
         :raises LookupRefused: the same, or a fault for good, where one thing is asked for by its id.
@@ -349,7 +357,8 @@ class JsonApiHook(HttpHook):
                 )
             case Action.AGAIN:
                 tried = f" Tried {self._attempts} times; try again later." if self._attempts > 1 else ""
-                return Retryable(f"{where}: {text}{tried}")
+                said = f"{where}: {text}{tried}"
+                return LookupFailed(said, reason=verdict.describe()) if is_lookup else Retryable(said)
             case Action.REFUSED if verdict.status is not None and is_push:
                 return RecordRejected(text, status=verdict.status, reason=verdict.reason)
             case Action.REFUSED | Action.BROKEN if is_lookup and _is_about_what_it_asked(verdict):

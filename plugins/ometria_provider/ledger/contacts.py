@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, case, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, not_, or_, select, update
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, PushBatch
@@ -18,6 +18,9 @@ CHUNK = 5_000
 
 #: Contacts written by one statement: as many as a push request holds.
 ROWS = 100
+
+#: Digest of no customer, and of no record: whoever has it is looked at anew by the next run that reads them.
+LOOK_AGAIN = bytes(16)
 
 
 class Known(NamedTuple):
@@ -162,12 +165,21 @@ def _marking(ledger: Ledger, given: tuple[str, ...]) -> Prepared:
 
 def rejected_before(ledger: Ledger, account: str, collection: str, time: datetime) -> list[str]:
     """Return the contacts whose rejection is remembered since before a time."""
+    return _rejected(ledger, account, collection, ContactState.changed_at <= time)
+
+
+def unread(ledger: Ledger, account: str, collection: str) -> list[str]:
+    """Return the contacts that are rejected because their customer could not be read."""
+    return _rejected(ledger, account, collection, ContactState.source_digest == LOOK_AGAIN)
+
+
+def _rejected(ledger: Ledger, account: str, collection: str, which: ColumnElement[bool]) -> list[str]:
     with ledger.read() as connection:
         ids = select(ContactState.contact_id).where(
             ContactState.account == account,
             ContactState.collection == collection,
             ContactState.state == "rejected",
-            ContactState.changed_at <= time,
+            which,
         )
         return list(connection.execute(ids).scalars())
 
@@ -205,6 +217,7 @@ def count_fresh_details(
     fresh = and_(
         ContactState.details_at >= since,
         digest.is_not(None),
+        digest != LOOK_AGAIN,
         ContactState.suspect.is_(None),
         ContactState.held.is_(None),
         or_(state.in_(("accepted", "filtered", "departed")), remembered),

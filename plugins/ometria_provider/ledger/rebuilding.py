@@ -8,13 +8,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import case, delete, func, or_, select, update
 
-from ometria_provider.ledger.contacts import CHUNK
+from ometria_provider.ledger.contacts import CHUNK, LOOK_AGAIN
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, Cursor, SyncRun
 from ometria_provider.ledger.statements import insert, is_one_of
-
-#: Digest of no customer, and of no record: whoever has it is looked at anew by the next run that reads them.
-LOOK_AGAIN = bytes(16)
 
 #: Name of the ledger's cursor that stands from the beginning of a rebuild to its end.
 CURSOR = "rebuild"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping as AnyMapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
@@ -19,6 +21,7 @@ from ometria_provider.mapping.layout import Record, encode_records, tree
 from ometria_provider.mapping.model import Mapping, SentRow
 from ometria_provider.mapping.rules import conditions
 from ometria_provider.mapping.transforms import OPTED_OUT, Step, make_steps, run_steps, text_steps
+from ometria_provider.mapping.unread import Unread
 from ometria_provider.mapping.values import Unconvertible, is_empty
 
 if TYPE_CHECKING:
@@ -104,13 +107,22 @@ def map_customers(mapping: Mapping, rows: Sequence[list[Any]], *, today: datetim
     return map_columns(mapping, list(map(list, zip(*rows, strict=True))), today=today)
 
 
-def map_columns(mapping: Mapping, values: Sequence[list[Any]], *, today: datetime.date) -> Mapped:
-    """Make contact records of customers whose values come as columns, in the order of :attr:`Projection.paths`."""
+def map_columns(
+    mapping: Mapping,
+    values: Sequence[list[Any]],
+    *,
+    today: datetime.date,
+    unread: AnyMapping[int, Unread] = MappingProxyType({}),
+) -> Mapped:
+    """Make contact records of customers whose values come as columns, in the order of :attr:`Projection.paths`.
+
+    :param unread: what is not known of whom, by row: they are rejected for it, whatever else is wrong with them.
+    """
     rows = range(len(values[0]) if values else 0)
     columns = dict(zip(Projection(mapping).paths, map(Column, values), strict=True)) if rows else {}
     sent = {row.remote: _convert(row, columns, len(rows), today) for row in mapping.rows} if rows else {}
-    reasons = _filter(mapping, columns, len(rows))
-    rejections = _reject(sent, reasons)
+    reasons = _filter(mapping, columns, len(rows), unread)
+    rejections = _reject(mapping, sent, reasons, unread)
     bad = {rejection.row for rejection in rejections}
     outcomes: list[Outcome] = [
         "filtered" if reason else "rejected" if row in bad else "record" for row, reason in enumerate(reasons)
@@ -118,7 +130,9 @@ def map_columns(mapping: Mapping, values: Sequence[list[Any]], *, today: datetim
     filled = _filled(list(sent.values()), len(rows), len(mapping.rows))
     columns_sent = {remote: column.values for remote, column in sent.items()}
     bodies = encode_bodies(mapping, columns_sent, [outcome == "record" for outcome in outcomes]) if rows else []
-    consents = encode_consents(mapping, columns_sent, [reason is None for reason in reasons])
+    unknown = {row for row, one in unread.items() if one.part == "customer"}
+    wanted = [reason is None and row not in unknown for row, reason in enumerate(reasons)]
+    consents = encode_consents(mapping, columns_sent, wanted)
     for rejection in _too_large(sent, bodies, consents):
         rejections.append(rejection)
         outcomes[rejection.row], bodies[rejection.row] = "rejected", None
@@ -169,7 +183,9 @@ def _at_once(row: SentRow, column: Column, today: datetime.date) -> Converted | 
     return None
 
 
-def _filter(mapping: Mapping, columns: dict[str, Column], size: int) -> list[str | None]:
+def _filter(
+    mapping: Mapping, columns: dict[str, Column], size: int, unread: AnyMapping[int, Unread]
+) -> list[str | None]:
     reasons: list[str | None] = [None] * size
     if not size:
         return reasons
@@ -177,13 +193,16 @@ def _filter(mapping: Mapping, columns: dict[str, Column], size: int) -> list[str
         matches = columns[condition.loyalty].test(condition.test)
         if not all(matches):
             for row, match in enumerate(matches):
-                if not match and reasons[row] is None:
+                if not match and reasons[row] is None and not (row in unread and unread[row].hides(condition.loyalty)):
                     reasons[row] = condition.reason
     return reasons
 
 
-def _reject(sent: dict[str, Converted], filtered: list[str | None]) -> list[Rejected]:
-    found = [
+def _reject(
+    mapping: Mapping, sent: dict[str, Converted], filtered: list[str | None], unread: AnyMapping[int, Unread]
+) -> list[Rejected]:
+    found = [Rejected(row, one.field(mapping), one.reason) for row, one in unread.items() if filtered[row] is None]
+    found += [
         Rejected(row, remote, reason)
         for remote, column in sent.items()
         for row, reason in column.failures.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import pairwise
@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ometria_provider.delivery.digests import encode_source, source_digest
 from ometria_provider.delivery.plan import chosen_sentence, list_problem, plan_sentence
 from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import contacts, late, runs
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.operators import changes, chosen, lineage, old_staging, owners, rebuilding, retry
+from ometria_provider.operators import changes, chosen, lineage, old_staging, rebuilding, retry
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
 from ometria_provider.operators.asking import read_ahead
 from ometria_provider.operators.base import Planned, SyncOperator, Window, Work
-from ometria_provider.operators.chosen import Choice
-from ometria_provider.operators.details import Details, Staged, expected_details
+from ometria_provider.operators.chosen import Choice, Withheld
+from ometria_provider.operators.details import Details, expected_details
 from ometria_provider.operators.params import run_params
 from ometria_provider.operators.retry import Retry
+from ometria_provider.operators.stager import Staged, Stager
 from ometria_provider.staging.store import CHUNK
 from ometria_provider.staging.tables import source_table
 
@@ -205,59 +205,43 @@ class ExtractOperator(SyncOperator):
         """Stage the slice in chunks."""
         assert work.window is not None
         from ometria_provider.mapping.customers import Projection
-        from ometria_provider.mapping.identity import contact_id_reader, own_id, takes_antavos_id
+        from ometria_provider.mapping.identity import takes_antavos_id
 
-        projection, contact_id, key = Projection(work.mapping), contact_id_reader(work.mapping), work.digest_key
-
-        choice = chosen.planned(work)
-        wanted = None if choice is None else frozenset(choice.ids)
-        taken: set[str] = set()
-        others, has_own_ids = owners.known_others(work), takes_antavos_id(work.mapping)
-        found: list[str] = []
-
-        def stage(customer: dict[str, Any]) -> Staged | None:
-            row = projection.project(customer)
-            source = encode_source(row)
-            id_ = contact_id(row)
-            # A customer whose contact id cannot be read, or is another's, is rejected by map under Antavo's own id.
-            if id_ is None or id_ in taken or (others and own_id(str(customer["_id"])) in others):
-                id_ = own_id(str(customer["_id"]))
-            taken.add(id_)
-            if choice is not None and wanted is not None:
-                own = customer["_id"] if choice.kind == "customer" else id_
-                if own not in wanted:
-                    return None
-                found.append(own)
-            return Staged(id_, source, source_digest(source, key), str(customer["_id"]))
-
+        projection, choice = Projection(work.mapping), chosen.planned(work)
+        stager = Stager(work, projection, choice)
+        has_own_ids = takes_antavos_id(work.mapping)
         hook = antavo_hook(work.ledger, work.mapping.connections.antavo)
         started = monotonic()
         work.files.begin("extract")
         chunks: list[dict[str, Any]] = []
         facts.update(read=0, rate=hook.requests_per_minute / 60)
-        details = Details(work, hook, projection, facts) if projection.detail_fields else None
+        tried = choice.tried if choice else ()
+        details = Details(work, hook, projection, facts, tried) if projection.detail_fields else None
         try:
             # Page by page: a whole customer takes twenty times the memory of what is kept of it.
             pages = read_ahead(self._customers(work, hook, choice, projection.keys))
-            staged_pages = ((asked_at, list(filter(None, map(stage, page)))) for asked_at, page in pages)
+            staged_pages = ((asked_at, list(filter(None, map(stager.stage, page)))) for asked_at, page in pages)
             for snapshot_at, staged in in_chunks(staged_pages, CHUNK):
                 kept, details_at = details.complete(staged) if details else (staged, None)
                 if not kept:
                     continue
-                ids, sources, digests, customers, whole = zip(*kept, strict=True)
+                ids, sources, digests, customers, whole, unread = zip(*kept, strict=True)
                 table = source_table(ids, sources, digests, whole, None if has_own_ids else customers)
                 work.files.write_chunk("extract", len(chunks), table)
                 times = {"snapshot_at": snapshot_at.isoformat(), "details_at": details_at and details_at.isoformat()}
-                chunks.append({"rows": len(kept), **times})
+                untold = {str(row): one for row, one in enumerate(unread) if one}
+                chunks.append({"rows": len(kept), **times, **({"unread": untold} if untold else {})})
+                if untold:
+                    self.log.warning("Antavo does not tell of %s of them: they are rejected", len(untold))
                 facts["read"] += len(kept)
                 self.log.info("Read %s customers in %s requests", f"{facts['read']:,}", hook.usage.requests)
         finally:
             facts.update(seconds=round(monotonic() - started, 3), **asdict(hook.usage))
-        work.files.write_manifest("extract", {"chunks": chunks, "found": found})
+        work.files.write_manifest("extract", {"chunks": chunks, "found": stager.found})
 
     def _customers(
         self, work: Work, hook: AntavoHook, choice: Choice | None, keys: frozenset[str]
-    ) -> Iterator[list[dict[str, Any]]]:
+    ) -> Iterator[Sequence[dict[str, Any] | Withheld]]:
         """Yield the slice's customers by the page, with these keys at least."""
         assert work.window is not None
         if choice is not None and (bounds := work.window.get("ids")):

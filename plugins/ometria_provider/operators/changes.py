@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ometria_provider.delivery.strategy import LastScan, why_full
 from ometria_provider.ledger import contacts, cursors, late, runs
 from ometria_provider.ledger.runs import StepRow
+from ometria_provider.mapping.identity import PREFIX, takes_antavos_id
 from ometria_provider.operators.base import Work, planned_then
 from ometria_provider.operators.chosen import Choice
 from ometria_provider.operators.retry import choice_of
@@ -70,7 +71,9 @@ def planned(work: Work, hook: AntavoHook, strategy: str | None) -> Reading:
         return Reading(until, why=why)
     since = (cursor - OVERLAP).replace(microsecond=0)
     changed = [id_ for page in hook.changed(since, until) for id_ in page]
-    return Reading(until, Choice(tuple(dict.fromkeys([*changed, *_due(work)]))), since=since)
+    reasons = dict.fromkeys([*changed, *_due(work)])
+    tried = tuple(id_ for id_ in _unread(work) if id_ not in reasons)
+    return Reading(until, Choice((*reasons, *tried), tried=tried), since=since)
 
 
 def _last_scan(work: Work) -> LastScan | None:
@@ -97,6 +100,13 @@ def _due(work: Work) -> tuple[str, ...]:
     if choice.kind == "contact" and ids:
         log.info("%s members who did not change wait for the next complete scan: their ids are not Antavo's", len(ids))
     return choice.ids if choice.kind == "customer" else ()
+
+
+def _unread(work: Work) -> tuple[str, ...]:
+    """Return the customers of whom Antavo did not tell: what it may tell by now is not lost."""
+    ids = contacts.unread(work.ledger, work.account, work.collection)
+    own = ids if takes_antavos_id(work.mapping) else [id_ for id_ in ids if id_.startswith(PREFIX)]
+    return tuple(id_.removeprefix(PREFIX) for id_ in own)
 
 
 def delivered(work: Work, steps: list[StepRow]) -> None:

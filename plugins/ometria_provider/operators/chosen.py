@@ -8,11 +8,13 @@ Everything behind extract is the same as in a complete scan.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from ometria_provider.delivery.plan import scan_requests
+from ometria_provider.exceptions import SyncError
+from ometria_provider.operators.asking import Asking, Untold
 from ometria_provider.operators.base import Window, Work
 from ometria_provider.staging.store import CHUNK
 
@@ -25,6 +27,9 @@ IN_FLIGHT = 8
 #: Customers that are asked for before their chunk's time is noted anew.
 PAGE = 500
 
+#: Customers among whom one is looked for that the server answers for.
+WITNESSES = 100
+
 #: The file with the choice.
 CHOICE = "chosen"
 
@@ -35,10 +40,12 @@ class Choice:
 
     :param ids: theirs, each once.
     :param kind: whose ids these are: Antavo's, or those of the contacts that the mapping makes.
+    :param tried: of whom Antavo did not tell before, and who are asked for only to see whether it does by now.
     """
 
     ids: tuple[str, ...]
     kind: Literal["customer", "contact"] = "customer"
+    tried: tuple[str, ...] = ()
 
     def needs_scan(self, members: int | None) -> bool:
         """Say whether a complete scan finds them with fewer requests, or is the only way.
@@ -72,15 +79,36 @@ def planned(work: Work) -> Choice | None:
 def staged(work: Work) -> Choice:
     """Return the choice that plan staged."""
     found = work.store.own.read_manifest(CHOICE)
-    return Choice(tuple(found["ids"]), found["kind"])
+    return Choice(tuple(found["ids"]), found["kind"], tuple(found.get("tried", ())))
 
 
-def read(hook: AntavoHook, ids: tuple[str, ...]) -> Iterator[list[dict[str, Any]]]:
-    """Yield the customers with these ids, several requests in flight; unknown ones are left out."""
-    with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="customer") as pool:
-        for start in range(0, len(ids), PAGE):
-            answers = pool.map(hook.customer, ids[start : start + PAGE])
-            yield [customer for customer in answers if customer is not None]
+@dataclass(frozen=True)
+class Withheld:
+    """A customer whom Antavo does not tell of, while it answers for others.
+
+    :param customer: Antavo's id.
+    """
+
+    customer: str
+    error: Untold
+
+
+def newest(hook: AntavoHook) -> list[str]:
+    """Return the ids of some customers who are there now."""
+    return [str(customer["_id"]) for customer in hook.sample(WITNESSES)]
+
+
+def read(hook: AntavoHook, ids: tuple[str, ...]) -> Iterator[list[dict[str, Any] | Withheld]]:
+    """Yield the customers with these ids in their order, several requests in flight; unknown ones are left out.
+
+    :raises SyncError: when there is no answer, and the fault is in no id.
+    """
+    asking = Asking(hook.customer, IN_FLIGHT, partial(newest, hook))
+    for start in range(0, len(ids), PAGE):
+        page = ids[start : start + PAGE]
+        answers = dict(asking.told(page))
+        found = ((id_, answers[id_]) for id_ in page)
+        yield [Withheld(id_, one) if isinstance(one, SyncError) else one for id_, one in found if one is not None]
 
 
 def unknown(work: Work, slices: int) -> list[str]:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ometria_provider.delivery.digests import encode_source, with_details
-from ometria_provider.exceptions import Misconfigured
+from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import contacts, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.mapping.customers import EXPIRING, Projection
-from ometria_provider.operators.asking import side_by_side
+from ometria_provider.mapping.unread import Unread
+from ometria_provider.operators.asking import Asking
 from ometria_provider.operators.base import Planned, Work, planned_then
+from ometria_provider.operators.chosen import newest
+from ometria_provider.operators.stager import Staged
 from ometria_provider.text import duration
 
 if TYPE_CHECKING:
@@ -37,22 +41,6 @@ PROGRESS = 5.0
 ENOUGH = 20
 
 
-class Staged(NamedTuple):
-    """What is kept of a customer.
-
-    :param source: the values that the mapping reads, as JSON.
-    :param digest: their source digest.
-    :param customer: Antavo's id.
-    :param whole: whether `source` holds details too, if the mapping reads any.
-    """
-
-    contact_id: str
-    source: bytes
-    digest: bytes
-    customer: str
-    whole: bool = True
-
-
 class Detail(NamedTuple):
     """The details of one customer: its source digest without them, their values as JSON, and when it was asked."""
 
@@ -63,24 +51,30 @@ class Detail(NamedTuple):
 
 @dataclass
 class Details:
-    """Asks for the details of one slice's customers, chunk by chunk."""
+    """Asks for the details of one slice's customers, chunk by chunk.
+
+    :param tried: customers who are left out when Antavo does not tell of them, as it did not before.
+    """
 
     work: Work
     hook: AntavoHook
     projection: Projection
     facts: dict[str, Any]
+    tried: Collection[str] = ()
     _bare: int | None = 0
     _told: float = field(default_factory=monotonic)
 
     def __post_init__(self) -> None:
         self.rules = self.work.rules
         self.facts.update(details=0, vanished=0)
+        self._asking = Asking(self._ask, self.hook.in_flight, partial(newest, self.hook))
         self._next_part = max((number for number, _ in self.work.files.parts("details")), default=-1) + 1
 
     def complete(self, chunk: Sequence[Staged]) -> tuple[list[Staged], datetime | None]:
         """Return the customers with their details, or marked as not whole where the ledger says that nothing changed.
 
-        Who vanished since it was listed is left out, like one who left before.
+        Who vanished since it was listed is left out, like one who left before. Whose details Antavo does not give keeps
+        its place without them: map rejects it.
 
         :returns: the customers, and since when the oldest details are known; None when nobody was asked.
         """
@@ -91,38 +85,43 @@ class Details:
         asked = {
             member.customer: member.digest
             for member in chunk
-            if self.rules.needs_details(known.get(member.contact_id), member.digest)
+            if not member.unread and self.rules.needs_details(known.get(member.contact_id), member.digest)
         }
         found = self._fetch(asked)
         completed: list[Staged] = []
         for member in chunk:
-            if member.customer not in asked:
+            if member.unread:
+                completed.append(member)
+            elif member.customer not in asked:
                 before = known[member.contact_id].source_digest or member.digest
                 completed.append(member._replace(digest=before, whole=False))
-            elif (detail := found[member.customer]) is not None:
+            elif isinstance(detail := found[member.customer], Unread):
+                if member.customer not in self.tried:
+                    completed.append(member._replace(unread=detail))
+            elif detail is not None:
                 values = json.loads(detail.values)
                 source = encode_source(self.projection.complete(json.loads(member.source), values))
                 completed.append(member._replace(source=source, digest=with_details(member.digest, values)))
-        self.facts["vanished"] += len(chunk) - len(completed)
-        return completed, min((detail.at for detail in found.values() if detail), default=None)
+        self.facts["vanished"] += sum(detail is None for detail in found.values())
+        return completed, min((detail.at for detail in found.values() if isinstance(detail, Detail)), default=None)
 
-    def _fetch(self, asked: dict[str, bytes]) -> dict[str, Detail | None]:
+    def _fetch(self, asked: dict[str, bytes]) -> dict[str, Detail | Unread | None]:
         """Return each customer's details, None for one that Antavo does not know any more."""
-        found: dict[str, Detail | None] = dict(self._taken_up(asked))
+        found: dict[str, Detail | Unread | None] = dict(self._taken_up(asked))
         if found:
             log.info("Took up the details of %s customers from an earlier attempt", f"{len(found):,}")
         todo = [customer for customer in asked if customer not in found]
         unsaved: dict[str, Detail] = {}
         started = saved = monotonic()
         try:
-            answers = side_by_side(self._ask, todo, self.hook.in_flight)
-            for count, (customer, (at, answer)) in enumerate(answers, start=1):
-                found[customer] = None
+            for count, (customer, answer) in enumerate(self._asking.told(todo), start=1):
                 self.facts["details"] += 1
-                if answer is not None:
-                    self._check(answer)
-                    values = encode_source(self.projection.details(answer)).decode()
-                    found[customer] = unsaved[customer] = Detail(asked[customer], values, at)
+                if isinstance(answer, SyncError):
+                    found[customer] = Unread.because("details", answer)
+                else:
+                    detail = found[customer] = self._detail(asked[customer], *answer)
+                    if detail:
+                        unsaved[customer] = detail
                 if len(unsaved) >= PART or monotonic() - saved >= PART_SECONDS:
                     self._keep(unsaved)
                     saved = monotonic()
@@ -130,6 +129,12 @@ class Details:
         finally:
             self._keep(unsaved)
         return found
+
+    def _detail(self, base: bytes, at: datetime, answer: dict[str, Any] | None) -> Detail | None:
+        if answer is None:
+            return None
+        self._check(answer)
+        return Detail(base, encode_source(self.projection.details(answer)).decode(), at)
 
     def _check(self, answer: dict[str, Any]) -> None:
         """Refuse an account that has no expiring points: for one customer a missing value only means that it is empty.

@@ -7,17 +7,15 @@ the next one.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ometria_provider.exceptions import Fatal, LookupRefused, Misconfigured, SyncError
+from ometria_provider.exceptions import SyncError
 from ometria_provider.ledger import rewards
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.operators.asking import side_by_side
+from ometria_provider.operators.asking import Asking
 
 if TYPE_CHECKING:
     from ometria_provider.hooks.antavo import AntavoHook
@@ -25,62 +23,10 @@ if TYPE_CHECKING:
 #: How old a reward may be: its name seldom changes, and a run for each minute would ask for the same few again.
 REWARD_AGE = timedelta(minutes=10)
 
-#: Failures in a row after which nobody is asked any more.
-ENOUGH = 20
-
 #: Customers, and seconds, that one page's answers serve the next pages of a run: a backlog names the same members.
 KEPT, FRESH = 1_000, 30.0
 
 Found = dict[str, Any] | None
-
-
-@dataclass
-class Asking:
-    """Asks for one kind of thing by id, until the server must be taken for dead."""
-
-    ask: Callable[[str], Found]
-    in_flight: int
-    _failed_in_a_row: int = 0
-    _gave_up: SyncError | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def all(self, ids: Iterable[str]) -> dict[str, Found | SyncError]:
-        """Return what each id stands for: None, where Antavo knows none; an error, where it did not say.
-
-        `LookupRefused` means the id that it stands for: when everybody is refused it does not.
-        """
-        unique = list(dict.fromkeys(ids))
-        if len(unique) < 2:
-            return {id_: self._one(id_) for id_ in unique}
-        found = dict(side_by_side(self._one, unique, self.in_flight))
-        if self._gave_up is None:
-            return found
-        return {id_: self._gave_up if isinstance(one, LookupRefused) else one for id_, one in found.items()}
-
-    def _one(self, id_: str) -> Found | SyncError:
-        if self._gave_up is not None:
-            return self._gave_up
-        try:
-            found = self.ask(id_)
-        except SyncError as error:
-            with self._lock:
-                self._failed_in_a_row += 1
-                if not isinstance(error, LookupRefused) and isinstance(error, Fatal):
-                    self._gave_up = error
-                elif self._failed_in_a_row >= ENOUGH:
-                    self._gave_up = _everybody(error)
-            return error
-        self._failed_in_a_row = 0
-        return found
-
-
-def _everybody(error: SyncError) -> SyncError:
-    """Return what a row of failures means that ends with this one."""
-    if not isinstance(error, LookupRefused):
-        return error
-    return Misconfigured(
-        f"{error} The last {ENOUGH} lookups failed alike, so that the fault is not in what was asked for."
-    )
 
 
 class Lookups:

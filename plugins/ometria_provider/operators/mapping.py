@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +17,7 @@ from ometria_provider.ledger import contacts, findings, remote_fields, runs
 from ometria_provider.mapping.fields import CONSENT
 from ometria_provider.mapping.identity import ANOTHERS
 from ometria_provider.mapping.records import Rejected
+from ometria_provider.mapping.unread import Unread
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.operators.consent import Consented, ConsentMapper
 from ometria_provider.staging.tables import mapped_table
@@ -41,7 +42,8 @@ class MapOperator(SyncOperator):
         mapper = _ChunkMapper(work)
         chunks = []
         for index, chunk in enumerate(work.files.read_manifest("extract")["chunks"]):
-            table = mapper.map(index, asked=chunk["details_at"] is not None)
+            unread = {int(row): Unread(*one) for row, one in chunk.get("unread", {}).items()}
+            table = mapper.map(index, asked=chunk["details_at"] is not None, unread=unread)
             if table is not None:
                 work.files.write_chunk("map", index, table)
             chunks.append({**chunk, "mapped": table is not None})
@@ -72,19 +74,22 @@ class _ChunkMapper:
         counts: dict[str, Any] = {name: self.counts[name] for name in names}
         return {**counts, "cleared": dict(self.cleared), "held_back": self.consent.held_back.facts()}
 
-    def map(self, index: int, *, asked: bool) -> pa.Table | None:
+    def map(self, index: int, *, asked: bool, unread: Mapping[int, Unread]) -> pa.Table | None:
         """Return the mapped chunk, or None when the source digests alone say that nothing is to be done.
 
         :param asked: somebody was asked for details: the ledger has to learn when, even if nothing changed.
+        :param unread: of whom Antavo does not tell everything, by row.
         """
         read = partial(self.work.files.read_chunk, "extract", index)
         names = ["contact_id", "digest", "whole"]
         ids, digests, whole = (column.to_pylist() for column in read(names).columns)
+        for row in unread:
+            digests[row] = contacts.LOOK_AGAIN
         known = contacts.known_contacts(self.work.ledger, self.work.account, self.work.collection, ids)
         glances = [self.rules.at_a_glance(known.get(id_), digest_) for id_, digest_ in zip(ids, digests, strict=True)]
         self.counts["read"] += len(ids)
-        # A run for some members has to note of each that it looked: see `SlicePush`.
-        if None not in glances and not asked and not self.work.run.is_partial:
+        # A run for some members has to note of each that it looked: see `SlicePush`. Who is not told of may opt out.
+        if None not in glances and not asked and not unread and not self.work.run.is_partial:
             self._count_leavers(glances, map(known.get, ids))
             self.counts.update(glance for glance in glances if glance)
             return None
@@ -92,7 +97,7 @@ class _ChunkMapper:
         # next run asks.
         settled = [None if is_whole else glance or "unchanged" for is_whole, glance in zip(whole, glances, strict=True)]
         sources = read(["source"])["source"].to_pylist()
-        return self._map_rows(ids, sources, digests, known, settled, asked=asked)
+        return self._map_rows(ids, sources, digests, known, settled, asked=asked, unread=unread)
 
     def _map_rows(
         self,
@@ -103,13 +108,14 @@ class _ChunkMapper:
         settled: Sequence[Action | None],
         *,
         asked: bool,
+        unread: Mapping[int, Unread],
     ) -> pa.Table:
         from ometria_provider.mapping.customers import Projection
         from ometria_provider.mapping.records import map_columns
 
         mapping = self.work.mapping
         columns = decode_sources(sources, len(Projection(mapping).paths))
-        mapped = map_columns(mapping, columns, today=datetime.now(UTC).date())
+        mapped = map_columns(mapping, columns, today=datetime.now(UTC).date(), unread=unread)
         _refuse_second_owners(mapped, ids)
         before = list(map(known.get, ids))
         fingerprints = [None if body is None else digest(body) for body in mapped.bodies]

@@ -184,7 +184,7 @@ class _Keeper:
                 found.same, found.differing = found.same + is_same, found.differing + (not is_same)
         if rows and not found.dry_run:
             if self.send_all:
-                rows = [row._replace(fingerprint=rebuilding.LOOK_AGAIN) for row in rows]
+                rows = [row._replace(fingerprint=contacts.LOOK_AGAIN) for row in rows]
             of = (self.ledger, found.account, found.collection)
             rebuilding.keep_held(*of, rows, list_id=self.mapping.list, at=at)
 

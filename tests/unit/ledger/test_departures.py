@@ -66,7 +66,7 @@ def test_contact_whose_customer_nobody_read_is_unread_and_can_be_left_to_others(
         "new": "accepted",
     }
     assert (known["strange"].fingerprint, known["strange"].opted_out_at) == (None, NOON)
-    assert (known["ours"].fingerprint, known["ours"].source_digest) == (b"y", rebuilding.LOOK_AGAIN)
+    assert (known["ours"].fingerprint, known["ours"].source_digest) == (b"y", contacts.LOOK_AGAIN)
     assert (known["new"].source_digest, known["new"].list_id) == (None, 4821)
 
 

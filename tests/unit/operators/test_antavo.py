@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from ometria_provider.operators.antavo import in_chunks
-from ometria_provider.operators.details import Staged
+from ometria_provider.operators.stager import Staged
 
 
 def test_chunk_is_as_old_as_its_first_page() -> None:
