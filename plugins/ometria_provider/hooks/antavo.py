@@ -169,16 +169,21 @@ class AntavoHook(JsonApiHook):
         return walk_events(fetch, since)
 
     def latest_events(self) -> Iterator[list[Event]]:
-        """Yield lists of the account's events, the newest first, to look at; while others come, one may come twice."""
+        """Yield lists of the account's events, the newest first, to look at; while others come, one may come twice.
+
+        A page that is the one before ends them: the server ignores the offset.
+        """
         offset, total = 0, 1
+        before: list[Event] = []
         while offset < total:
             query = {"order": "desc", "limit": str(EVENT_PAGE), "offset": str(offset)}
             call = Call(self._apis()[0], "/customers/-/events", BUCKET, query=query, check=check_events)
             answer = self.call(call)
             rows = answer["data"]
-            if not rows:
+            if not rows or rows == before:
                 return
             yield rows
+            before = rows
             offset += len(rows)
             total = answer["total"] if isinstance(answer.get("total"), int) else offset + 1
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, or_, select, update
 
 from ometria_provider.exceptions import AwaitingApproval, Halted, Misconfigured, SyncError
 from ometria_provider.ledger.engine import Ledger
@@ -117,12 +117,7 @@ def open_run(ledger: Ledger, *, dag_id: str, run_id: str, mapping: str, dry_run:
     )
     with ledger.write() as connection:
         connection.execute(statement.on_conflict_do_update(index_elements=["dag_id", "run_id"], set_=row))
-        for state, end, reason in ((RUNNING, "failed", KILLED), (AWAITING, "halted", UNANSWERED)):
-            connection.execute(
-                update(SyncRun)
-                .where(SyncRun.dag_id == dag_id, SyncRun.run_id != run_id, SyncRun.state == state)
-                .values(state=end, ended_at=now, reason=reason)
-            )
+        _end_open(connection, SyncRun.dag_id == dag_id, SyncRun.run_id != run_id)
     return get_run(ledger, dag_id=dag_id, run_id=run_id)
 
 
@@ -424,13 +419,26 @@ def close_run(ledger: Ledger, run_id: int, *, state: str, reason: str | None, co
 
 
 def close_unreported(ledger: Ledger, *, dag_id: str, run_id: str) -> None:
-    """End a run whose report died before it could: nobody else would close it before the next run."""
+    """End a run whose report died, or was never begun: nobody else would close it before the next run."""
     with ledger.write() as connection:
-        connection.execute(
-            update(SyncRun)
-            .where(SyncRun.dag_id == dag_id, SyncRun.run_id == run_id, SyncRun.state == "running")
-            .values(state="failed", ended_at=_now(), reason=KILLED)
-        )
+        _end_open(connection, SyncRun.dag_id == dag_id, SyncRun.run_id == run_id)
+
+
+def open_runs(ledger: Ledger) -> list[tuple[str, str]]:
+    """Return the runs that have not ended, as Airflow knows them: DAG and run id."""
+    with ledger.read() as connection:
+        wanted = and_(SyncRun.ended_at.is_(None), SyncRun.run_id.not_like(f"{PUSHED_FIRST}%"))
+        return [
+            (dag_id, run_id)
+            for dag_id, run_id in connection.execute(select(SyncRun.dag_id, SyncRun.run_id).where(wanted))
+        ]
+
+
+def _end_open(connection: Connection, *which: ColumnElement[bool]) -> None:
+    """End runs that are at work, or wait for a person, as far as the ledger knows."""
+    for state, end, reason in ((RUNNING, "failed", KILLED), (AWAITING, "halted", UNANSWERED)):
+        own = update(SyncRun).where(*which, SyncRun.state == state)
+        connection.execute(own.values(state=end, ended_at=_now(), reason=reason))
 
 
 def _now() -> datetime:

@@ -110,3 +110,8 @@ def test_latest_events_come_page_by_page_to_the_end(api: Any, hook: AntavoHook, 
     api.respond = respond
     assert [len(page) for page in hook.latest_events()] == [2, 2, 1]
     assert len(api.received) == (3 if total else 4)
+
+
+def test_latest_events_of_a_server_that_ignores_the_offset_end(api: Any, hook: AntavoHook, answer: Any) -> None:
+    api.respond = lambda _: answer(body={"data": [{"id": "1"}, {"timestamp": "now"}]})
+    assert [len(page) for page in hook.latest_events()] == [2]

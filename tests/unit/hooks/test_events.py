@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ometria_provider.exceptions import Misconfigured
+from ometria_provider.hooks.events import NAMELESS as NAMELESS_PAGES
 from ometria_provider.hooks.events import event_customer, event_id, walk_events
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -88,3 +89,27 @@ def test_walk_events_gives_a_row_that_is_no_object_as_it_is(row: Any) -> None:
 def test_event_customer_is_found_by_either_name() -> None:
     assert event_customer({"customer": {"id": 7}}) == event_customer({"Customer": {"id": "7"}}) == "7"
     assert event_customer({}) is event_customer({"Customer": "7"}) is event_id({"id": ""}) is None
+
+
+NAMELESS = {"action": "opt_out", "timestamp": "2026-03-01T12:00:00.000Z"}
+
+
+@pytest.mark.parametrize("total", [None, 10**9], ids=["no total", "a total out of reach"])
+@pytest.mark.parametrize("rows", [[NAMELESS], [event(1, 0), NAMELESS], [{}], [None]], ids=repr)
+def test_walk_events_of_a_server_that_ignores_the_offset_ends_though_rows_have_no_id(
+    rows: list[Any], total: int | None
+) -> None:
+    with pytest.raises(Misconfigured, match="ignores the offset"):
+        list(walk_events(lambda since, offset: (rows, total), NOON))
+
+
+def test_walk_events_that_go_on_with_rows_that_say_nothing_ends() -> None:
+    numbers = iter(range(10 * NAMELESS_PAGES))
+    with pytest.raises(Misconfigured, match="without a time that moves on or an id"):
+        list(walk_events(lambda since, offset: ([{"noise": next(numbers)}], None), NOON))
+
+
+def test_walk_events_gives_each_row_without_an_id_once() -> None:
+    rows = [NAMELESS, {**NAMELESS, "action": "other"}, event(1, 0), {**event(2, 5), "id": None}, event(3, 5)]
+    pages = list(walk_events(Log(rows, page=2), NOON))
+    assert [row for page in pages for row in page] == rows

@@ -6,12 +6,15 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 from ledgers import PastRun
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.ledger import cursors, incidents
+from ometria_provider.ledger import cursors, incidents, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.notifications.telling import AlertNotSent
 from ometria_provider.operators.watch import WatchOperator
@@ -49,8 +52,18 @@ def connect(monkeypatch: pytest.MonkeyPatch, config: Any) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_ALERTS", value)
 
 
-def watch() -> int:
-    return WatchOperator(task_id="watch").execute({})  # type: ignore[arg-type]
+def watch(**airflow: str) -> int:
+    """Watch once.
+
+    :param airflow: the states in which Airflow has DAG runs, by run id; the others it does not know.
+    """
+
+    def state(_: str, run_id: str) -> str:
+        if run_id not in airflow:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR))
+        return airflow[run_id]
+
+    return WatchOperator(task_id="watch").execute({"ti": SimpleNamespace(get_dagrun_state=state)})  # type: ignore[arg-type]
 
 
 def titles(service: Posts) -> list[str]:
@@ -152,3 +165,23 @@ def test_watch_leaves_when_it_looked(sqlite_ledger: Ledger) -> None:
     at = cursors.get(sqlite_ledger, "", "", cursors.WATCHED)
     assert at is not None
     assert datetime.now(UTC) - at < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("state", "closed", "reason"),
+    [("running", "failed", runs.KILLED), ("awaiting_approval", "halted", runs.UNANSWERED)],
+)
+def test_run_that_was_ended_in_airflow_as_a_whole_is_closed_and_told(
+    sqlite_ledger: Ledger, service: Posts, state: str, closed: str, reason: str
+) -> None:
+    PastRun(run_id="a", state=state).write(sqlite_ledger)
+    with sqlite_ledger.write() as connection:
+        connection.execute(text("UPDATE sync_run SET ended_at = NULL"))
+    watch()
+    watch(a="running")
+    with sqlite_ledger.read() as connection:
+        assert connection.execute(text("SELECT state, ended_at FROM sync_run")).one() == (state, None)
+    watch(a="failed")
+    with sqlite_ledger.read() as connection:
+        assert connection.execute(text("SELECT state, reason FROM sync_run")).one() == (closed, reason)
+    assert f"Ometria sync customers is red: {closed}" in titles(service)
