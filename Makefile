@@ -1,11 +1,12 @@
 # Everything that a person or a machine does with this checkout. `make help` lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint format mypy unit bench prove images docs dist lock install clean
+.PHONY: help run up env test lint format mypy unit bench prove images docs dist lock install clean
 
 MAPPING ?= customers
 WORKFLOW ?=
 PARAMS ?= {}
+PROFILES ?=
 JOBS ?= auto
 export PYTHON MAPPING WORKFLOW PARAMS
 
@@ -21,6 +22,9 @@ run: install ## Run a mapping for real and print its report: MAPPING=customers P
 
 up: install ## Start Airflow's UI, scheduler, workers and the sandbox on 127.0.0.1 until Ctrl-C
 	@$(LAUNCH) up
+
+env: ## Write .env for docker-compose.yaml, once, with random secrets: PROFILES=celery,sandbox,s3
+	@python3 scripts/env_file.py $(PROFILES)
 
 test: lint mypy unit ## Run all that a change must pass
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 group=$1
 case $group in
     run) files=requirements.txt ;;
-    dev) files="requirements.txt requirements-dev.txt" ;;
+    dev) files="requirements.txt requirements-deploy.txt requirements-dev.txt" ;;
     *) echo "usage: install.sh run|dev" >&2; exit 2 ;;
 esac
 

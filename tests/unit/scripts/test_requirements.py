@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-FILES = ("requirements.txt", "requirements-dev.txt")
+FILES = ("requirements.txt", "requirements-deploy.txt", "requirements-dev.txt")
+#: What a deployment installs beside the package's own dependencies.
+DEPLOYED = ("postgres", "alerts", "celery", "fab", "s3")
 
 
 def _pins(file):
     lines = (ROOT / file).read_text().splitlines()
-    return [line for line in lines if line and not line.startswith("#") and line != "-r requirements.txt"]
+    return [line for line in lines if line and not line.startswith(("#", "-r requirements"))]
 
 
 def _name(requirement):
@@ -32,9 +34,15 @@ def test_requirements_hold_every_dependency():
     wanted = {_name(each) for each in project["project"]["dependencies"] + project["build-system"]["requires"]}
     assert wanted - locked == set()
     extras = project["project"]["optional-dependencies"]
-    assert {_name(each) for each in extras["dev"] + extras["postgres"]} - locked == {
-        _name(line) for line in _pins("requirements-dev.txt")
-    } & {_name(each) for each in extras["dev"] + extras["postgres"]}
+    locked |= {_name(line) for line in _pins("requirements-deploy.txt")}
+    assert {_name(each) for extra in DEPLOYED for each in extras[extra]} - locked == set()
+    locked |= {_name(line) for line in _pins("requirements-dev.txt")}
+    assert {_name(each) for each in extras["dev"]} - locked == set()
+
+
+def test_requirements_of_a_deployment_stand_on_those_of_a_run():
+    assert "-r requirements.txt" in (ROOT / "requirements-deploy.txt").read_text().splitlines()
+    assert "-r requirements-deploy.txt" in (ROOT / "requirements-dev.txt").read_text().splitlines()
 
 
 def test_requirements_name_nothing_twice():

@@ -1,0 +1,182 @@
+"""docker-compose.yaml, Dockerfile and `.env`: valid, and what no schema asks for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from composefile import ComposeError, interpolate, load, read_env_file, services
+from env_file import PROFILES, env_text, write_env_file
+from ruamel.yaml import YAML
+
+CHECKOUT = Path(__file__).parents[2]
+COMPOSE = CHECKOUT / "docker-compose.yaml"
+DOCKERFILE = CHECKOUT / "Dockerfile"
+#: Jobs end by themselves: nothing asks whether they are well.
+JOBS = {"migrate", "bucket"}
+BINARIES = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def raw() -> dict[str, Any]:
+    content: dict[str, Any] = YAML(typ="safe").load(COMPOSE.read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    path = tmp_path_factory.mktemp("env") / ".env"
+    write_env_file(path, PROFILES)
+    return read_env_file(path)
+
+
+def names() -> list[str]:
+    return list(YAML(typ="safe").load(COMPOSE.read_text())["services"])
+
+
+def test_compose_file_fits_the_specification_s_schema() -> None:
+    check = [BINARIES / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dockerfile_pleases_its_linter() -> None:
+    done = subprocess.run([BINARIES / "hadolint", DOCKERFILE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", names())
+def test_service_is_pinned_limited_watched_and_its_logs_end(raw: dict[str, Any], name: str) -> None:
+    service = raw["services"][name]
+    image, _, tag = service["image"].partition(":")
+    assert image and re.match(r"v?\d+\.\d+|\$\{IMAGE_TAG:-checkout\}", tag), service["image"]
+    limits = service["deploy"]["resources"]["limits"]
+    assert limits.keys() == {"cpus", "memory"}
+    assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+    assert service["healthcheck"] == {"disable": True} if name in JOBS else service["healthcheck"]["test"]
+    assert service["restart"] == ("on-failure:3" if name in JOBS else "unless-stopped")
+
+
+@pytest.mark.parametrize("name", names())
+def test_service_of_ours_has_no_rights_to_spare(raw: dict[str, Any], name: str) -> None:
+    service = raw["services"][name]
+    if "build" not in service:
+        pytest.skip("not our image")
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    mounts = [each for each in service.get("volumes", []) if each.startswith(".")]
+    assert all(each.endswith(":ro") for each in mounts)
+    assert {each.split(":")[0] for each in mounts} == (set() if name == "sandbox" else {"./dags", "./include"})
+
+
+@pytest.mark.parametrize("name", names())
+def test_service_publishes_its_ports_on_this_machine_only(raw: dict[str, Any], name: str) -> None:
+    assert all(each.startswith("127.0.0.1:") for each in raw["services"][name].get("ports", []))
+
+
+def test_compose_file_holds_no_secret_and_no_default_for_one(variables: dict[str, str]) -> None:
+    secrets = {name for name in variables if re.search(r"_(PASSWORD|KEY|SECRET)$", name)}
+    used = re.findall(r"\$\{(\w+)(:[-?])?([^}]*)\}", COMPOSE.read_text())
+    assert secrets <= {name for name, _, _ in used}
+    for name, how, other in used:
+        if name in secrets:
+            assert (how, other) in {("", ""), (":?", "run make env")}, name
+    assert {name for name, how, _ in used if how == ":?"} == secrets
+    text = COMPOSE.read_text()
+    assert not re.search(r"(?i)(password|secret|_key)\w*[\"']?: [\"']?(?!\$|&|\S*\$\{)\w", text)
+
+
+def test_compose_file_asks_for_the_env_file_by_name(variables: dict[str, str]) -> None:
+    without = {name: value for name, value in variables.items() if name != "AIRFLOW_FERNET_KEY"}
+    with pytest.raises(ComposeError, match="AIRFLOW_FERNET_KEY is not set: run make env"):
+        load(COMPOSE, without)
+
+
+@pytest.mark.parametrize(
+    ("profiles", "more"),
+    [
+        ("", set()),
+        ("celery", {"redis", "worker"}),
+        ("sandbox", {"sandbox"}),
+        ("s3", {"s3", "bucket"}),
+        ("celery,sandbox,s3", {"redis", "worker", "sandbox", "s3", "bucket"}),
+    ],
+)
+def test_profile_adds_its_services_in_the_order_of_start(
+    variables: dict[str, str], profiles: str, more: set[str]
+) -> None:
+    variables = {**variables, "COMPOSE_PROFILES": profiles, "AIRFLOW_FERNET_KEY": "x"}
+    found = services(COMPOSE, variables)
+    always = {"postgres", "migrate", "api-server", "scheduler", "dag-processor", "triggerer"}
+    assert set(found) == always | more
+    order = list(found)
+    for service in found.values():
+        assert all(order.index(other) < order.index(service.name) for other in service.depends_on)
+    assert order.index("postgres") < order.index("migrate") < order.index("api-server") < order.index("scheduler")
+
+
+def test_parts_share_keys_and_addresses(variables: dict[str, str]) -> None:
+    found = services(COMPOSE, variables)
+    names = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
+    parts = [found[name].environment for name in names]
+    assert all(each == parts[0] for each in parts)
+    assert parts[0]["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://api-server:8080/execution/"
+    assert parts[0]["AIRFLOW__API_AUTH__JWT_SECRET"] == variables["AIRFLOW_JWT_SECRET"]
+    databases = {
+        parts[0][f"AIRFLOW__{name}"] for name in ("DATABASE__SQL_ALCHEMY_CONN", "OMETRIA__LEDGER_SQL_ALCHEMY_CONN")
+    }
+    assert {each.split("@")[1] for each in databases} == {"postgres:5432/airflow", "postgres:5432/ometria_sandbox"}
+    assert len({re.search(r"//(\w+):", each)[1] for each in databases}) == 2
+
+
+def test_env_file_has_what_the_compose_file_asks_for_and_nothing_else() -> None:
+    asked = set(re.findall(r"\$\{(\w+)", COMPOSE.read_text()))
+    optional = {"IMAGE_TAG", "AIRFLOW_BASE_URL", "AIRFLOW_PORT", "WORKER_CONCURRENCY"}
+    written = set(re.findall(r"(?m)^#?([A-Z_0-9]+)=", env_text([])))
+    given = set(re.findall(r"(?m)^    (AIRFLOW_CONN_\w+):$", COMPOSE.read_text()))
+    assert asked - optional == written - given - {"COMPOSE_PROFILES"}
+    assert written - asked - {"COMPOSE_PROFILES"} <= given
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a${X}b", "a1b"),
+        ("${Y:-2}", "2"),
+        ("${X:-2}", "1"),
+        ("$$HOME", "$HOME"),
+        ("${EMPTY:-3}", "3"),
+        ("${X:?no}", "1"),
+    ],
+)
+def test_interpolation_is_the_specification_s(text: str, expected: str) -> None:
+    assert interpolate(text, {"X": "1", "EMPTY": ""}) == expected
+
+
+@pytest.mark.parametrize("text", ["$HOME", "${Y}", "${Y:?say}", "${X:+2}"])
+def test_interpolation_refuses_what_is_missing_or_unknown(text: str) -> None:
+    with pytest.raises(ComposeError):
+        interpolate(text, {"X": "1"})
+
+
+def test_image_is_built_in_stages_for_nobody_special() -> None:
+    text = DOCKERFILE.read_text()
+    first, last = re.split(r"(?m)^FROM ", text)[1:]
+    assert re.search(r"(?m)^USER 50000:0$", last)
+    assert re.search(r"python -m compileall", first)
+    assert not re.search(r"apt-get|gcc|build-essential|pip install", last)
+    assert re.search(r"ARG PYTHON=3\.11\.\d+-slim-\w+", text)
+
+
+def test_build_context_leaves_out_everything_but_what_the_image_is_made_of() -> None:
+    lines = [line for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert lines[0] == "*"
+    copied = re.findall(r"(?m)^COPY (?!--from)(.*) \S+$", DOCKERFILE.read_text())
+    assert {each.rstrip("/") for line in copied for each in line.split()} == {
+        each.removeprefix("!") for each in lines if each.startswith("!")
+    }
+    assert ".env" in (CHECKOUT / ".gitignore").read_text().splitlines()

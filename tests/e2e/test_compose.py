@@ -1,0 +1,81 @@
+"""docker-compose.yaml, started as plain processes: PostgreSQL, broker, two Celery workers, FAB users, the sandbox."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from deployment import Deployment, deployed
+from env_file import write_env_file
+from launcher.api import Airflow, Login
+from ometria_provider.ledger.engine import open_ledger
+from sqlalchemy import text
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(shutil.which("redis-server") is None, reason="Redis is not installed (apt-get install redis)"),
+]
+
+DAG = "contact_sync__customers"
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    env_file = tmp_path_factory.mktemp("compose") / ".env"
+    write_env_file(env_file, ["celery", "sandbox", "s3"])
+    with deployed(env_file) as found:
+        yield found
+
+
+def sandbox(deployment: Deployment, path: str) -> Any:
+    with urllib.request.urlopen(f"{deployment.url('sandbox', 8765)}/_sandbox/{path}", timeout=60) as answer:
+        return json.load(answer)
+
+
+def sign_in(url: str, password: str) -> requests.Session:
+    """Sign in by the form that FAB shows, as a browser does."""
+    session = requests.Session()
+    session.trust_env = False
+    form = session.get(f"{url}/auth/login/?next={url}/ometria/", timeout=60)
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form.text)
+    assert token, form.text[:500]
+    answer = session.post(
+        form.url,
+        data={"csrf_token": token[1], "username": "admin", "password": password},
+        headers={"Referer": form.url},
+        timeout=60,
+    )
+    assert answer.ok
+    return session
+
+
+def test_deployment_syncs_on_celery_and_shows_it_behind_the_login(deployment: Deployment) -> None:
+    url, password = deployment.url("api-server", 8080), deployment.variables["AIRFLOW_ADMIN_PASSWORD"]
+    airflow = Airflow(url, Login("admin", password))
+    deployment.wait_for(lambda: airflow.dag(DAG), lambda: "dag-processor-1")
+    airflow.pause(DAG, paused=False)
+    run_id = airflow.trigger(DAG, {})
+    states = ("success", "failed")
+    deployment.wait_for(lambda: airflow.run_state(DAG, run_id) in states, lambda: "scheduler-1, worker-1, worker-2")
+    assert airflow.run_state(DAG, run_id) == "success"
+
+    with open_ledger(deployment.ledger_url()).read() as connection:
+        query = text("SELECT id, read, accepted, filtered, rejected FROM sync_run WHERE run_id = :run_id")
+        run = connection.execute(query, {"run_id": run_id}).mappings().one()
+    assert run["read"] == 2000 == run["accepted"] + run["filtered"] + run["rejected"]
+    assert sandbox(deployment, "contacts")["collections"]["customers"] == run["accepted"] > 1500
+    # Both workers are of the same queue; each has a disk of its own, and staging went through the bucket.
+    assert not list((deployment.folder / "volumes" / "staging").iterdir())
+
+    signed_out = requests.get(f"{url}/ometria/runs", timeout=60, allow_redirects=False)
+    assert signed_out.status_code in (302, 303, 307, 401)
+    page = sign_in(url, password).get(f"{url}/ometria/runs/{run['id']}", timeout=60)
+    assert page.ok, page.text[:500]
+    assert f"Run {run['id']} of" in page.text and f"{run['accepted']:,}" in page.text
