@@ -18,10 +18,12 @@ COPY plugins/ plugins/
 # command of Airflow takes twice as long to start.
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
  && pip install --no-compile --no-deps /dist/*.whl \
- && python -m compileall -q -j 0 /opt/venv/lib
+ && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM python:${PYTHON}
 COPY --from=build /opt/venv /opt/venv
+# The base image comes without bytecode of Python's own library, and the user below may not write any.
+RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/local/lib/python3.11
 # Volumes take over owner and mode of what they are mounted on.
 RUN useradd --uid 50000 --gid 0 --no-create-home --home-dir /opt/airflow --shell /usr/sbin/nologin airflow \
  && install -d -o airflow -g 0 -m 775 /opt/airflow \
