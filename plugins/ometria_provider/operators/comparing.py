@@ -79,6 +79,11 @@ class FieldCount:
     emptied: int
     emptied_in_all: int | None
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether anybody's value would be another."""
+        return bool(self.set or self.changed or self.emptied or self.emptied_in_all)
+
 
 @dataclass(frozen=True)
 class Comparison:

@@ -65,6 +65,19 @@ class FieldNow:
     agrees: bool | None
     why: str | None = None
 
+    @property
+    def way(self) -> list[tuple[str, Any]]:
+        """What the value became: by each transform that changed it, and what is sent if that is another again."""
+        way: list[tuple[str, Any]] = []
+        last = self.value
+        for name, after in self.steps:
+            if (type(after), after) != (type(last), last):
+                way.append((name, after))
+                last = after
+        if not way or (type(self.final), self.final) != (type(last), last):
+            way.append(("", self.final))
+        return way
+
     def without_values(self) -> FieldNow:
         """Return the row for somebody who may not see members' values."""
         return replace(self, value=None, steps=tuple((name, None) for name, _ in self.steps), final=None, held=None)

@@ -54,6 +54,8 @@ def show_members(number: Number, request: Request, user: SignedIn, ledger: OpenL
         "changed_members.html",
         dag_id=row.dag_id,
         found=found,
+        moving=[row for row in found.fields if row.is_moving],
+        staying=[row.field for row in found.fields if not row.is_moving],
         members=found.members if sees_values else [member.without_values() for member in found.members],
         sees_values=sees_values,
     )

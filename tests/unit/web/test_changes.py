@@ -12,12 +12,14 @@ from ometria_provider.web import audit, changes
 
 CHANGES = [Change("firstname", "MARK before", "MARK after", "changed"), Change("points", None, "MARK new", "set")]
 
+FIELDS = [FieldCount("firstname", 0, 1, 0, 3), FieldCount("lastname", 0, 0, 0, 0), FieldCount("id", 0, 0, 0, None)]
+
 
 @pytest.fixture(autouse=True)
 def place(known: Ledger, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the address of the members of a run with one member, who has marks for values."""
     run = green_run().write(known)
-    found = Comparison(7, [Member("280e", False, CHANGES)], [FieldCount("firstname", 0, 1, 0, 3)])
+    found = Comparison(7, [Member("280e", False, CHANGES)], FIELDS)
     monkeypatch.setattr(changes, "of_run", lambda *args, **options: found)
     monkeypatch.setattr(audit, "note", lambda *args, **facts: None)
     return f"/ometria/runs/{run.id}/changes/members"
@@ -27,6 +29,13 @@ def test_members_are_shown_with_their_values_to_who_may_edit(editor: TestClient,
     text = editor.get(place).text
     assert text.count("MARK") == 3
     assert "1 of 7 members to be sent" in text
+
+
+def test_fields_that_nobody_would_have_otherwise_are_named_apart(viewer: TestClient, place: str) -> None:
+    text = viewer.get(place).text
+    assert '<th scope="row" class="code">firstname</th>' in text
+    assert '<th scope="row" class="code">lastname</th>' not in text
+    assert 'Stay as they are: <span class="code">lastname, id</span>' in text
 
 
 def test_members_are_shown_without_any_value_to_who_may_only_look(viewer: TestClient, place: str) -> None:

@@ -40,6 +40,22 @@ def test_customer_is_explained_with_values_to_who_may_edit(editor: TestClient) -
     assert text.count("MARK") == 6
 
 
+@pytest.mark.parametrize(
+    ("value", "steps", "final", "way"),
+    [
+        ("ann", (), "ann", [("", "ann")]),
+        ("ann", (("strip", "ann"), ("lower", "ann")), "ann", [("", "ann")]),
+        (" Ann", (("strip", "Ann"), ("lower", "ann")), "ann", [("strip", "Ann"), ("lower", "ann")]),
+        ("female", (("strip", "female"),), "f", [("", "f")]),
+        (1, (("string", "1"),), "1", [("string", "1")]),
+        (1, (("bool", True),), "true", [("bool", True), ("", "true")]),
+        (None, (("strip", None),), None, [("", None)]),
+    ],
+)
+def test_way_of_a_value_names_the_transforms_that_changed_it(value: Any, steps: Any, final: Any, way: Any) -> None:
+    assert FieldNow("remote", "loyalty", value, steps, final, None, None).way == way
+
+
 def test_customer_is_explained_without_any_value_to_who_may_only_look(viewer: TestClient) -> None:
     text = viewer.post("/ometria/customers/280e", headers=FORM).text
     assert "MARK" not in text

@@ -10,6 +10,7 @@ const options = [...document.getElementById("loyalty-fields").options];
 let digest = form.dataset.digest || null;
 let text = null;
 let asked = 0;
+let saving = false;
 // The preview follows what is written, one request at a time.
 const preview = { on: false, busy: false, due: false, button: document.getElementById("preview") };
 
@@ -86,6 +87,7 @@ function offer() {
 }
 
 async function check() {
+  if (saving) return; // the file is about to be another one; what it says then is checked after
   const number = ++asked;
   try {
     const found = await ask("check", draft());
@@ -146,7 +148,8 @@ document.getElementById("add").addEventListener("click", () => {
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (!saveButton || saveButton.disabled) return;
-  saveButton.disabled = true;
+  saveButton.disabled = saving = true;
+  asked++; // an answer about the file as it was says nothing any more
   // What the form says now is what the file says then; somebody may go on writing until the answer comes.
   const written = new Map(keys.map((input) => [input.dataset.key, input.value]));
   const sent = [...rows.children];
@@ -157,11 +160,12 @@ form.addEventListener("submit", async (event) => {
     for (const [key, value] of written) loaded.set(key, value);
     sent.forEach((row, index) => { row.dataset.origin = index; });
     if (window.location.search) history.replaceState(null, "", window.location.pathname);
-    await check();
   } catch (error) {
     said.textContent = error.message;
     saveButton.disabled = false;
   }
+  saving = false;
+  await check();
 });
 
 document.getElementById("download").addEventListener("click", async () => {
