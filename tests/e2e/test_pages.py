@@ -117,7 +117,6 @@ def test_task_page_leads_to_the_run_and_back(browser: Browsing, bad: str) -> Non
     page.get_by_role("link", name="Details", exact=True).click()
     button = page.locator("a[href*='/ometria/of/']")
     assert button.inner_text() == "Ometria sync"
-    browser.picture("task")
     button.click()
     browser.frame(f"Run {number(browser)} of")
 
