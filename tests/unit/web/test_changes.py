@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fastapi.testclient import TestClient
 from ledgers import green_run
@@ -9,6 +11,7 @@ from ometria_provider.delivery.readback import Change
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators.comparing import Comparison, FieldCount, Member
 from ometria_provider.web import audit, changes
+from starlette.responses import HTMLResponse
 
 CHANGES = [Change("firstname", "MARK before", "MARK after", "changed"), Change("points", None, "MARK new", "set")]
 
@@ -55,3 +58,18 @@ def test_nothing_is_shown_when_the_audit_line_cannot_be_written(
     answer = editor.get(place)
     assert answer.status_code == 503
     assert "MARK" not in answer.text
+
+
+def test_page_itself_is_given_no_value_of_who_may_only_look(
+    editor: TestClient, viewer: TestClient, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+
+    def spy(*args: Any, **known: Any) -> HTMLResponse:
+        given.append(repr(known["members"]))
+        return HTMLResponse("")
+
+    monkeypatch.setattr(changes, "render", spy)
+    for client in (editor, viewer):
+        client.get(place)
+    assert ["MARK" in each for each in given] == [True, False]

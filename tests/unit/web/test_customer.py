@@ -11,6 +11,7 @@ from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators.explaining import Explained, FieldNow
 from ometria_provider.web import audit, customer
 from pages import FORM
+from starlette.responses import HTMLResponse
 
 FIELDS = (
     FieldNow("firstname", "first_name", "MARK held", (("strip", "MARK stripped"),), "MARK sent", "MARK old", False),
@@ -61,3 +62,18 @@ def test_customer_is_explained_without_any_value_to_who_may_only_look(viewer: Te
     assert "MARK" not in text
     for told in ("first_name", "firstname", "differs", "Ometria has no contact", "its record changed"):
         assert told in text
+
+
+def test_page_itself_is_given_no_value_of_who_may_only_look(
+    editor: TestClient, viewer: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+
+    def spy(*args: Any, **known: Any) -> HTMLResponse:
+        given.append(repr(known["now"]))
+        return HTMLResponse("")
+
+    monkeypatch.setattr(customer, "render", spy)
+    for client in (editor, viewer):
+        client.post("/ometria/customers/280e", headers=FORM)
+    assert ["MARK" in each for each in given] == [True, False]
