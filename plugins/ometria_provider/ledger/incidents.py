@@ -68,7 +68,8 @@ _END_DUE = and_(Incident.told_at.is_not(None), Incident.over_at.is_not(None), In
 def bring_up_to_date(ledger: Ledger, found: Collection[Found], *, dag_ids: Collection[str] | None = None) -> None:
     """Open what is newly wrong, and end what is not wrong any more.
 
-    What was stale and is red by now is told again: somebody who mended the one waits for good news in vain.
+    What was stale and is red by now is told again: somebody who mended the one waits for good news in vain. Red once
+    more, for another reason, is the same incident: it says the latest reason, and nobody is told again.
 
     :param dag_ids: what was looked at; None: everything.
     """
@@ -89,8 +90,8 @@ def bring_up_to_date(ledger: Ledger, found: Collection[Found], *, dag_ids: Colle
                 statement = insert(ledger, Incident).values(dag_id=one.dag_id, topic=one.topic, opened_at=now, **values)
                 ours = {"index_elements": ["dag_id", "topic"], "index_where": _IS_OPEN}
                 connection.execute(statement.on_conflict_do_nothing(**ours))
-            elif known.kind != one.kind:
-                again = {"told_at": None, "claimed_at": None}
+            elif any(getattr(known, name) != value for name, value in values.items()):
+                again = {"told_at": None, "claimed_at": None} if known.kind != one.kind else {}
                 connection.execute(update(Incident).where(Incident.id == known.id).values(**values, **again))
 
 

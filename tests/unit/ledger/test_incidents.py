@@ -62,6 +62,15 @@ def test_incident_that_is_late_and_then_red_is_told_again_as_the_same(ledger: Le
     assert len(incidents.list_incidents(ledger)) == 1
 
 
+def test_incident_that_is_red_for_another_reason_says_the_latest_and_is_not_told_again(ledger: Ledger) -> None:
+    incidents.bring_up_to_date(ledger, [RED])
+    incidents.told(ledger, incidents.claim_due(ledger)[0])
+    incidents.bring_up_to_date(ledger, [Found(DAG, "sync", "red", "144 members left.", 8)])
+    (one,) = incidents.list_incidents(ledger)
+    assert (one.words, one.sync_run_id) == ("144 members left.", 8)
+    assert incidents.claim_due(ledger) == []
+
+
 def test_telling_is_claimed_by_one_process_and_free_again_when_that_died(ledger: Ledger) -> None:
     incidents.bring_up_to_date(ledger, [RED])
     assert len(incidents.claim_due(ledger)) == 1
