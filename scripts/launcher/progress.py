@@ -135,6 +135,7 @@ def complaint(lines: Iterable[Mapping[str, Any]], *, limit: int = 3) -> list[str
     for line in lines:
         if str(line.get("level", "")).lower() not in ("error", "critical"):
             continue
+        # What was raised comes first, and then what caused it.
         details = [d for d in line.get("error_detail") or () if isinstance(d, dict) and d.get("exc_type")]
-        said += [f"{d['exc_type']}: {d.get('exc_value') or ''}".strip() for d in details[-1:]] or [str(line["event"])]
+        said += [f"{d['exc_type']}: {d.get('exc_value') or ''}".strip() for d in details[:1]] or [str(line["event"])]
     return list(dict.fromkeys(said))[-limit:]

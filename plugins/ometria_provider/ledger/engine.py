@@ -161,6 +161,10 @@ def _cause(error: DBAPIError) -> str:
     words = _words(error)
     if "locked" in words or "lock timeout" in words:
         return f"{words}. Another process has held it for {BUSY_SECONDS:g} s; the task tries again."
+    if (
+        "disk I/O error" in words
+    ):  # what SQLite says when it cannot even make the file beside the ledger that reading needs
+        words += ": its disk is full, or failing"
     if "full" in words or "No space" in words:
         return f"{words}. Free some space on its disk; the task tries again."
     return f"{words}. Is the database up, and the folder there and writable?"

@@ -1,3 +1,4 @@
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -126,6 +127,17 @@ def test_ledger_on_a_full_disk_is_retryable_in_clear_words(sqlite_ledger: Ledger
     with pytest.raises(Retryable, match=r"full\. Free some space"), sqlite_ledger.write() as connection:
         connection.execute(text("PRAGMA max_page_count = 1"))  # SQLite rounds it up to what is there already
         connection.execute(RateSlot.__table__.insert(), big)
+
+
+def test_ledger_that_cannot_even_be_read_as_its_disk_is_full_says_so(sqlite_ledger: Ledger) -> None:
+    sqlite_ledger.engine.dispose()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # SQLite cannot make its file of shared memory
+    try:
+        with pytest.raises(Retryable, match=r"its disk is full, or failing\. Free some space on its disk"):
+            sqlite_ledger.version()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_file_that_is_no_database_is_misconfigured(tmp_path: Path) -> None:

@@ -46,3 +46,10 @@ def test_complaint_takes_the_exceptions_words():
         {"level": "error", "event": "A plain line"},
     ]
     assert complaint(lines) == ["Halted: Too many rejected.", "A plain line"]
+
+
+def test_complaint_of_an_error_with_a_cause_is_the_error():
+    disk = {"exc_type": "OSError", "exc_value": "[Errno 28] No space left on device", "is_cause": True}
+    raised = {"exc_type": "Retryable", "exc_value": "Staging cannot write in …: is the disk full?"}
+    line = {"level": "error", "event": "Task failed with exception", "error_detail": [raised, disk]}
+    assert complaint([line]) == ["Retryable: Staging cannot write in …: is the disk full?"]
