@@ -161,8 +161,9 @@ def _departures(report: RunReport) -> str:
     if found.missing:
         again = "it leaves" if found.missing == 1 else "they leave"
         counts = "" if report.run.state != "halted" else " (this scan does not count)"
+        such = f" (such as {', '.join(found.first_missing)})" if found.first_missing else ""
         lines.append(
-            f"Missing for the first time{counts}: {found.missing:,}; {again} when the next complete scan misses "
+            f"Missing for the first time{counts}: {found.missing:,}{such}; {again} when the next complete scan misses "
             f"{'it' if found.missing == 1 else 'them'} too"
         )
     if found.refused:

@@ -199,7 +199,8 @@ def test_dry_run_says_who_would_depart_and_writes_nothing(sync: Sync) -> None:
     before, received = everything(sync), sync.received()
     run = sync.run(dry_run=True)
     good(sync, run, missing=1)
-    assert run.facts("gate")["gone"] == {"known": 12, "missing": 1, "opted_out": 1, "absent": 0, "left": 1}
+    counts = {"known": 12, "missing": 1, "opted_out": 1, "absent": 0, "left": 1}
+    assert run.facts("gate")["gone"] == {**counts, "first_missing": [ids[1]]}
     assert everything(sync) == before
     assert sync.received() == received
     good(sync, sync.run(), departed=2, missing=1)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.departures import ABSENT, FILTERED, OPTED_OUT, why_missing
 from ometria_provider.ledger import contacts, cursors, departures, rebuilding, runs
+from ometria_provider.ledger.history import EXAMPLES
 from ometria_provider.ledger.runs import StepRow, total
 from ometria_provider.operators.accounts import antavo_hook
 from ometria_provider.operators.base import Work
@@ -37,6 +38,7 @@ class Gone:
     :param known: contacts that could have left.
     :param missing: not read for the first time; they stay until the next complete scan misses them too.
     :param left: members whom the mapping's `where` leaves out now.
+    :param first_missing: a few ids of `missing`, to be looked up.
     """
 
     known: int = 0
@@ -44,6 +46,7 @@ class Gone:
     opted_out: int = 0
     absent: int = 0
     left: int = 0
+    first_missing: list[str] = field(default_factory=list)
 
     def leaving(self) -> dict[str, int]:
         """Return how many depart, by reason."""
@@ -119,6 +122,8 @@ class Search:
         opted_out = reasons.count(OPTED_OUT)
         self.gone.opted_out += opted_out
         self.gone.missing += reasons.count(None)
+        new = (id_ for id_, reason in zip(missing, reasons, strict=True) if reason is None)
+        self.gone.first_missing += islice(new, EXAMPLES - len(self.gone.first_missing))
         self.gone.absent += len(reasons) - opted_out - reasons.count(None)
         return reasons
 
@@ -204,5 +209,5 @@ def is_stale(work: Work, snapshot_at: datetime) -> bool:
 
 def gone_of(steps: Sequence[StepRow]) -> Gone:
     """Return what a run's gate found, of its steps in the ledger."""
-    found: dict[str, int] = next((step.facts["gone"] for step in steps if "gone" in step.facts), {})
+    found: dict[str, Any] = next((step.facts["gone"] for step in steps if "gone" in step.facts), {})
     return Gone(**found)
