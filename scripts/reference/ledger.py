@@ -227,6 +227,13 @@ MEANINGS: dict[str, dict[str, str]] = {
         "body": "the reward as Antavo gave it, as JSON",
         "read_at": "when; after ten minutes it is asked for again",
     },
+    "installation": {
+        "host": "the machine's name",
+        "role": "what works there: `worker`, `triggerer`, `api-server`",
+        "version": "of this package",
+        "first_seen_at": "when it began to work there",
+        "seen_at": "when it was last at work, to the minute; after a week it is forgotten",
+    },
 }
 
 

@@ -26,7 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "workflows": {"mapping", "exceptions"},
     "validation": {"exceptions"},
     "delivery": {"exceptions"},
-    "ledger": {"exceptions"},
+    "ledger": {"__init__", "exceptions"},
     "staging": {"exceptions"},
     "hooks": {"exceptions"},
     "sandbox": set(),
@@ -71,7 +71,7 @@ ROOMS: dict[str, set[str]] = {
         *PURE,
         *("ledger", "staging", "hooks", "sandbox", "exceptions", "settings", "operators"),
         *("report", "report_text", "text", "dagdefaults", "attention", "web"),
-        "leftover",
+        *("leftover", "__init__"),
     },
     "provider_info": {"__init__"},
 }

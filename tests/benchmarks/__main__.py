@@ -26,6 +26,7 @@ from tests.benchmarks import (
     bench_rate,
     bench_read,
     bench_start,
+    bench_upgrades,
     bench_verify,
     bench_webhooks,
 )
@@ -44,6 +45,7 @@ BENCHMARKS = {
     "idle": bench_idle,
     "pages": bench_pages,
     "start": bench_start,
+    "upgrades": bench_upgrades,
     "verify": bench_verify,
     "webhooks": bench_webhooks,
     "delay": bench_delay,

@@ -7,14 +7,17 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from campaign import Campaign
 from click.testing import Result
 from ometria_provider.cli.app import app
 from ometria_provider.hooks.ometria import OmetriaHook
 from ometria_provider.ledger import cursors, rebuilding
 from ometria_provider.ledger.engine import open_ledger
+from ometria_provider.operators.preparing import MAYBE_MAILED
 from sync import FIELDS, Outcome, Sync
 from typer.testing import CliRunner
 
@@ -266,7 +269,7 @@ def test_rebuild_that_broke_off_keeps_runs_out_until_it_is_done_again(sync: Sync
     assert command("ledger", "rebuild", "members").exit_code == 1
     sync.mend()
     run = sync.run()
-    assert "has not ended" in run.text
+    assert "and has not ended" in run.text
     assert "ometria-sync ledger rebuild members" in run.text
     rebuilt(command)
     green(sync)
@@ -306,3 +309,75 @@ def test_new_run_takes_nothing_up_from_the_staging_of_a_lost_one(sync: Sync) -> 
         file.unlink()
     assert green(sync).row["id"] == run.row["id"]
     assert not stale.exists()
+
+
+# What a restored ledger cannot know
+
+
+def test_events_from_before_a_ledger_was_restored_start_no_campaign_again(sync: Sync, command: Command) -> None:
+    campaign = Campaign(sync)
+    campaign.workflow(contact_mapping=None)
+    member = sync.member()
+    before = campaign.happens(member)
+    campaign.deliver()
+    restore = back_up(sync)
+    mailed, now = "mailed", datetime.now(UTC).isoformat()
+    campaign.happens(member, id=mailed, timestamp=now)
+    campaign.deliver()
+    assert campaign.received()["received"] == 2
+    restore()
+    assert command("ledger", "restored", "--yes").exit_code == 0
+    # As the next collection finds it: Antavo gives what happened since the backup once more.
+    campaign.happens(member, id=mailed, timestamp=now)
+    late = campaign.happens(member, timestamp="2099-01-01T00:00:00Z")
+    campaign.deliver()
+    assert campaign.received()["most_for_one"] == 1, "no event came twice"
+    assert campaign.fate(before)[0] == "acknowledged"
+    state, reason = campaign.fate(mailed)
+    assert state == "skipped"
+    assert (reason or "").startswith(MAYBE_MAILED), reason
+    assert campaign.fate(late) != "skipped"
+    # Who knows of one that it was not mailed can still send it.
+    wanted = "wanted"
+    campaign.happens(member, id=wanted, timestamp=now)
+    campaign.deliver(send_again=wanted)
+    assert campaign.fate(wanted)[0] == "acknowledged"
+
+
+def test_event_on_its_way_in_a_backup_waits_to_be_judged_by_its_time(sync: Sync, command: Command) -> None:
+    campaign = Campaign(sync)
+    campaign.workflow(contact_mapping=None)
+    event = campaign.happens(sync.member())
+    sync.execute("UPDATE event_delivery SET state='sending'")
+    assert command("ledger", "restored", "--yes", "--until", "2020-01-01T00:00").exit_code == 0
+    assert campaign.fate(event)[0] == "waiting"
+    campaign.deliver()
+    assert campaign.fate(event)[0] == "acknowledged", "no other ledger was at work when it happened"
+
+
+def test_restored_ledger_ends_its_runs_and_keeps_new_ones_out_until_it_is_rebuilt(sync: Sync, command: Command) -> None:
+    member = sync.member()
+    green(sync)
+    sync.change(member, score=77)
+    sync.run_until_push()
+    back_up(sync)()
+    result = command("ledger", "restored", "--yes", "-o", "json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["runs_ended"], found["to_rebuild"]) == (1, ["members"])
+    run = sync.run()
+    assert "ometria-sync ledger rebuild members" in run.text
+    rebuilt(command)
+    green(sync)
+    assert sync.contact(member)["properties"]["points"] == 77
+    assert command("ledger", "restored", "--yes").exit_code == 0
+    assert not sync.run().green
+    assert command("ledger", "restored", "--yes", "--without-rebuild").exit_code == 0
+    green(sync)
+
+
+def test_restored_that_nobody_confirms_changes_nothing(sync: Sync, command: Command) -> None:
+    sync.member()
+    sync.run_until_push()
+    assert command("ledger", "restored").exit_code == 1
+    assert sync.query("SELECT state FROM sync_run")[0]["state"] == "running"

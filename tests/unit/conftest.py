@@ -2,71 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
+import postgres
 import pytest
 from ometria_provider.ledger.engine import Ledger, open_ledger, upgrade
-from sqlalchemy import create_engine, text
-
-
-def _postgres_binaries() -> Path | None:
-    """Return the folder of PostgreSQL's server programs; Debian keeps them off the PATH."""
-    if found := shutil.which("initdb"):
-        return Path(found).resolve().parent
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-    return folders[-1] if folders else None
-
-
-def _server_user() -> str | None:
-    """Return whom to run the server as: PostgreSQL refuses to run as root."""
-    if os.getuid() != 0:
-        return None
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return "postgres" if "postgres" in names else "nobody"
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """Start a private PostgreSQL on 127.0.0.1, and yield its SQLAlchemy URL without a database."""
-    binaries = _postgres_binaries()
-    if binaries is None:
+    if not postgres.is_installed():
         pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
-    user, folder = _server_user(), Path(tempfile.mkdtemp(prefix="ledger-postgres-"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    if user:
-        shutil.chown(folder, user)
-    initdb = [binaries / "initdb", "-D", folder / "data", "-A", "trust", "-U", "ledger", "-E", "UTF8", "--no-sync"]
-    subprocess.run(initdb, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
-    command = [binaries / "postgres", "-D", folder / "data", "-h", "127.0.0.1", "-p", str(port), "-F"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([*command, "-k", folder], user=user, cwd=folder, stdout=log, stderr=log)
-    try:
-        _wait_for(binaries, port, server, folder)
-        yield f"postgresql+psycopg://ledger@127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(30)
-        shutil.rmtree(folder)
-
-
-def _wait_for(binaries: Path, port: int, server: subprocess.Popen[bytes], folder: Path) -> None:
-    ready = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-    deadline = time.monotonic() + 30
-    while subprocess.run(ready, check=False).returncode:
-        if server.poll() is not None or time.monotonic() > deadline:
-            pytest.fail(f"PostgreSQL did not start:\n{(folder / 'log').read_text()}")
-        time.sleep(0.05)
+    with postgres.running() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -84,12 +35,7 @@ def new_postgres_database(postgres_server: str) -> Callable[[str | None], str]:
     """Return a function that makes a database, from a template or empty, and gives its URL."""
 
     def create(template: str | None = None) -> str:
-        name = f"ledger_{uuid4().hex}"
-        engine = create_engine(f"{postgres_server}/postgres", isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else "")))
-        engine.dispose()
-        return f"{postgres_server}/{name}"
+        return postgres.new_database(postgres_server, template)
 
     return create
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from ometria_provider.cli.reading import open_for_reading
 from ometria_provider.exceptions import SyncError
 from ometria_provider.ledger.reading import NoLedger
 from ometria_provider.settings import Settings, read_settings
+from ometria_provider.text import moment
 
 if TYPE_CHECKING:
     from ometria_provider.ledger.engine import Ledger
@@ -35,6 +37,7 @@ def examine() -> list[Check]:
     checks += webhooks(workflows)
     checks += alerts(ledger, settings, is_scheduled=any(mapping.schedule for mapping in mappings))
     if ledger:
+        checks += _versions(ledger)
         checks += runs_of(ledger, settings, mappings)
     return checks
 
@@ -101,6 +104,25 @@ def _ledger() -> tuple[Ledger | None, Check]:
     except SyncError as error:
         return None, Check("fail", "ledger", str(error))
     return ledger, Check("ok", "ledger", f"{ledger} is at version {ledger.version()}")
+
+
+def _versions(ledger: Ledger) -> Iterator[Check]:
+    """Compare the versions of this package that are at work; who works at all has said so in the ledger."""
+    from ometria_provider import __version__
+    from ometria_provider.ledger import installations
+
+    found = installations.seen(ledger, datetime.now(UTC))
+    others = installations.others(found, __version__)
+    for one in others:
+        age = "older" if installations.is_older(one.version, __version__) else "newer"
+        words = (
+            f"{one.host} works with {one.version}, {age} than {__version__} here; last at work {moment(one.seen_at)}. "
+            "Install one version everywhere, then restart what runs there (docs/how-to/upgrade.md)."
+        )
+        yield Check("fail", f"version of {one.role}", words)
+    if not others:
+        places = ", ".join(sorted({f"{one.role} on {one.host}" for one in found if one.version == __version__}))
+        yield Check("ok", "versions", f"{__version__} here; {f'the same: {places}' if places else 'no other at work'}")
 
 
 def _staging(settings: Settings) -> Check:

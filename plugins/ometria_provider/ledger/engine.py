@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,10 +14,11 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
+from ometria_provider import __version__
 from ometria_provider.exceptions import Misconfigured, Retryable
 
 #: The migration that this code expects; a test holds it against Alembic's head.
-HEAD = "0007"
+HEAD = "0008"
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,9 @@ CONNECT_SECONDS = 10
 
 #: How often that one is asked for meanwhile, in seconds.
 KNOCK = 0.5
+
+#: How long an upgrade on PostgreSQL waits for all tables at a time: less than a deadlock takes to be found.
+LOCK_MILLISECONDS = 400
 
 T = TypeVar("T")
 
@@ -108,7 +113,10 @@ class Ledger:
 
         :raises Misconfigured: naming both versions and the command that mends it.
         """
-        if (version := self.version()) != HEAD:
+        version = self.version()
+        if version is not None and version > HEAD:
+            raise Misconfigured(_too_new(self, version))
+        if version != HEAD:
             found = "has no tables yet" if version is None else f"is at version {version}"
             raise Misconfigured(
                 f"The ledger {self} {found}; this package works with version {HEAD}. "
@@ -156,10 +164,18 @@ class Ledger:
             ) from error
 
 
+def _too_new(ledger: Ledger, version: str) -> str:
+    return (
+        f"The ledger {ledger} is at version {version}; this package works with version {HEAD}: {__version__} on "
+        f"{socket.gethostname()} is older than the one whose `ometria-sync ledger upgrade` made it so. Install that "
+        "one here too, then clear the task. The only way back is a backup of the ledger."
+    )
+
+
 def _cause(error: DBAPIError) -> str:
     """Return the driver's own words and the next step; never the statement's parameters."""
     words = _words(error)
-    if "locked" in words or "lock timeout" in words:
+    if any(each in words for each in ("locked", "lock timeout", "statement timeout")):
         return f"{words}. Another process has held it for {BUSY_SECONDS:g} s; the task tries again."
     if (
         "disk I/O error" in words
@@ -250,22 +266,54 @@ def _prepare_postgresql(engine: Engine) -> None:
         connection.commit()
 
 
-def upgrade(url: str) -> str:
+def _lock_all_tables(connection: Connection) -> None:
+    """Get hold of all tables at once: a task that holds some of them and wants others would be in a deadlock with us.
+
+    PostgreSQL ends one of two that wait for one another for a second: we give up earlier, and try again.
+    """
+    import tenacity
+
+    names = ", ".join(f'"{name}"' for name in inspect(connection).get_table_names())
+    if not names:
+        return
+
+    def lock() -> None:
+        with connection.begin_nested():
+            connection.execute(text(f"SET LOCAL statement_timeout = {LOCK_MILLISECONDS}"))
+            connection.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
+            connection.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
+
+    tenacity.Retrying(
+        stop=tenacity.stop_after_delay(BUSY_SECONDS),
+        wait=tenacity.wait_random(0.01, 0.1),
+        retry=tenacity.retry_if_exception_type(OperationalError),
+        reraise=True,
+    )(lock)
+
+
+def upgrade(url: str, version: str = HEAD) -> str:
     """Bring the ledger's tables to this package's version and return that version.
 
-    :raises Misconfigured: when the URL cannot be used.
-    :raises Retryable: when the database cannot be reached.
+    Tasks at work go on: they wait for the moment that it takes, or it for them, at most 30 s. A migration only adds, so
+    that a task of the version before can end its work.
+
+    :param version: an earlier one, for whoever tries the way from there.
+    :raises Misconfigured: when the URL cannot be used, or the tables are newer than this package.
+    :raises Retryable: when the database cannot be reached, or another process holds it for too long.
     """
     from alembic import command
     from alembic.config import Config
 
     ledger = open_ledger(url)
+    if (found := ledger.version()) is not None and found > HEAD:
+        raise Misconfigured(_too_new(ledger, found))
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with ledger.write() as connection:
         if ledger.dialect == "postgresql":
             # Two first runs at once: the second waits, and finds the tables made (SQLite locks its whole file).
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('ometria_provider.ledger.upgrade'))"))
+            _lock_all_tables(connection)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    return HEAD
+        command.upgrade(config, version)
+    return version

@@ -390,3 +390,15 @@ class WatchedSchedule(Base):
     schedule: Mapped[str] = mapped_column(String(200))
     timezone: Mapped[str] = mapped_column(String(100))
     since: Mapped[datetime]
+
+
+class Installation(Base):
+    """A version of this package that works on a machine, as what, and since when."""
+
+    __tablename__ = "installation"
+
+    host: Mapped[str] = mapped_column(String(250), primary_key=True)
+    role: Mapped[str] = mapped_column(String(20), primary_key=True)
+    version: Mapped[str] = mapped_column(String(50), primary_key=True)
+    first_seen_at: Mapped[datetime]
+    seen_at: Mapped[datetime]

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import case, delete, func, or_, select, update
 
 from ometria_provider.ledger.contacts import CHUNK, LOOK_AGAIN
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.models import ContactState, Cursor, SyncRun
+from ometria_provider.ledger.models import ContactState, Cursor, EventDelivery, SyncRun
 from ometria_provider.ledger.statements import insert, is_one_of
 
-#: Name of the ledger's cursor that stands from the beginning of a rebuild to its end.
+#: Name of the ledger's cursor that stands as long as a mapping's contacts are to be rebuilt, or a rebuild is at work.
 CURSOR = "rebuild"
+
+#: Name of an Antavo account's cursor: events before it may have been mailed without a word of it in the ledger.
+RESTORED = "restored"
+
+#: Why a run is red that a backup holds as one at work.
+CUT_OFF = "The ledger was restored from a backup that was made while the run was at work."
 
 #: Why a contact that no complete scan read is none of ours.
 STRANGER = "in Ometria when the ledger was rebuilt, and not in Antavo: left as it is there"
@@ -39,6 +45,19 @@ def open_runs(ledger: Ledger, mapping: str, account: str, collection: str) -> li
     own = or_(SyncRun.mapping == mapping, (SyncRun.account == account) & (SyncRun.collection == collection))
     with ledger.read() as connection:
         return list(connection.execute(select(SyncRun.id).where(own, SyncRun.ended_at.is_(None))).scalars())
+
+
+def end_what_was_at_work(ledger: Ledger) -> int:
+    """End the runs, and the deliveries on their way, that a backup holds as at work; return how many runs.
+
+    Whether such an event arrived nobody knows: it waits, to be judged by its time.
+    """
+    ended = {"state": "failed", "reason": CUT_OFF, "ended_at": datetime.now(UTC)}
+    with ledger.write() as connection:
+        connection.execute(update(EventDelivery).where(EventDelivery.state == "sending").values(state="waiting"))
+        runs = list(connection.execute(select(SyncRun.id).where(SyncRun.ended_at.is_(None))).scalars())
+        connection.execute(update(SyncRun).where(SyncRun.ended_at.is_(None)).values(**ended))
+    return len(runs)
 
 
 def forget_cursor(ledger: Ledger, account: str, collection: str, name: str) -> None:

@@ -17,7 +17,7 @@ from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryActi
 
 from ometria_provider.delivery.compare import Comparison
 from ometria_provider.exceptions import Fatal, Throttled
-from ometria_provider.ledger import runs
+from ometria_provider.ledger import installations, runs
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.metrics import emit, of_step
 from ometria_provider.operators.links import SyncLink
@@ -201,6 +201,7 @@ class SyncOperator(PatientOperator):
         settings = self.settings()
         ledger = open_ledger(settings.ledger_url)
         run = self.open(ledger, context)
+        installations.note(ledger, "worker")
         work = Work(ledger, run, settings, self.window)
         with runs.working(ledger, run, self.step, work.slice) as step, seldom_collecting():
             try:

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.exceptions import Misconfigured, SyncError
-from ometria_provider.ledger import deliveries
+from ometria_provider.ledger import deliveries, installations
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.metrics import emit, of_campaign
 from ometria_provider.operators import lineage
@@ -59,6 +59,7 @@ class CampaignOperator(PatientOperator):
         settings = self.settings()
         ledger = open_ledger(settings.ledger_url)
         ledger.ready()
+        installations.note(ledger, "worker")
         run_id = str(context["run_id"])
         campaigns = self._campaigns()
         params = self._params(campaigns, getattr(context["dag_run"], "conf", None) or {})

@@ -16,6 +16,7 @@ from ometria_provider.exceptions import LookupRefused, SyncError
 from ometria_provider.ledger import cursors, deliveries
 from ometria_provider.ledger.deliveries import REJECTED, SENDING, SKIPPED, WAITING, Waiting
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.rebuilding import RESTORED
 from ometria_provider.mapping.model import Connections, Mapping
 from ometria_provider.operators import starts
 from ometria_provider.operators.accounts import antavo_hook
@@ -34,6 +35,9 @@ PAGE = 2_000
 
 #: How often a lookup is tried before its events wait for the next run, and the first pause in seconds.
 ATTEMPTS, FIRST_WAIT = 3, 0.2
+
+#: Why an event is not mailed that happened while another ledger was at work.
+MAYBE_MAILED = "may have been mailed already: it happened before the ledger was restored"
 
 
 @dataclass
@@ -106,6 +110,8 @@ class Preparing:
             refusal = recipe.refusal(event, now=at, start=None if asked else self._starts[row.workflow])
             if refusal is not None:
                 self._ends.end(row, refusal.state, refusal.reason)
+            elif not asked and self._restored and event.timestamp and event.timestamp < self._restored:
+                self._ends.end(row, SKIPPED, f"{MAYBE_MAILED}, {self._restored:%Y-%m-%d %H:%M:%SZ}")
             elif not asked and (former := self._former[row.workflow] & sent_by[row.event_id]):
                 self._ends.end(row, SKIPPED, f"sent under the workflow's former name already, {min(former)}")
             else:
@@ -119,6 +125,11 @@ class Preparing:
     @cached_property
     def _marks(self) -> dict[str, datetime]:
         return cursors.all_of(self.ledger, self.account, "")
+
+    @property
+    def _restored(self) -> datetime | None:
+        """Up to when another ledger was at work: what it mailed this one may not know."""
+        return self._marks.get(RESTORED)
 
     @cached_property
     def _starts(self) -> dict[str, datetime | None]:

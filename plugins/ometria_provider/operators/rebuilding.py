@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -69,15 +69,42 @@ class Rebuilt:
 def refuse_unfinished(ledger: Ledger, mapping: Mapping) -> None:
     """Let no run begin that would take a half of the contacts for all that Ometria holds.
 
-    :raises Misconfigured: when a rebuild of the mapping's contacts is at work, or broke off.
+    :raises Misconfigured: when the mapping's contacts are to be rebuilt, or a rebuild of them is at work, or broke off.
     """
-    began = cursors.get(ledger, mapping.connections.ometria, mapping.collection, rebuilding.CURSOR)
-    if began is not None:
+    since = cursors.get(ledger, mapping.connections.ometria, mapping.collection, rebuilding.CURSOR)
+    if since is not None:
         raise Misconfigured(
-            f"A rebuild of what the ledger knows of {mapping.name} began {began:%Y-%m-%d %H:%M} UTC and has not ended. "
-            f"Wait for it; if it broke off, `ometria-sync ledger rebuild {mapping.name}` does it again. Then clear "
+            f"A rebuild of what the ledger knows of {mapping.name} is due since {since:%Y-%m-%d %H:%M} UTC and has not "
+            f"ended: `ometria-sync ledger rebuild {mapping.name}`, or wait for the one that is at work. Then clear "
             "this task."
         )
+
+
+def restored(
+    ledger: Ledger,
+    mappings: Sequence[Mapping],
+    antavo: Iterable[str],
+    *,
+    until: datetime | None = None,
+    with_rebuild: bool = True,
+) -> int:
+    """Tell a ledger that was lost or restored what it cannot know; return how many runs it took for running.
+
+    :param antavo: the Antavo connections whose events start campaigns.
+    :param until: up to when another ledger may have been at work; None: until now. Events before it are not mailed.
+    :param with_rebuild: let the mappings' runs wait until their contacts are rebuilt.
+    """
+    ended = rebuilding.end_what_was_at_work(ledger)
+    now = datetime.now(UTC)
+    for account in antavo:
+        rebuilding.forget_cursor(ledger, account, "", rebuilding.RESTORED)
+        cursors.move(ledger, account, "", rebuilding.RESTORED, at=until or now, run_id=0)
+    for mapping in mappings:
+        of = (ledger, mapping.connections.ometria, mapping.collection)
+        rebuilding.forget_cursor(*of, rebuilding.CURSOR)
+        if with_rebuild:
+            cursors.move(*of, rebuilding.CURSOR, at=now, run_id=0)
+    return ended
 
 
 def rebuild(

@@ -75,9 +75,12 @@ class InboxTrigger(BaseEventTrigger):
 
 
 def _look(account: str, after: int) -> tuple[int | None, int]:
+    from ometria_provider.ledger import installations
     from ometria_provider.ledger.arrivals import look
 
-    return look(_ledger(), account, after)
+    ledger = _ledger()
+    installations.note(ledger, "triggerer")
+    return look(ledger, account, after)
 
 
 @cache

@@ -7,14 +7,16 @@ from typing import Annotated
 from fastapi import Depends
 from pydantic import Field
 
-from ometria_provider.ledger import reading
+from ometria_provider.ledger import installations, reading
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.settings import read_settings
 
 
 def open_ledger() -> Ledger:
     """Return this deployment's ledger, for reading."""
-    return reading.open_for_reading(read_settings().ledger_url)
+    ledger = reading.open_for_reading(read_settings().ledger_url)
+    installations.note(ledger, "api-server")
+    return ledger
 
 
 #: The ledger, as what a route takes.

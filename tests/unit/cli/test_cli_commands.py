@@ -65,6 +65,13 @@ CASES: dict[str, tuple[Case, ...]] = {
         case(1, "customers", "the systems are dead"),
         case(2, "custmers"),
     ),
+    "ledger restored": (
+        case(0, "--yes"),
+        case(0, "--yes --until 2026-03-01T12:00", "a run is at work"),
+        case(1),
+        case(1, "--yes", "the files are broken"),
+        case(2, "--yes --until yesterday"),
+    ),
     "ledger upgrade": (case(0), case(1, when="the ledger's database is dead"), case(2, "--nope")),
     "lists": (case(0), case(1, when="the systems are dead"), case(1, "--connection nowhere"), case(2, "--nope")),
     "mappings check": (case(0), case(1, when="the files are broken"), case(2, "no-such-folder")),

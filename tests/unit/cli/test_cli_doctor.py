@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 import requests
 from ledgers import PastRun, green_run
-from ometria_provider.ledger import cursors, incidents, late, runs
+from ometria_provider import __version__
+from ometria_provider.ledger import cursors, incidents, installations, late, runs
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.models import Installation
 from ometria_provider.mapping.files import load_mapping
 from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
+from sqlalchemy import insert, text
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,30 @@ def test_doctor_fails_for_a_red_sync_with_its_reason_and_the_runbook(command, le
         "fail",
         "Nothing arrived. See the runbook, “A sync is red”.",
     )
+
+
+def test_doctor_fails_for_another_version_at_work_and_names_who_is_old(
+    command, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checks(command)["versions"] == ("ok", f"{__version__} here; no other at work")
+    monkeypatch.setattr(installations, "_noted", {})
+    installations.note(ledger, "worker")
+    assert checks(command)["versions"][0] == "ok"
+    now = datetime.now(UTC)
+    row = {"host": "worker-2", "role": "worker", "version": "0.0.9", "first_seen_at": now, "seen_at": now}
+    with ledger.write() as connection:
+        connection.execute(insert(Installation), row)
+    state, words = checks(command, exit_code=1)["version of worker"]
+    assert state == "fail"
+    assert f"worker-2 works with 0.0.9, older than {__version__} here" in words
+
+
+def test_doctor_fails_for_a_ledger_that_a_newer_package_upgraded(command, ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num='9999'"))
+    state, words = checks(command, exit_code=1)["ledger"]
+    assert state == "fail"
+    assert "is older than the one whose" in words
 
 
 def test_doctor_warns_of_a_run_that_waits_for_a_person(command, ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from network import Line, line
+from ometria_provider import __version__
 from ometria_provider.exceptions import Misconfigured, Retryable
 from ometria_provider.ledger import engine as engine_module
 from ometria_provider.ledger.engine import HEAD, Ledger, open_ledger, upgrade
@@ -66,6 +67,25 @@ def test_version_of_another_package_is_refused_with_both_versions(ledger: Ledger
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(Misconfigured, match=f"is at version 9999; this package works with version {HEAD}"):
         ledger.check_version()
+
+
+def test_ledger_newer_than_the_package_is_refused_by_tasks_and_by_upgrade(ledger: Ledger, ledger_url: str) -> None:
+    with ledger.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for refuse in (ledger.check_version, ledger.ready, lambda: upgrade(ledger_url)):
+        with pytest.raises(Misconfigured, match=f"{__version__} on .* is older .* Install that one here too"):
+            refuse()
+    assert ledger.version() == "9999"
+
+
+def test_ledger_older_than_the_package_is_refused_until_it_is_upgraded(empty_url: str) -> None:
+    upgrade(empty_url, "0001")
+    ledger = open_ledger(empty_url)
+    with pytest.raises(Misconfigured, match=r"is at version 0001; .*Run `ometria-sync ledger upgrade` once"):
+        ledger.ready()
+    upgrade(empty_url)
+    ledger.ready()
+    ledger.engine.dispose()
 
 
 def test_failed_write_leaves_nothing_behind(ledger: Ledger) -> None:
