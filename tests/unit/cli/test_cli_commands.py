@@ -68,7 +68,6 @@ CASES: dict[str, tuple[Case, ...]] = {
     "ledger restored": (
         case(0, "--yes"),
         case(0, "--yes --until 2026-03-01T12:00", "a run is at work"),
-        case(1),
         case(1, "--yes", "the files are broken"),
         case(2, "--yes --until yesterday"),
     ),
