@@ -172,6 +172,7 @@ def test_doctor_with_all_well_is_fine(command, ledger: Ledger) -> None:
         "workflow files",
         "expectation suites",
         "ledger",
+        "versions",
         "staging",
         "connection antavo_default",
         "clock against antavo_default",
