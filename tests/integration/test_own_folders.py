@@ -65,6 +65,7 @@ def campaign(own: Sync) -> Campaign:
     own.mapping()
     made = Campaign(own)
     made.workflow()
+    own.set("workflows_folder", own.folder / "elsewhere" / "workflows_folder")
     return made
 
 
@@ -85,6 +86,7 @@ def test_upkeep_gives_up_no_event_whose_workflow_is_in_the_folder_that_its_dag_f
     shutil.move(own.mappings, own.folder / "away")  # its event waits
     with pytest.raises(Exception, match="members"):
         execute(dag, "campaigns")
+    own.execute("UPDATE event_delivery SET updated_at = '2026-01-01 00:00:00'")  # nobody had the file for long
     upkeep = upkeep_dags(mappings=own.mappings, workflows=campaign.folder)
     execute(upkeep["maintain_ledger"], "prune", {"keep_days": 90})
     assert [row["state"] for row in own.query("SELECT state FROM event_delivery")] == ["waiting"]
