@@ -1,7 +1,7 @@
 # Everything that a person or a machine does with this checkout. `make help` lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up env test lint format mypy unit bench prove images docs dist lock install clean
+.PHONY: help run up env test lint format mypy unit bench prove images docs dist dist-test lock install clean
 
 MAPPING ?= customers
 WORKFLOW ?=
@@ -15,7 +15,7 @@ CODE := plugins/ometria_provider dags scripts tests docs/examples
 LAUNCH := $(VENV)/python scripts/local.py
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 run: install ## Run a mapping for real and print its report: MAPPING=customers PARAMS='{"dry_run": true}'; or WORKFLOW=reward_claimed
 	@$(LAUNCH) run
@@ -62,6 +62,9 @@ docs: install-dev ## Write the generated pages anew
 
 dist: install-dev ## Build sdist and wheel into dist/, the same bytes every time, and check them
 	@sh scripts/dist.sh
+
+dist-test: dist ## Install the wheel into fresh Airflows, the locked one and the newest, and sync into a sandbox there: AIRFLOW='locked 3.4.0b2'
+	@.venv/bin/python scripts/clean_install.py $(AIRFLOW)
 
 lock: ## Resolve pyproject.toml anew into requirements*.txt
 	@sh scripts/lock.sh
