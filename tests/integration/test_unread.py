@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ometria_provider.exceptions import LookupFailed, Misconfigured
-from ometria_provider.ledger.contacts import LOOK_AGAIN
+from ometria_provider.ledger.contacts import ANSWERED, LOOK_AGAIN
 from sync import FIELDS, Outcome, Sync
 
 EXPIRING = {"loyalty": "extensions.expiring_points.total", "remote": "points_expiring"}
@@ -253,3 +253,59 @@ def test_reasons_hold_none_of_the_member_and_staging_no_answer(sync: Sync, three
     manifest = next(sync.staging.rglob("extract.json")).read_text()
     for said in (json.dumps(run.rejections), manifest):
         assert "ann@example.com" not in said
+
+
+def test_opt_out_event_of_whom_antavo_does_not_tell_wins(sync: Sync, three: list[str]) -> None:
+    sync.mapping(strategy="incremental", limits={"max_departed_share": None})
+    green(sync.run())
+    sync.change(*three, score=77)
+    withhold(sync, three[1], {"kind": "refused"})
+    sync.leave(three[1])
+    run = green(sync.run())
+    assert run.row["departed"] == 1
+    assert sync.on_list() == {three[0], three[2]}
+    assert sync.state(three[1])["state"] == "departed"
+
+
+def test_customer_with_another_contact_id_is_asked_for_again_until_antavo_tells(sync: Sync, three: list[str]) -> None:
+    sync.mapping(strategy="incremental", identity={"id": "properties.member_number"})
+    for number, member in enumerate(three):
+        sync.change(member, **{"properties.member_number": f"n{number}"})
+    green(sync.run())
+    sync.change(*three, score=77)
+    withhold(sync, three[1], {"kind": "refused"})
+    run = green(sync.run())
+    assert rejected(run).keys() == {f"antavo:{three[1]}"}
+    sync.execute("UPDATE cursor SET at = :at WHERE name = 'customers'", at="2027-01-01 00:00:00")
+    assert green(sync.run()).books == {}
+    assert sync.state(f"antavo:{three[1]}")["state"] == "rejected", "asked for in vain"
+    sync.mend()
+    assert green(sync.run()).books == {"read": 1, "sent": 1, "accepted": 1}
+    assert sync.contact("n1")["properties"]["points"] == 77
+    assert sync.state(f"antavo:{three[1]}")["reason"] == ANSWERED
+    assert green(sync.run()).books == {}
+    assert green(sync.run(retry_run=run.row["id"])).books == {}
+
+
+def test_customer_who_is_gone_before_antavo_told_is_asked_for_no_more(sync: Sync, three: list[str]) -> None:
+    sync.mapping(strategy="incremental")
+    green(sync.run())
+    newcomer = sync.member()
+    withhold(sync, newcomer, {"kind": "refused"})
+    sync.change(three[0], score=78)
+    assert rejected(green(sync.run())).keys() == {newcomer}
+    sync.mend()
+    sync.leave(newcomer)
+    green(sync.run())
+    assert sync.state(newcomer)["state"] == "filtered"
+
+
+def test_retry_scans_for_whom_antavo_did_not_tell_of_by_another_contact_id(sync: Sync, three: list[str]) -> None:
+    sync.mapping(identity={"id": "properties.member_number"})
+    for number, member in enumerate(three):
+        sync.change(member, **{"properties.member_number": f"n{number}"})
+    withhold(sync, three[1], {"kind": "refused"})
+    run = green(sync.run(customer_ids=three))
+    assert green(sync.run(retry_run=run.row["id"])).books == {"read": 1, "sent": 1, "accepted": 1}
+    assert sync.contact("n1")
+    assert green(sync.run(retry_run=run.row["id"])).books == {}

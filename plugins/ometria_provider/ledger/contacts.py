@@ -173,6 +173,28 @@ def unread(ledger: Ledger, account: str, collection: str) -> list[str]:
     return _rejected(ledger, account, collection, ContactState.source_digest == LOOK_AGAIN)
 
 
+#: Why a customer who could not be read is not asked for any more.
+ANSWERED = "Antavo has told since: it has another contact id, or is not known any more"
+
+
+def settle_unread(ledger: Ledger, account: str, collection: str, ids: Sequence[str], run_id: int) -> None:
+    """Let nobody be asked any more for these contacts, as far as they are no more than a rejection: none was sent."""
+    nothing = ("fingerprint", "list_id", "opted_out_at", "sms_opted_out_at")
+    for start in range(0, len(ids), CHUNK):
+        with ledger.write() as connection:
+            connection.execute(
+                update(ContactState)
+                .where(
+                    ContactState.account == account,
+                    ContactState.collection == collection,
+                    is_one_of(ledger, ContactState.contact_id, ids[start : start + CHUNK]),
+                    ContactState.state == "rejected",
+                    *(getattr(ContactState, name).is_(None) for name in nothing),
+                )
+                .values(state="filtered", reason=ANSWERED, sync_run_id=run_id, changed_at=datetime.now(UTC))
+            )
+
+
 def _rejected(ledger: Ledger, account: str, collection: str, which: ColumnElement[bool]) -> list[str]:
     with ledger.read() as connection:
         ids = select(ContactState.contact_id).where(

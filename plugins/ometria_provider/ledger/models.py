@@ -136,7 +136,11 @@ class Approval(Base):
 
 
 class PushBatch(Base):
-    """One push request: written before it goes, and again when its answer came. The push's checkpoint."""
+    """One push request: written before it goes, and again when its answer came. The push's checkpoint.
+
+    `started_at` is when it was written, before it waited for its slot: never later than the request went, so that no
+    late error is taken for an older one. It measures no delay.
+    """
 
     __tablename__ = "push_batch"
     __table_args__ = (Index(None, "sync_run_id", "slice"),)

@@ -215,14 +215,17 @@ class ExtractOperator(SyncOperator):
         work.files.begin("extract")
         chunks: list[dict[str, Any]] = []
         facts.update(read=0, rate=hook.requests_per_minute / 60)
-        tried = choice.tried if choice else ()
-        details = Details(work, hook, projection, facts, tried) if projection.detail_fields else None
+        details = Details(work, hook, projection, facts) if projection.detail_fields else None
+        tried, in_vain = frozenset(choice.tried if choice else ()), []
         try:
             # Page by page: a whole customer takes twenty times the memory of what is kept of it.
             pages = read_ahead(self._customers(work, hook, choice, projection.keys))
             staged_pages = ((asked_at, list(filter(None, map(stager.stage, page)))) for asked_at, page in pages)
             for snapshot_at, staged in in_chunks(staged_pages, CHUNK):
                 kept, details_at = details.complete(staged) if details else (staged, None)
+                # Who was not told of before either stays rejected by the run that tried to read it first.
+                in_vain += [member.contact_id for member in kept if member.unread and member.customer in tried]
+                kept = [member for member in kept if not (member.unread and member.customer in tried)]
                 if not kept:
                     continue
                 ids, sources, digests, customers, whole, unread = zip(*kept, strict=True)
@@ -237,7 +240,7 @@ class ExtractOperator(SyncOperator):
                 self.log.info("Read %s customers in %s requests", f"{facts['read']:,}", hook.usage.requests)
         finally:
             facts.update(seconds=round(monotonic() - started, 3), **asdict(hook.usage))
-        work.files.write_manifest("extract", {"chunks": chunks, "found": stager.found})
+        work.files.write_manifest("extract", {"chunks": chunks, "found": stager.found, "in_vain": in_vain})
 
     def _customers(
         self, work: Work, hook: AntavoHook, choice: Choice | None, keys: frozenset[str]

@@ -14,6 +14,8 @@ from ometria_provider.delivery.departures import ABSENT, FILTERED, OPTED_OUT, wh
 from ometria_provider.ledger import contacts, cursors, departures, rebuilding, runs
 from ometria_provider.ledger.history import EXAMPLES
 from ometria_provider.ledger.runs import StepRow, total
+from ometria_provider.mapping.identity import own_id
+from ometria_provider.operators import chosen
 from ometria_provider.operators.accounts import antavo_hook
 from ometria_provider.operators.base import Work
 from ometria_provider.staging.tables import missing_table
@@ -65,6 +67,7 @@ class Search:
         self.extracts = [work.store.slice(index) for index in range(total(steps, "plan", "slices"))]
         self.gone = Gone(left=total(steps, "map", "left"))
         self.is_on = departures.has_anybody(*self.of)
+        self._untold: set[str] = set()
         self._hook: AntavoHook | None = None
 
     def look(self, facts: dict[str, Any]) -> Gone:
@@ -155,10 +158,25 @@ class Search:
 
         return Present(self._read_ids())
 
+    def answered(self) -> list[str]:
+        """Return the contacts that this run asked for again, and whose customers Antavo told of, or does not know."""
+        unread = contacts.unread(*self.of)
+        if not unread:
+            return []
+        choice = chosen.planned(self.work)
+        asked = None if choice is None else {name for id_ in choice.ids for name in (id_, own_id(id_))}
+        vain = {id_ for files in self.extracts for id_ in files.read_manifest("extract").get("in_vain", ())}
+        mine = sorted(id_ for id_ in unread if (asked is None or id_ in asked) and id_ not in vain)
+        return [id_ for id_ in self._present.missing(mine) if id_ not in self._untold]
+
     def _read_ids(self) -> Iterator[list[str]]:
         for files in self.extracts:
-            for index in range(len(files.read_manifest("extract")["chunks"])):
-                yield files.read_chunk("extract", index, ["contact_id"])["contact_id"].to_pylist()
+            for index, chunk in enumerate(files.read_manifest("extract")["chunks"]):
+                ids = files.read_chunk("extract", index, ["contact_id"])["contact_id"].to_pylist()
+                # Of whom Antavo tells nothing, an `opt_out` event tells enough.
+                untold = {int(row) for row, (part, _) in chunk.get("unread", {}).items() if part == "customer"}
+                self._untold.update(ids[row] for row in untold)
+                yield [id_ for row, id_ in enumerate(ids) if row not in untold] if untold else ids
 
     @cached_property
     def _opted_out(self) -> dict[str, datetime]:

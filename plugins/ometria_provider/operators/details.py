@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -51,16 +51,12 @@ class Detail(NamedTuple):
 
 @dataclass
 class Details:
-    """Asks for the details of one slice's customers, chunk by chunk.
-
-    :param tried: customers who are left out when Antavo does not tell of them, as it did not before.
-    """
+    """Asks for the details of one slice's customers, chunk by chunk."""
 
     work: Work
     hook: AntavoHook
     projection: Projection
     facts: dict[str, Any]
-    tried: Collection[str] = ()
     _bare: int | None = 0
     _told: float = field(default_factory=monotonic)
 
@@ -96,8 +92,7 @@ class Details:
                 before = known[member.contact_id].source_digest or member.digest
                 completed.append(member._replace(digest=before, whole=False))
             elif isinstance(detail := found[member.customer], Unread):
-                if member.customer not in self.tried:
-                    completed.append(member._replace(unread=detail))
+                completed.append(member._replace(unread=detail))
             elif detail is not None:
                 values = json.loads(detail.values)
                 source = encode_source(self.projection.complete(json.loads(member.source), values))

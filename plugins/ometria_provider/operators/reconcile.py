@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ometria_provider.ledger import contacts, cursors, late, runs
 from ometria_provider.ledger.runs import StepRow
 from ometria_provider.operators.base import SyncOperator, Work
-from ometria_provider.operators.departures import CURSOR, gone_of
+from ometria_provider.operators.departures import CURSOR, Search, gone_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,6 +31,8 @@ class ReconcileOperator(SyncOperator):
         self._verify(work, steps, facts)
         if _all_pushed(steps):
             self._depart(work, steps, facts)
+            if answered := Search(work, steps).answered():
+                contacts.settle_unread(work.ledger, work.account, work.collection, answered, work.run.id)
 
     def _verify(self, work: Work, steps: list[StepRow], facts: dict[str, Any]) -> None:
         """Settle, and read back what is in doubt. A run that has nothing to look into makes no request."""

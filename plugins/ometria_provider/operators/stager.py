@@ -55,8 +55,6 @@ class Stager:
         """Return what is kept of a customer; None when the run is not for it."""
         unread = Unread.because("customer", read.error) if isinstance(read, Withheld) else None
         customer = {"_id": read.customer} if isinstance(read, Withheld) else read
-        if unread and self.choice is not None and customer["_id"] in self.choice.tried:
-            return None  # as before: it stays rejected by the run that tried to read it
         row = self.projection.project(customer)
         source = encode_source(row)
         id_, antavos = self._contact_id(row), str(customer["_id"])
