@@ -1,7 +1,7 @@
 # Everything that a person or a machine does with this checkout. `make help` lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up env test lint format mypy unit bench prove images docs dist dist-test lock install clean
+.PHONY: help run up env test lint format mypy unit bench scale-test prove images docs dist dist-test lock install clean
 
 MAPPING ?= customers
 WORKFLOW ?=
@@ -50,6 +50,9 @@ endif
 
 bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline: BENCH='--quick --only cpu'
 	$(VENV)/python -m tests.benchmarks $(BENCH)
+
+scale-test: install-dev ## A million members, faults, many accounts; writes docs/scale.md: SCALE='--only members,faults,accounts --members 100000'
+	@sh scripts/scale_test.sh $(SCALE)
 
 prove: install-dev ## Meet every fault and kill every task at every step, and write docs/reliability.md
 	$(VENV)/python scripts/prove.py -n $(JOBS)

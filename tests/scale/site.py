@@ -1,0 +1,304 @@
+"""The deployment of docker-compose.yaml with two Celery workers, beside a sandbox and a bucket that tests can steer."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+from deployment import Deployment
+from env_file import write_env_file
+from launcher.api import Airflow, Login
+from network import Line, line
+from object_store import ObjectStore, object_store
+from ometria_provider.ledger.engine import Ledger, open_ledger
+from ometria_provider.sandbox.process import RunningSandbox, running
+from ometria_provider.sandbox.settings import SandboxSettings
+from sqlalchemy import text
+
+CHECKOUT = Path(__file__).parents[2]
+DAG = "contact_sync__customers"
+STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "report")
+#: Seconds within which a run must have ended.
+LIMIT = 3_600.0
+
+#: Airflow's own waiting, cut short: what is measured is how runs go on, not how patient Airflow is by default.
+IMPATIENT = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "30",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+    "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "3",
+    "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+}
+
+
+def say(words: str) -> None:
+    """Show progress."""
+    print(f"{datetime.now():%H:%M:%S} {words}", file=sys.stderr, flush=True)
+
+
+@dataclass
+class Memory:
+    """Peak memory of task processes, by the task instance's id: the kernel's high-water mark while they live."""
+
+    peaks: dict[str, int] = field(default_factory=dict)
+    _is_over: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        """Look until told to stop."""
+        while not self._is_over.wait(1.0):
+            for process in psutil.process_iter():
+                with contextlib.suppress(psutil.Error, OSError, StopIteration, ValueError):
+                    command = " ".join(process.cmdline())
+                    if command.startswith(_TASK):
+                        id_ = command.removeprefix(_TASK).strip()[:30]
+                        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+                        peak = int(next(row for row in status.splitlines() if row.startswith("VmHWM")).split()[1])
+                        self.peaks[id_] = max(self.peaks.get(id_, 0), peak * 1024)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch while the block works."""
+        thread = threading.Thread(target=self.watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._is_over.set()
+            thread.join()
+
+
+#: What the process that runs a task's code calls itself, before the task instance's id.
+_TASK = "airflow worker -- "
+
+
+@dataclass
+class Site:
+    """A deployment at work.
+
+    :param wire: between the workers and both APIs.
+    :param stopped: containers that are not to be started again.
+    """
+
+    deployment: Deployment
+    sandbox: RunningSandbox
+    store: ObjectStore
+    wire: Line
+    memory: Memory = field(default_factory=Memory)
+    stopped: set[tuple[str, int]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        password = self.deployment.variables["AIRFLOW_ADMIN_PASSWORD"]
+        self.airflow = Airflow(self.deployment.url("api-server", 8080), Login("admin", password))
+        self.ledger: Ledger = open_ledger(self.deployment.ledger_url())
+
+    def query(self, statement: str, **values: Any) -> list[dict[str, Any]]:
+        """Ask the ledger."""
+        with self.ledger.read() as connection:
+            return [dict(row) for row in connection.execute(text(statement), values).mappings()]
+
+    def received(self) -> dict[str, int]:
+        """Return what Ometria got: contacts stored, records received, repeats."""
+        nothing = dict.fromkeys(("stored", "received", "repeats", "contacts", "most_for_one"), 0)
+        found: dict[str, int] = self.sandbox.control("stats")["contacts"].get("customers", nothing)
+        return found
+
+    def start(self) -> str:
+        """Start a run and return its run_id."""
+        self.wait(lambda: self.airflow.dag(DAG), "the DAG processor to find the DAG")
+        self.airflow.pause(DAG, paused=False)
+        return self.airflow.trigger(DAG, {})
+
+    def step(self, run_id: str, step: str) -> list[dict[str, Any]]:
+        """Return the ledger's rows of a step of a run."""
+        return self.query(
+            "SELECT s.* FROM sync_step s JOIN sync_run r ON r.id = s.sync_run_id "
+            "WHERE r.run_id = :run_id AND s.step = :step ORDER BY s.slice",
+            run_id=run_id,
+            step=step,
+        )
+
+    def acknowledged(self, run_id: str) -> int:
+        """Return how many requests of a run the ledger has as acknowledged."""
+        (row,) = self.query(
+            "SELECT count(*) AS n FROM push_batch b JOIN sync_run r ON r.id = b.sync_run_id "
+            "WHERE r.run_id = :run_id AND b.state = 'acknowledged'",
+            run_id=run_id,
+        )
+        return int(row["n"])
+
+    def end(self, run_id: str, *, limit: float = LIMIT) -> dict[str, Any]:
+        """Wait for a run's end; return its row in the ledger, `colour` being Airflow's."""
+        told = time.monotonic()
+
+        def over() -> str | None:
+            nonlocal told
+            self.revive()
+            if time.monotonic() - told > 30:
+                told = time.monotonic()
+                say(f"    {self._standing(run_id)}")
+            with contextlib.suppress(Exception):  # the API server may be the part that is being restarted
+                state = self.airflow.run_state(DAG, run_id)
+                return state if state in {"success", "failed"} else None
+            return None
+
+        colour = self.wait(over, f"run {run_id} to end", limit=limit, pause=1.0)
+        rows = self.query("SELECT * FROM sync_run WHERE run_id = :run_id", run_id=run_id)
+        return {"colour": colour, **(rows[0] if rows else {})}
+
+    def revive(self) -> None:
+        """Start again what ended by itself, as `restart: unless-stopped` does."""
+        for (name, number), container in list(self.deployment.containers.items()):
+            if not container.service.is_job and not container.is_running() and (name, number) not in self.stopped:
+                say(f"    {container.name} ended by itself and is started again")
+                container.log.rename(container.log.with_suffix(f".{time.monotonic():.0f}.log"))
+                self.deployment.start(name, number)
+
+    def wait(self, done: Callable[[], Any], what: str, *, limit: float = 300.0, pause: float = 0.25) -> Any:
+        """Return what is waited for when it is there.
+
+        :raises TimeoutError: after so many seconds.
+        """
+        deadline = time.monotonic() + limit
+        while not (found := done()):
+            if time.monotonic() > deadline:
+                logs = [self.deployment.end_of_log(each, 15) for each in self.deployment.containers.values()]
+                raise TimeoutError("\n".join([f"Waited {limit:.0f} s for {what}", *logs]))
+            time.sleep(pause)
+        return found
+
+    def worker_of(self, run_id: str, step: str) -> int:
+        """Return the number of the worker on which a task of a step runs, when one does."""
+
+        def found() -> int | None:
+            ids = {
+                task["id"][:30]
+                for task in self.airflow.tasks(DAG, run_id)
+                if task["task_id"].rpartition(".")[2] == step and task["state"] == "running"
+            }
+            for (name, number), container in self.deployment.containers.items():
+                if name == "worker":
+                    for process in container.tree():
+                        with contextlib.suppress(psutil.Error):
+                            command = " ".join(process.cmdline())
+                            if command.startswith(_TASK) and command.removeprefix(_TASK)[:30] in ids:
+                                return number
+            return None
+
+        return int(self.wait(found, f"a task of {step} to run on a worker"))
+
+    def peaks(self, run_id: str) -> dict[str, float]:
+        """Return the largest peak of each step's tasks in a run, in MB."""
+        found: dict[str, float] = {}
+        for task in self.airflow.tasks(DAG, run_id):
+            step = task["task_id"].rpartition(".")[2]
+            if peak := self.memory.peaks.get(task["id"][:30]):
+                found[step] = max(found.get(step, 0.0), peak / 1e6)
+        return found
+
+    def seconds(self, run_id: str) -> dict[str, float]:
+        """Return the wall time of each step of a run, from its first task's start to its last one's end."""
+        rows = self.query(
+            "SELECT s.step, min(s.started_at) AS since, max(s.ended_at) AS until FROM sync_step s "
+            "JOIN sync_run r ON r.id = s.sync_run_id WHERE r.run_id = :run_id GROUP BY s.step",
+            run_id=run_id,
+        )
+        return {row["step"]: (row["until"] - row["since"]).total_seconds() for row in rows if row["until"]}
+
+    def _standing(self, run_id: str) -> str:
+        with contextlib.suppress(Exception):
+            done = self.query(
+                "SELECT s.step, count(*) FILTER (WHERE s.state = 'done') AS done, count(*) AS n FROM sync_step s "
+                "JOIN sync_run r ON r.id = s.sync_run_id WHERE r.run_id = :run_id GROUP BY s.step",
+                run_id=run_id,
+            )
+            steps = {row["step"]: f"{row['step']} {row['done']}/{row['n']}" for row in done}
+            said = ", ".join(steps[step] for step in STEPS if step in steps)
+            return f"{said}; {self.acknowledged(run_id):,} requests acknowledged"
+        return "the ledger does not answer"
+
+
+@contextlib.contextmanager
+def site(
+    settings: SandboxSettings, *, ometria: Mapping[str, Any] | None = None, options: Mapping[str, str] | None = None
+) -> Iterator[Site]:
+    """Start everything, and end it.
+
+    :param ometria: extras of the Ometria connection.
+    :param options: variables of every Airflow part.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="scale-")).resolve()
+    folder.chmod(0o711)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        sandbox = stack.enter_context(running(settings))
+        store = stack.enter_context(object_store())
+        address = urlsplit(sandbox.url)
+        wire = stack.enter_context(line((str(address.hostname), int(address.port or 0))))
+        env_file = folder / ".env"
+        write_env_file(env_file, ["celery"])
+        with env_file.open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in _variables(sandbox, store, wire, ometria or {}))
+        (folder / "deployment").mkdir(mode=0o711)
+        made = Deployment(env_file, folder / "deployment", extra={**IMPATIENT, **(options or {})})
+        _with_folders(made)
+        stack.callback(made.down)
+        say("  starting PostgreSQL, broker, API server, scheduler, DAG processor, triggerer, two workers ...")
+        made.up()
+        found = Site(made, sandbox, store, wire)
+        stack.callback(found.ledger.engine.dispose)
+        with found.memory.watching():
+            yield found
+
+
+def _variables(sandbox: RunningSandbox, store: ObjectStore, wire: Line, ometria: Mapping[str, Any]) -> list[str]:
+    """Return lines of `.env`: both APIs by the wire, the bucket, and limits as the sandbox has them."""
+    place = f"http://127.0.0.1:{wire.port}"
+    antavo = sandbox.antavo_connection().replace(sandbox.url, place)
+    connection = sandbox.ometria_connection(**ometria).replace(sandbox.url, place)
+    return [
+        f"AIRFLOW_CONN_ANTAVO_DEFAULT='{antavo}'",
+        f"AIRFLOW_CONN_OMETRIA_DEFAULT='{connection}'",
+        f"AIRFLOW_CONN_AWS_DEFAULT='{store.connection}'",
+        f"STAGING_PATH={store.staging_path}",
+        "AIRFLOW_PARALLELISM=8",
+        "WORKER_CONCURRENCY=3",
+    ]
+
+
+def _with_folders(deployment: Deployment) -> None:
+    """Give it mapping files of its own: the shipped one, which nothing starts but a test."""
+    include = deployment.folder / "volumes" / "include"
+    shutil.copytree(CHECKOUT / "include", include)
+    for file in (include / "mappings").glob("*.yaml"):
+        if file.name == "customers.yaml":
+            file.write_text(file.read_text().replace('schedule: "@hourly"', "schedule: null"))
+        else:
+            file.unlink()
+    shutil.rmtree(include / "workflows")
+    (include / "workflows").mkdir()
+    deployment.services = {
+        name: replace(each, mounts={inside: _own(inside, source) for inside, source in each.mounts.items()})
+        for name, each in deployment.services.items()
+    }
+
+
+def _own(inside: str, source: str) -> str:
+    return "include" if inside == "/opt/airflow/include" else source
+
+
+def pretty(numbers: Mapping[str, float], unit: str = "") -> str:
+    """Return a figure for each step, in the steps' order."""
+    return ", ".join(f"{step} {numbers[step]:.0f}{unit}" for step in STEPS if step in numbers)
