@@ -14,7 +14,7 @@ from campaign import Campaign
 from ometria_provider.exceptions import Halted, Misconfigured, Retryable
 from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.ledger.history import find_run
-from ometria_provider.operators import lookups, permission, preparing
+from ometria_provider.operators import asking, permission, preparing
 from ometria_provider.operators.deliver import complaint
 from ometria_provider.operators.run import RunFailed
 from ometria_provider.workflows.records import custom_event_id
@@ -518,7 +518,7 @@ def test_lookups_that_fail_again_and_again_do_not_starve_a_new_event(
     campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparing, "FIRST_WAIT", 0)
-    monkeypatch.setattr(lookups, "ENOUGH", 3)
+    monkeypatch.setattr(asking, "ENOUGH", 3)
     monkeypatch.setattr(AntavoHook, "in_flight", 1)
     campaign.workflow(contact_mapping=None)
     bad = [campaign.sync.member() for _ in range(4)]
@@ -535,7 +535,7 @@ def test_event_that_waits_behind_failing_lookups_comes_before_them_in_a_later_ru
     campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparing, "FIRST_WAIT", 0)
-    monkeypatch.setattr(lookups, "ENOUGH", 3)
+    monkeypatch.setattr(asking, "ENOUGH", 3)
     monkeypatch.setattr(AntavoHook, "in_flight", 1)
     campaign.workflow(contact_mapping=None)
     for _ in range(4):
