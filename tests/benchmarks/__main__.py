@@ -7,11 +7,8 @@ it is, and so does a choice of benchmarks.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 import time
-from datetime import UTC, datetime
 
 from tests.benchmarks import (
     bench_campaigns,
@@ -30,7 +27,7 @@ from tests.benchmarks import (
     bench_verify,
     bench_webhooks,
 )
-from tests.benchmarks.figures import Row, markdown, rewrite
+from tests.benchmarks.figures import Row, markdown, measured_here, rewrite
 from tests.benchmarks.world import CHECKOUT
 
 BENCHMARKS = {
@@ -68,15 +65,8 @@ def main() -> int:
     table = markdown(rows)
     print(table)
     if not options.quick and options.only == list(BENCHMARKS):
-        rewrite(CHECKOUT / "docs" / "performance.md", f"{_where()}\n\n{table}")
+        rewrite(CHECKOUT / "docs" / "performance.md", f"{measured_here()}\n\n{table}")
     return 1 if any(row.met is False for row in rows) else 0
-
-
-def _where() -> str:
-    return (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} with Python {platform.python_version()} on {os.cpu_count()} cores "
-        f"({platform.system()}, {platform.machine()})."
-    )
 
 
 if __name__ == "__main__":

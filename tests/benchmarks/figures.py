@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
@@ -69,3 +72,11 @@ def median(values: Iterable[float]) -> float:
     """Return the median (the lower of the two in the middle)."""
     ordered = sorted(values)
     return ordered[(len(ordered) - 1) // 2]
+
+
+def measured_here() -> str:
+    """Say when and where figures were measured."""
+    return (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with Python {platform.python_version()} on {os.cpu_count()} cores "
+        f"({platform.system()}, {platform.machine()})."
+    )

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 import time
 import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
 sys.path[:0] = [str(CHECKOUT / "tests" / "support"), str(CHECKOUT / "scripts")]
 
-from tests.benchmarks.figures import Row, markdown, rewrite  # noqa: E402 (the path is set above)
+from tests.benchmarks.figures import Row, markdown, measured_here, rewrite  # noqa: E402 (the path is set above)
 
 PARTS = ("members", "faults", "accounts", "upgrades")
 PAGE = CHECKOUT / "docs" / "scale.md"
@@ -45,7 +42,7 @@ def main() -> int:
     table = markdown(rows)
     print(table)
     if set(chosen) == set(PARTS) and options.members >= 1_000_000 and not options.faults:
-        rewrite(PAGE, f"{_where()}\n\n{table}")
+        rewrite(PAGE, f"{measured_here()} Everything ran on this one machine.\n\n{table}")
     return 1 if any(row.met is False for row in rows) else 0
 
 
@@ -65,13 +62,6 @@ def _measured(name: str, options: argparse.Namespace) -> list[Row]:
     except Exception as error:  # noqa: BLE001 (whatever it was, it is shown)
         traceback.print_exc()
         return [Row(name, f"broken off: {type(error).__name__}: {str(error).splitlines()[0]}", met=False)]
-
-
-def _where() -> str:
-    return (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} with Python {platform.python_version()} on {os.cpu_count()} cores "
-        f"({platform.system()}, {platform.machine()}), everything on this one machine."
-    )
 
 
 if __name__ == "__main__":

@@ -180,6 +180,24 @@ ANSWERED = "Antavo has told since: it has another contact id, or is not known an
 def settle_unread(ledger: Ledger, account: str, collection: str, ids: Sequence[str], run_id: int) -> None:
     """Let nobody be asked any more for these contacts, as far as they are no more than a rejection: none was sent."""
     nothing = ("fingerprint", "list_id", "opted_out_at", "sms_opted_out_at")
+    change(
+        ledger,
+        account,
+        collection,
+        ids,
+        ContactState.state == "rejected",
+        *(getattr(ContactState, name).is_(None) for name in nothing),
+        state="filtered",
+        reason=ANSWERED,
+        sync_run_id=run_id,
+        changed_at=datetime.now(UTC),
+    )
+
+
+def change(
+    ledger: Ledger, account: str, collection: str, ids: Sequence[str], *which: ColumnElement[bool], **values: object
+) -> None:
+    """Give new values to those of some contacts for which `which` holds, a few thousand in a transaction."""
     for start in range(0, len(ids), CHUNK):
         with ledger.write() as connection:
             connection.execute(
@@ -188,10 +206,9 @@ def settle_unread(ledger: Ledger, account: str, collection: str, ids: Sequence[s
                     ContactState.account == account,
                     ContactState.collection == collection,
                     is_one_of(ledger, ContactState.contact_id, ids[start : start + CHUNK]),
-                    ContactState.state == "rejected",
-                    *(getattr(ContactState, name).is_(None) for name in nothing),
+                    *which,
                 )
-                .values(state="filtered", reason=ANSWERED, sync_run_id=run_id, changed_at=datetime.now(UTC))
+                .values(**values)
             )
 
 

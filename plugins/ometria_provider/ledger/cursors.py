@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import Cursor
@@ -48,3 +48,10 @@ def move_all(ledger: Ledger, account: str, collection: str, marks: Mapping[str, 
     )
     with ledger.write() as connection:
         connection.execute(statement, [{**common, "name": name, "at": at} for name, at in marks.items()])
+
+
+def forget(ledger: Ledger, account: str, collection: str, name: str) -> None:
+    """Let a cursor be as if it had never been set."""
+    key = (Cursor.account == account, Cursor.collection == collection, Cursor.name == name)
+    with ledger.write() as connection:
+        connection.execute(delete(Cursor).where(*key))

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import case, delete, func, or_, select, update
+from sqlalchemy import case, func, or_, select, update
 
-from ometria_provider.ledger.contacts import CHUNK, LOOK_AGAIN
+from ometria_provider.ledger.contacts import LOOK_AGAIN, change
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.models import ContactState, Cursor, EventDelivery, SyncRun
-from ometria_provider.ledger.statements import insert, is_one_of
+from ometria_provider.ledger.models import ContactState, EventDelivery, SyncRun
+from ometria_provider.ledger.statements import insert
 
 #: Name of the ledger's cursor that stands as long as a mapping's contacts are to be rebuilt, or a rebuild is at work.
 CURSOR = "rebuild"
@@ -60,13 +60,6 @@ def end_what_was_at_work(ledger: Ledger) -> int:
     return len(runs)
 
 
-def forget_cursor(ledger: Ledger, account: str, collection: str, name: str) -> None:
-    """Let a cursor be as if it had never been set."""
-    key = (Cursor.account == account, Cursor.collection == collection, Cursor.name == name)
-    with ledger.write() as connection:
-        connection.execute(delete(Cursor).where(*key))
-
-
 def keep_held(
     ledger: Ledger, account: str, collection: str, rows: Sequence[HeldRow], *, list_id: int, at: datetime
 ) -> None:
@@ -96,19 +89,6 @@ def keep_held(
 
 def leave_to_others(ledger: Ledger, account: str, collection: str, ids: Sequence[str]) -> None:
     """Forget that contacts might be ours: a customer who comes with such an id is sent anew. Opt-outs stay known."""
-    for start in range(0, len(ids), CHUNK):
-        with ledger.write() as connection:
-            connection.execute(
-                update(ContactState)
-                .where(
-                    ContactState.account == account,
-                    ContactState.collection == collection,
-                    is_one_of(ledger, ContactState.contact_id, ids[start : start + CHUNK]),
-                    ContactState.source_digest.is_(None),
-                )
-                .values(
-                    state="departed",
-                    reason=STRANGER,
-                    **dict.fromkeys(("fingerprint", "filled", "consent_digest", "list_id")),
-                )
-            )
+    nothing = dict.fromkeys(("fingerprint", "filled", "consent_digest", "list_id"))
+    unread = ContactState.source_digest.is_(None)
+    change(ledger, account, collection, ids, unread, state="departed", reason=STRANGER, **nothing)

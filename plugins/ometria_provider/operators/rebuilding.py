@@ -97,11 +97,11 @@ def restored(
     ended = rebuilding.end_what_was_at_work(ledger)
     now = datetime.now(UTC)
     for account in antavo:
-        rebuilding.forget_cursor(ledger, account, "", rebuilding.RESTORED)
+        cursors.forget(ledger, account, "", rebuilding.RESTORED)
         cursors.move(ledger, account, "", rebuilding.RESTORED, at=until or now, run_id=0)
     for mapping in mappings:
         of = (ledger, mapping.connections.ometria, mapping.collection)
-        rebuilding.forget_cursor(*of, rebuilding.CURSOR)
+        cursors.forget(*of, rebuilding.CURSOR)
         if with_rebuild:
             cursors.move(*of, rebuilding.CURSOR, at=now, run_id=0)
     return ended
@@ -134,7 +134,7 @@ def rebuild(
     found = Rebuilt(mapping.name, account, collection, dry_run)
     if not dry_run:
         now = datetime.now(UTC)
-        rebuilding.forget_cursor(ledger, account, collection, rebuilding.CURSOR)
+        cursors.forget(ledger, account, collection, rebuilding.CURSOR)
         cursors.move(ledger, account, collection, rebuilding.CURSOR, at=now, run_id=0)
     keeper, told = _Keeper(ledger, mapping, found, send_all=send_all), started
     for page in pages(hook, collection):
@@ -149,7 +149,7 @@ def rebuild(
     if not dry_run:
         # Whoever changed while nobody knew is found by a complete scan only.
         for name in (changes.CURSOR, rebuilding.CURSOR):
-            rebuilding.forget_cursor(ledger, account, collection, name)
+            cursors.forget(ledger, account, collection, name)
     return found
 
 
