@@ -217,9 +217,12 @@ def _broken(campaigns: Campaigns) -> Iterator[str]:
 
 
 def _not_collected(ledger: Ledger, dag: Watched, campaigns: Campaigns, now: datetime) -> Iterator[str]:
-    """Say so when nobody has read the connection's events for a while: its DAG runs every minute."""
+    """Say so when nobody has read the connection's events for a while: its DAG runs every minute.
+
+    A workflow that no run has seen yet is not late: a new DAG is paused until somebody wants campaigns to start.
+    """
     marks = cursors.all_of(ledger, dag.name, "")
-    read = [marks.get(f"collected:{name}") or dag.since or now for name in campaigns.workflows]
+    read = [marks.get(f"collected:{name}") or marks.get(f"workflow:{name}") or now for name in campaigns.workflows]
     if read and (last := min(read)) < now - PATIENCE:
         yield f"Events of {dag.name} were last read at {moment(last)}: is the DAG paused, or does Antavo not answer?"
 

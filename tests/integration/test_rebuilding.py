@@ -14,10 +14,15 @@ import pytest
 from campaign import Campaign
 from click.testing import Result
 from ometria_provider.cli.app import app
+from ometria_provider.exceptions import Misconfigured
 from ometria_provider.hooks.ometria import OmetriaHook
 from ometria_provider.ledger import cursors, rebuilding
 from ometria_provider.ledger.engine import open_ledger
+from ometria_provider.mapping.files import load_mapping
+from ometria_provider.operators.deliver import complaint
+from ometria_provider.operators.newcomers import Newcomers
 from ometria_provider.operators.preparing import MAYBE_MAILED
+from ometria_provider.settings import read_settings
 from sync import FIELDS, Outcome, Sync
 from typer.testing import CliRunner
 
@@ -275,6 +280,42 @@ def test_rebuild_that_broke_off_keeps_runs_out_until_it_is_done_again(sync: Sync
     green(sync)
 
 
+@pytest.mark.parametrize("keys", [{}, {"transactional": True}, {"contact_mapping": None}], ids=str)
+def test_events_wait_for_a_rebuild_that_broke_off_and_no_contact_is_pushed_first(
+    sync: Sync, command: Command, wire: list[dict[str, Any]], keys: dict[str, Any]
+) -> None:
+    campaign = Campaign(sync)
+    campaign.workflow(**keys)
+    event = campaign.happens(sync.member(**{"properties.newsletter": True}))
+    sync.fault("refused", status=403, path="/v2/contacts/*")
+    assert command("ledger", "rebuild", "members").exit_code == 1
+    sync.mend()
+    tally = campaign.deliver()
+    assert "ometria-sync ledger rebuild members" in str(complaint(tally))
+    state, reason = campaign.fate(event)
+    assert (state, str(complaint(tally))) == ("waiting", reason)
+    assert not wire, "neither contact nor event"
+    assert not sync.query("SELECT id FROM sync_run"), "no run was begun in vain"
+
+    rebuilt(command)
+    campaign.deliver()
+    assert campaign.fate(event)[0] == "acknowledged"
+
+
+def test_contacts_are_not_pushed_first_over_a_rebuild_that_began_meanwhile(
+    sync: Sync, wire: list[dict[str, Any]]
+) -> None:
+    member = sync.member()
+    mapping = load_mapping(sync.mapping(fields=ROWS))
+    newcomers = Newcomers(sync.ledger, read_settings(), mapping, "campaign_events__antavo_default", True)
+    sync.ledger.ready()
+    cursors.move(sync.ledger, "ometria_default", "members", rebuilding.CURSOR, at=datetime.now(UTC), run_id=0)
+    with pytest.raises(Misconfigured, match="The next run tries again"):
+        newcomers.push([member])
+    assert not wire
+    assert sync.query("SELECT state FROM sync_run") == [{"state": "failed"}], "an open run would keep rebuilds out"
+
+
 def test_rebuild_beside_a_run_at_work_is_refused(sync: Sync, command: Command) -> None:
     sync.member()
     sync.run_until_push()
@@ -327,6 +368,7 @@ def test_events_from_before_a_ledger_was_restored_start_no_campaign_again(sync: 
     assert campaign.received()["received"] == 2
     restore()
     assert command("ledger", "restored", "--yes").exit_code == 0
+    rebuilt(command)
     # As the next collection finds it: Antavo gives what happened since the backup once more.
     campaign.happens(member, id=mailed, timestamp=now)
     late = campaign.happens(member, timestamp="2099-01-01T00:00:00Z")
@@ -351,6 +393,7 @@ def test_event_on_its_way_in_a_backup_waits_to_be_judged_by_its_time(sync: Sync,
     sync.execute("UPDATE event_delivery SET state='sending'")
     assert command("ledger", "restored", "--yes", "--until", "2020-01-01T00:00").exit_code == 0
     assert campaign.fate(event)[0] == "waiting"
+    rebuilt(command)
     campaign.deliver()
     assert campaign.fate(event)[0] == "acknowledged", "no other ledger was at work when it happened"
 

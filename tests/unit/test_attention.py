@@ -165,12 +165,22 @@ def test_campaigns_whose_events_nobody_reads_are_late(ledger: Ledger, settings: 
     assert "were last read at" in words(ledger, settings, late)
 
 
-def test_campaigns_that_nobody_ever_ran_are_late_from_when_they_were_seen(ledger: Ledger, settings: Settings) -> None:
+def test_campaigns_whose_dag_was_never_unpaused_are_not_late(ledger: Ledger, settings: Settings) -> None:
     workflow(settings)
-    late = NOW + timedelta(minutes=16)
-    assert found(ledger, settings, late) == []
     attention.look(ledger, settings)
-    assert found(ledger, settings, late + timedelta(seconds=30)) == [("campaign_events__antavo_default", "campaign")]
+    assert found(ledger, settings, NOW + timedelta(days=2)) == []
+
+
+def test_campaigns_that_antavo_never_answered_are_late_from_the_first_run_on(
+    ledger: Ledger, settings: Settings
+) -> None:
+    workflow(settings)
+    attention.look(ledger, settings)
+    unpaused = NOW + timedelta(days=2)
+    cursors.move(ledger, "antavo_default", "", "workflow:thanks", at=unpaused, run_id=0)
+    assert found(ledger, settings, unpaused + timedelta(minutes=14)) == []
+    late = unpaused + timedelta(minutes=16)
+    assert found(ledger, settings, late) == [("campaign_events__antavo_default", "campaign")]
 
 
 def test_campaigns_with_a_broken_file_need_attention_at_once(ledger: Ledger, settings: Settings) -> None:

@@ -24,6 +24,7 @@ from ometria_provider.hooks.ometria import OmetriaHook, PushAnswer
 from ometria_provider.ledger import contacts, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.mapping.model import Mapping
+from ometria_provider.operators import rebuilding
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.antavo import ExtractOperator
 from ometria_provider.operators.base import SyncOperator, Work
@@ -100,6 +101,8 @@ class Newcomers:
         return (Work if listed else _EverybodysWork)(self.ledger, run, self.settings, None)
 
     def _work_through(self, work: Work, choice: Choice, *, listed: bool) -> None:
+        # A rebuild may have begun since the campaign's run did; with this run open no other one begins.
+        rebuilding.refuse_unfinished(self.ledger, self.mapping, then="The next run tries again.")
         windows = choice.windows()
         choice.keep(work)
         with runs.working(self.ledger, work.run, "plan") as step:

@@ -16,7 +16,7 @@ from ometria_provider.ledger.deliveries import REJECTED, SKIPPED
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.mapping.files import load_joining, load_owner
 from ometria_provider.mapping.model import Connections
-from ometria_provider.operators import unsubscribes
+from ometria_provider.operators import rebuilding, unsubscribes
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.audience import Audience, Member, Standing
 from ometria_provider.operators.candidate import Candidate, Ends
@@ -30,6 +30,9 @@ PATIENCE = 2
 
 #: Seconds for which a run believes what it read of unsubscribes: one with a backlog goes on for long.
 UNSUBSCRIBES_AGE = 60.0
+
+#: What becomes of events while nobody knows all opt-outs: a rebuild of the contacts has not ended.
+MEANWHILE = "Until then events for its contacts wait."
 
 #: How often Ometria is asked before events wait for the next run, and the first pause in seconds.
 ATTEMPTS, FIRST_WAIT = 3, 0.2
@@ -62,10 +65,11 @@ class Permission:
         return allowed
 
     def audience(self, name: str) -> Audience | SyncError:
-        """Return the members of a mapping; an error when its file cannot be used."""
+        """Return the members of a mapping; an error when its file cannot be used, or its contacts are being rebuilt."""
         if name not in self._audiences:
             try:
                 mapping = load_owner(self.settings.mappings_folder / f"{name}.yaml", self.connections)
+                rebuilding.refuse_unfinished(self.ledger, mapping, then=MEANWHILE)
                 self._audiences[name] = Audience(self.ledger, mapping)
             except SyncError as error:
                 self._audiences[name] = error
@@ -143,10 +147,12 @@ class Permission:
 
     @cached_property
     def _others(self) -> list[Audience] | SyncError:
-        """The mappings that join the two accounts; an error when one of them is broken, and what it knows unknown."""
+        """The mappings that join the two accounts; an error when one is broken, or its contacts are being rebuilt."""
         folder = self.settings.mappings_folder
         try:
             found = load_joining(folder, self.connections) if folder.is_dir() else []
+            for one in found:
+                rebuilding.refuse_unfinished(self.ledger, one, then=MEANWHILE)
         except SyncError as error:
             return error
         return [Audience(self.ledger, one) for one in found]

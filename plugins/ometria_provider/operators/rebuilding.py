@@ -66,17 +66,17 @@ class Rebuilt:
         return 0 if self.on_list is None else max(self.contacts - self.departed - self.on_list, 0)
 
 
-def refuse_unfinished(ledger: Ledger, mapping: Mapping) -> None:
-    """Let no run begin that would take a half of the contacts for all that Ometria holds.
+def refuse_unfinished(ledger: Ledger, mapping: Mapping, *, then: str = "Then clear this task.") -> None:
+    """Let nothing begin that would take a half of the contacts, and of their opt-outs, for all that Ometria holds.
 
+    :param then: what follows for whoever asks.
     :raises Misconfigured: when the mapping's contacts are to be rebuilt, or a rebuild of them is at work, or broke off.
     """
     since = cursors.get(ledger, mapping.connections.ometria, mapping.collection, rebuilding.CURSOR)
     if since is not None:
         raise Misconfigured(
             f"A rebuild of what the ledger knows of {mapping.name} is due since {since:%Y-%m-%d %H:%M} UTC and has not "
-            f"ended: `ometria-sync ledger rebuild {mapping.name}`, or wait for the one that is at work. Then clear "
-            "this task."
+            f"ended: `ometria-sync ledger rebuild {mapping.name}`, or wait for the one that is at work. {then}"
         )
 
 
