@@ -127,8 +127,8 @@ def _full_bucket(here: Site, run_id: str) -> None:
 def _two_schedulers(here: Site, _run_id: str) -> None:
     here.deployment.start("scheduler", 2)
     here.wait(lambda: here.deployment.is_well("scheduler", 2), "the second scheduler", pause=1)
-    here.stopped.add(("scheduler", 1))
     here.deployment.kill("scheduler", 1)
+    here.deployment.stopped.add(("scheduler", 1))
 
 
 FAULTS = (

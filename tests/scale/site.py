@@ -89,7 +89,6 @@ class Site:
     """A deployment at work.
 
     :param wire: between the workers and both APIs.
-    :param stopped: containers that are not to be started again.
     """
 
     deployment: Deployment
@@ -97,7 +96,6 @@ class Site:
     store: ObjectStore
     wire: Line
     memory: Memory = field(default_factory=Memory)
-    stopped: set[tuple[str, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         password = self.deployment.variables["AIRFLOW_ADMIN_PASSWORD"]
@@ -145,7 +143,8 @@ class Site:
 
         def over() -> str | None:
             nonlocal told
-            self.revive()
+            for name in self.deployment.revive():
+                say(f"    {name} ended by itself and is started again")
             if time.monotonic() - told > 30:
                 told = time.monotonic()
                 say(f"    {self._standing(run_id)}")
@@ -157,14 +156,6 @@ class Site:
         colour = self.wait(over, f"run {run_id} to end", limit=limit, pause=1.0)
         rows = self.query("SELECT * FROM sync_run WHERE run_id = :run_id", run_id=run_id)
         return {"colour": colour, **(rows[0] if rows else {})}
-
-    def revive(self) -> None:
-        """Start again what ended by itself, as `restart: unless-stopped` does."""
-        for (name, number), container in list(self.deployment.containers.items()):
-            if not container.service.is_job and not container.is_running() and (name, number) not in self.stopped:
-                say(f"    {container.name} ended by itself and is started again")
-                container.log.rename(container.log.with_suffix(f".{time.monotonic():.0f}.log"))
-                self.deployment.start(name, number)
 
     def wait(self, done: Callable[[], Any], what: str, *, limit: float = 300.0, pause: float = 0.25) -> Any:
         """Return what is waited for when it is there.

@@ -20,7 +20,8 @@ A container becomes a process with the very command and environment of the file.
 | redis | Debian's, by the same command |
 | postgres | Debian's, with what the image does when its volume is empty; the same options |
 | versitygw | moto's server, in memory: same port, any key |
-| limits, capabilities, restart policy, log rotation | none |
+| `restart: unless-stopped` | by `revive` |
+| limits, capabilities, log rotation | none |
 """
 
 from __future__ import annotations
@@ -127,6 +128,8 @@ class Deployment:
         self._extra = dict(extra or {})
         self._ports: dict[tuple[str, int, int], int] = {}
         self.containers: dict[tuple[str, int], Container] = {}
+        #: Those that `revive` leaves alone.
+        self.stopped: set[tuple[str, int]] = set()
 
     def up(self) -> None:
         """Start everything in the file's order, and return when all is well.
@@ -179,6 +182,16 @@ class Deployment:
         self.stop(name, number)
         self.start(name, number)
         self.wait_until_well(name)
+
+    def revive(self) -> list[str]:
+        """Start again what ended by itself or was killed, as `restart: unless-stopped` does, and return their names."""
+        revived = []
+        for (name, number), container in list(self.containers.items()):
+            if not container.service.is_job and not container.is_running() and (name, number) not in self.stopped:
+                container.log.rename(container.log.with_suffix(f".{time.monotonic():.0f}.log"))
+                self.start(name, number)
+                revived.append(container.name)
+        return revived
 
     def down(self) -> None:
         """End everything; no process is left when this returns."""
