@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
+from object_store import object_store
 from ometria_provider import __version__
 from ometria_provider.provider_info import get_provider_info
 
@@ -119,3 +124,54 @@ def test_every_service_that_reads_the_staging_may_do_so(folder: Path) -> None:
     chart = values(folder)
     accounts = [chart[name]["serviceAccount"] for name in ("apiServer", "scheduler", "dagProcessor", "triggerer")]
     assert all(each == chart["workers"]["celery"]["serviceAccount"] for each in accounts)
+
+
+def test_secrets_backend_gives_the_connections_and_the_ledger_that_the_page_stores(
+    folder: Path, how_to: str, tmp_path: Path
+) -> None:
+    config = values(folder, "secrets-manager")["config"]
+    stored = re.findall(r"create-secret --name (\S+) \\\n\s+--secret-string '([^']+)'", how_to)
+    assert len(stored) == 3
+    with object_store() as store:
+        keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": store.url}
+        client = boto3.client(
+            "secretsmanager",
+            region_name=json.loads(config["secrets"]["backend_kwargs"])["region_name"],
+            endpoint_url=store.url,
+            aws_access_key_id="key",
+            aws_secret_access_key="secret",
+        )
+        for name, text in stored:
+            client.create_secret(Name=name, SecretString=text)
+        done = subprocess.run(
+            [sys.executable, "-c", ASKING],
+            env={
+                **os.environ,
+                **keys,
+                "AIRFLOW_HOME": str(tmp_path),
+                **{
+                    f"AIRFLOW__{section.upper()}__{option.upper()}": text
+                    for section, options in config.items()
+                    for option, text in options.items()
+                },
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    asked = dict(stored)
+    assert found["antavo_default"] == json.loads(asked["airflow/connections/antavo_default"])["password"]
+    assert found["ometria_default"] == json.loads(asked["airflow/connections/ometria_default"])["password"]
+    assert found["ledger"] == asked["airflow/config/ometria_ledger"]
+
+
+#: As a task or command asks for them.
+ASKING = """
+import json
+from airflow.sdk import BaseHook
+from airflow.configuration import conf
+found = {id_: BaseHook.get_connection(id_).password for id_ in ("antavo_default", "ometria_default")}
+print(json.dumps({**found, "ledger": conf.get("ometria", "ledger_sql_alchemy_conn")}))
+"""
