@@ -39,6 +39,9 @@ KINDS = {
 #: The schedule of a connection's campaigns.
 EVERY_MINUTE = ("* * * * *", "UTC")
 
+#: A file that was written within this time may be half of what somebody is saving.
+SETTLED_AFTER = timedelta(minutes=1)
+
 #: So many events of a workflow in a row that were rejected within that time are no chance.
 IN_A_ROW, JUDGED_WITHIN = 3, timedelta(days=1)
 
@@ -69,6 +72,7 @@ class Watched:
     :param schedule: cron expression or preset, and time zone; None: only by hand.
     :param since: from when on that schedule is expected; None: nobody has looked yet.
     :param broken: the first thing that is wrong with the mapping's file, in words; empty: nothing that stops it.
+    :param being_written: what is broken may be whole in a moment: the file changed just now.
     """
 
     dag_id: str
@@ -77,6 +81,7 @@ class Watched:
     since: datetime | None
     campaigns: Campaigns | None = None
     broken: str = ""
+    being_written: bool = False
 
 
 def watched_dags(settings: Settings, ledger: Ledger, *, only: str | None = None) -> list[Watched]:
@@ -110,6 +115,7 @@ def watched_dags(settings: Settings, ledger: Ledger, *, only: str | None = None)
                 schedule,
                 seen.since if seen else None,
                 broken=_in_words(problem) if problem else "",
+                being_written=problem is not None and any(map(_is_being_written, files)),
             )
         )
     if only is not None and only.startswith(CONTACT_SYNC):
@@ -119,8 +125,18 @@ def watched_dags(settings: Settings, ledger: Ledger, *, only: str | None = None)
         dag_id = campaign_events_id(account)
         if only in (None, dag_id):
             since = known[dag_id].since if dag_id in known else None
-            found.append(Watched(dag_id, account, EVERY_MINUTE, since, campaigns))
+            writing = any(_is_being_written(settings.workflows_folder / name) for name in campaigns.broken)
+            found.append(Watched(dag_id, account, EVERY_MINUTE, since, campaigns, being_written=writing))
     return found
+
+
+def _is_being_written(path: Path) -> bool:
+    """Say whether a file changed just now; what another clock dates into the future did not."""
+    try:
+        age = datetime.now(UTC).timestamp() - path.stat().st_mtime
+    except OSError:
+        return True
+    return 0 <= age < SETTLED_AFTER.total_seconds()
 
 
 def _in_words(problem: Problem) -> str:
@@ -262,6 +278,9 @@ def oldest_undelivered(ledger: Ledger, dags: Iterable[Watched]) -> dict[str, dat
 def look(ledger: Ledger, settings: Settings, *, only: str | None = None) -> None:
     """Bring the ledger's incidents up to date with what is wrong now.
 
+    A file that is broken and was written just now opens no incident, and ends none, until the next look: an editor or a
+    copy may be half through (docs/adr/0067). Pages and `doctor` show it at once.
+
     :param only: the id of the DAG to look at; None: all, and which schedules are in force.
     """
     dags = watched_dags(settings, ledger, only=only)
@@ -269,7 +288,10 @@ def look(ledger: Ledger, settings: Settings, *, only: str | None = None) -> None
         known = incidents.watch(ledger, {dag.dag_id: dag.schedule for dag in dags if dag.schedule})
         dags = [replace(dag, since=known[dag.dag_id].since) if dag.schedule else dag for dag in dags]
     found = needing_attention(ledger, settings, dags, datetime.now(UTC))
-    incidents.bring_up_to_date(ledger, found, dag_ids=None if only is None else [only])
+    writing = {dag.dag_id for dag in dags if dag.being_written}
+    unsure = [one for one in found if one.dag_id in writing and one.kind in ("broken", CAMPAIGN)]
+    sure = [one for one in found if one not in unsure]
+    incidents.bring_up_to_date(ledger, sure, unsure=unsure, dag_ids=None if only is None else [only])
 
 
 __all__ = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -128,6 +129,46 @@ def test_sync_whose_file_is_broken_is_said_so_and_keeps_the_schedule_that_it_had
     assert words(ledger, settings).startswith("customers.yaml, line ")
 
 
+def age(file: Path, seconds: float) -> None:
+    """Let a file be as if it was written some seconds ago."""
+    at = datetime.now(UTC).timestamp() - seconds
+    os.utime(file, (at, at))
+
+
+def open_kinds(ledger: Ledger, settings: Settings) -> list[str]:
+    attention.look(ledger, settings)
+    return [one.kind for one in incidents.list_incidents(ledger, only_open=True)]
+
+
+def test_file_that_is_half_written_is_shown_at_once_and_is_an_incident_once_it_stands_still(
+    ledger: Ledger, settings: Settings
+) -> None:
+    file = mapping(settings)
+    whole = file.read_text()
+    file.write_text(whole[: len(whole) // 2])
+    assert found(ledger, settings) == [("contact_sync__customers", "broken")]
+    assert open_kinds(ledger, settings) == []
+    age(file, 61)
+    assert open_kinds(ledger, settings) == ["broken"]
+    file.write_text(whole[: len(whole) // 2 + 1])
+    assert open_kinds(ledger, settings) == ["broken"], "still broken: nobody hears that it is over"
+    file.write_text(whole)
+    assert open_kinds(ledger, settings) == [], "a file that is whole is believed at once"
+
+
+def test_file_from_the_future_of_another_clock_is_told_of(ledger: Ledger, settings: Settings) -> None:
+    file = mapping(settings)
+    file.write_text("list: [\n")
+    age(file, -3600)
+    assert open_kinds(ledger, settings) == ["broken"]
+
+
+def test_red_run_of_a_file_that_is_being_written_is_told_at_once(ledger: Ledger, settings: Settings) -> None:
+    mapping(settings).write_text("list: [\n")
+    PastRun(state="failed", reason="Nothing arrived.").write(ledger)
+    assert open_kinds(ledger, settings) == ["red"]
+
+
 def test_mapping_whose_collection_another_owns_is_broken_until_it_has_its_own(
     ledger: Ledger, settings: Settings
 ) -> None:
@@ -186,6 +227,15 @@ def test_campaigns_that_antavo_never_answered_are_late_from_the_first_run_on(
 def test_campaigns_with_a_broken_file_need_attention_at_once(ledger: Ledger, settings: Settings) -> None:
     workflow(settings, trigger={"evnt": "reward"})
     assert "thanks.yaml cannot be used" in words(ledger, settings)
+
+
+def test_workflow_file_that_is_half_written_is_an_incident_once_it_stands_still(
+    ledger: Ledger, settings: Settings
+) -> None:
+    workflow(settings, trigger={"evnt": "reward"})
+    assert open_kinds(ledger, settings) == []
+    age(settings.workflows_folder / "thanks.yaml", 61)
+    assert open_kinds(ledger, settings) == ["campaign"]
 
 
 def test_campaigns_whose_events_were_tried_in_vain_for_a_while_are_late(ledger: Ledger, settings: Settings) -> None:

@@ -65,12 +65,19 @@ _BEGINNING_DUE = and_(Incident.told_at.is_(None), Incident.over_at.is_(None))
 _END_DUE = and_(Incident.told_at.is_not(None), Incident.over_at.is_not(None), Incident.over_told_at.is_(None))
 
 
-def bring_up_to_date(ledger: Ledger, found: Collection[Found], *, dag_ids: Collection[str] | None = None) -> None:
+def bring_up_to_date(
+    ledger: Ledger,
+    found: Collection[Found],
+    *,
+    unsure: Collection[Found] = (),
+    dag_ids: Collection[str] | None = None,
+) -> None:
     """Open what is newly wrong, and end what is not wrong any more.
 
     What was stale and is red by now is told again: somebody who mended the one waits for good news in vain. Red once
     more, for another reason, is the same incident: it says the latest reason, and nobody is told again.
 
+    :param unsure: what may not be wrong: its incident stays as it is, open or not there.
     :param dag_ids: what was looked at; None: everything.
     """
     now = datetime.now(UTC)
@@ -81,7 +88,8 @@ def bring_up_to_date(ledger: Ledger, found: Collection[Found], *, dag_ids: Colle
             (row.dag_id, row.topic): row
             for row in connection.execute(select(*_COLUMNS).where(Incident.over_at.is_(None), *looked_at))
         }
-        if gone := [row.id for key, row in open_ones.items() if key not in wrong]:
+        kept = wrong.keys() | {(one.dag_id, one.topic) for one in unsure}
+        if gone := [row.id for key, row in open_ones.items() if key not in kept]:
             connection.execute(update(Incident).where(Incident.id.in_(gone)).values(over_at=now, claimed_at=None))
         for key, one in wrong.items():
             values: dict[str, Any] = {"kind": one.kind, "words": one.words, "sync_run_id": one.sync_run_id}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RejectionRow, RunRow, list_rejections
@@ -20,10 +21,22 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _COLUMNS = ("contact_id", "stage", "field", "reason", "created_at")
 
 
-def rejection_pages(
-    ledger: Ledger, run: RunRow, *, stage: str | None = None, reason: str | None = None
+#: The files there are, by the end of their names, with the type that a browser is told.
+FileKind = Literal["csv", "json"]
+MEDIA_TYPES: dict[FileKind, str] = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
+
+
+def rejections_file(
+    kind: FileKind, ledger: Ledger, run: RunRow, *, stage: str | None = None, reason: str | None = None
+) -> Iterator[str]:
+    """Yield a run's rejections as text of a file, each with where its member stands now, some thousand at a time."""
+    pages = _pages(ledger, run, stage, reason)
+    return _as_csv(pages, run.id) if kind == "csv" else _as_json(pages)
+
+
+def _pages(
+    ledger: Ledger, run: RunRow, stage: str | None, reason: str | None
 ) -> Iterator[list[tuple[RejectionRow, Ending]]]:
-    """Yield a run's rejections, each with where its member stands now, some thousand at a time."""
     after = 0
     while rows := list_rejections(ledger, run.id, stage=stage, reason=reason, after=after, limit=PAGE):
         now = endings(ledger, run, [row.contact_id for row in rows])
@@ -31,15 +44,14 @@ def rejection_pages(
         after = rows[-1].id
 
 
-def as_csv(pages: Iterator[list[tuple[RejectionRow, Ending]]], run_id: int) -> Iterator[str]:
-    """Yield the rejections as CSV with a head."""
+def _as_csv(pages: Iterator[list[tuple[RejectionRow, Ending]]], run_id: int) -> Iterator[str]:
     yield _csv([[*_COLUMNS, "now"]])
     for page in pages:
         yield _csv([[*(getattr(row, name) for name in _COLUMNS), end.words(run_id)] for row, end in page])
 
 
-def as_json(pages: Iterator[list[tuple[RejectionRow, Ending]]]) -> Iterator[str]:
-    """Yield the rejections as a JSON array, as `ometria-sync rejections -o json` gives them."""
+def _as_json(pages: Iterator[list[tuple[RejectionRow, Ending]]]) -> Iterator[str]:
+    """Yield a JSON array, as `ometria-sync rejections -o json` gives it."""
     opened = "["
     for page in pages:
         for row, end in page:

@@ -159,29 +159,18 @@ def show_rejections(
     )
 
 
-@router.get("/runs/{number}/rejections.csv")
-def rejections_as_csv(
-    number: Number, user: SignedIn, ledger: OpenLedger, stage: Word = None, reason: Word = None
+@router.get("/runs/{number}/rejections.{kind}")
+def rejections_as_file(
+    number: Number, kind: export.FileKind, user: SignedIn, ledger: OpenLedger, stage: Word = None, reason: Word = None
 ) -> Response:
-    """Give a run's rejections as a file for spreadsheets."""
+    """Give a run's rejections as a file: CSV for spreadsheets, or JSON."""
     run = _readable_run(ledger, user, number)
-    pages = export.rejection_pages(ledger, run, stage=stage, reason=reason)
-    return _file(export.as_csv(pages, run.id), f"run-{number}-rejections.csv", "text/csv; charset=utf-8")
-
-
-@router.get("/runs/{number}/rejections.json")
-def rejections_as_json(
-    number: Number, user: SignedIn, ledger: OpenLedger, stage: Word = None, reason: Word = None
-) -> Response:
-    """Give a run's rejections as JSON."""
-    run = _readable_run(ledger, user, number)
-    pages = export.rejection_pages(ledger, run, stage=stage, reason=reason)
-    return _file(export.as_json(pages), f"run-{number}-rejections.json", "application/json")
-
-
-def _file(parts: Any, name: str, kind: str) -> Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return StreamingResponse(parts, media_type=kind, headers=headers)
+    name = f"run-{number}-rejections.{kind}"
+    return StreamingResponse(
+        export.rejections_file(kind, ledger, run, stage=stage, reason=reason),
+        media_type=export.MEDIA_TYPES[kind],
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+    )
 
 
 def _readable_run(ledger: Ledger, user: Any, number: int) -> RunRow:
