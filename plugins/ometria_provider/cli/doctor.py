@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from ometria_provider.workflows.model import Workflow
 
 
+#: Bytes free on a disk below which the next night may not fit.
+LEAST_FREE = 2**30
+
+
 def examine() -> list[Check]:
     """Look at everything."""
     settings = read_settings()
@@ -32,7 +37,7 @@ def examine() -> list[Check]:
     checks = [*_mapping_files(settings, mappings), *_suites(settings, mappings)]
     checks += _workflow_files(settings, workflows)
     ledger, found = _ledger()
-    checks += [found, _staging(settings)]
+    checks += [found, _staging(settings), *_disks(settings)]
     checks += connections(ledger, mappings, workflows)
     checks += webhooks(workflows)
     checks += alerts(ledger, settings, is_scheduled=any(mapping.schedule for mapping in mappings))
@@ -139,3 +144,24 @@ def _staging(settings: Settings) -> Check:
         words = f"{settings.staging_path} cannot be written: {error}. See `[ometria] staging_path`."
         return Check("fail", "staging", words)
     return Check("ok", "staging", f"{settings.staging_path} can be written")
+
+
+def _disks(settings: Settings) -> Iterator[Check]:
+    """Warn of a disk of this machine that is nearly full; buckets and database servers have disks of their own."""
+    from sqlalchemy.engine import make_url
+
+    ledger = make_url(settings.ledger_url)
+    places = {
+        "staging": settings.staging_path.removeprefix("file://"),
+        "ledger": (ledger.database or "") if ledger.get_backend_name() == "sqlite" else "",
+    }
+    for what, place in places.items():
+        if not place or "://" in place:
+            continue
+        there = next(path for path in (Path(place), *Path(place).absolute().parents) if path.exists())
+        if (free := shutil.disk_usage(there).free) < LEAST_FREE:
+            words = (
+                f"{free / 1e6:,.0f} MB are free at {there}: tasks that fill it fail and try again. Free some space; "
+                "`ometria-sync ledger prune` and `[ometria] staging_keep` say what is kept."
+            )
+            yield Check("warn", f"disk of {what}", words)

@@ -6,12 +6,15 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 from ledgers import PastRun, green_run
 from ometria_provider import __version__
+from ometria_provider.cli import doctor
+from ometria_provider.hooks import answer
 from ometria_provider.ledger import cursors, incidents, installations, late, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import Installation
@@ -149,6 +152,53 @@ def test_doctor_warns_of_a_mapping_that_nothing_stops(command, folder: Path) -> 
     names = ("max_rejected_share", "max_departed_share", "max_cleared_share", "max_drop_share")
     file.write_text(file.read_text() + "limits: {" + ", ".join(f"{name}: null" for name in names) + "}\n")
     assert "nothing stops a run that goes wrong" in checks(command)["limits of customers"][1]
+
+
+def test_doctor_warns_of_disks_that_are_nearly_full(command, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not [subject for subject in checks(command) if subject.startswith("disk of")]
+    monkeypatch.setattr(doctor, "LEAST_FREE", 2**62)
+    found = {subject: check for subject, check in checks(command).items() if subject.startswith("disk of")}
+    assert set(found) == {"disk of staging", "disk of ledger"}
+    state, words = found["disk of ledger"]
+    assert (state, "MB are free at" in words) == ("warn", True)
+    monkeypatch.setenv("AIRFLOW__OMETRIA__STAGING_PATH", "memory://bucket/folder")
+    assert "disk of staging" not in checks(command), "a bucket has no disk of this machine"
+
+
+# Lists
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(7, "has no such list"), (5100, "which is a dynamic segment")], ids=["gone", "takes nobody"]
+)
+def test_doctor_fails_for_a_list_that_takes_nobody(
+    command, ledger: Ledger, folder: Path, number: int, words: str
+) -> None:
+    file = folder / "customers.yaml"
+    file.write_text(file.read_text().replace("4821", str(number)))
+    state, said = checks(command, exit_code=1)[f"list {number} of customers"]
+    assert (state, words in said) == ("fail", True)
+
+
+# Clocks
+
+
+class LateClock(datetime):
+    """A clock of this machine that is late, while the servers' are right."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime.now(tz) - timedelta(seconds=400)
+
+
+def test_doctor_fails_for_a_clock_that_signatures_do_not_allow(
+    command, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer, "datetime", SimpleNamespace(datetime=LateClock, UTC=UTC))
+    found = checks(command, exit_code=1)
+    for name in ("antavo_default", "ometria_default"):
+        state, words = found[f"clock against {name}"]
+        assert (state, "behind the server's; signatures allow 300 s. Set it (NTP)." in words) == ("fail", True)
 
 
 # Ometria's error log
