@@ -27,7 +27,7 @@ from launcher.progress import Progress, complaint
 from launcher.request import Request, read_request, read_workflow_request
 from launcher.services import Services
 from launcher.session import say, start
-from launcher.shell import shell_file
+from launcher.shell import way_on
 
 _OVER = ("success", "failed", "deleted")
 #: Seconds between two looks at the run; each costs the API server some milliseconds.
@@ -82,7 +82,7 @@ def run(mapping: str, workflow: str, params: str, home: Home, checkout: Path) ->
             watch = _watch(request, session.sandbox)
             outcome = _trigger_and_watch(request, airflow, home, watch, services.check, since=began_at)
             services.ask_to_end()  # which takes as long as the report
-            _report(outcome, home)
+            _report(outcome, home, sandbox_ended=bool(session.sandbox))
             services.end(patience=1)  # all is done, and in the databases
             return outcome.exit_code
         finally:
@@ -211,16 +211,16 @@ def _log_file(home: Home, task: dict[str, object]) -> Path:
     return base / folder / f"{index}attempt={task['try_number']}.log"
 
 
-def _report(outcome: Outcome, home: Home) -> None:
+def _report(outcome: Outcome, home: Home, *, sandbox_ended: bool = False) -> None:
     """Print what `ometria-sync show` prints, or what became of a workflow's events."""
     ledger = open_ledger(read_settings().ledger_url)
     if outcome.watch:
         say("\n" + outcome.watch.report(ledger, outcome.run_id, outcome.state))
-        say(f"\nTo use `ometria-sync` in this shell: . {shell_file(home)}")
+        say("\n" + way_on(home, sandbox_ended=sandbox_ended))
         return
     try:
         number = get_run(ledger, dag_id=outcome.dag_id, run_id=outcome.run_id).id
         say("\n" + render(run_report(ledger, number)))
     except SyncError:
         say(f"\n{outcome.dag_id} {outcome.run_id}: {outcome.state}. It is not in the ledger, so there is no report.")
-    say(f"\nTo use `ometria-sync` in this shell: . {shell_file(home)}")
+    say("\n" + way_on(home, sandbox_ended=sandbox_ended))

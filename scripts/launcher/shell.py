@@ -23,6 +23,20 @@ def shell_file(home: Home) -> Path:
     return home.path / "environment.sh"
 
 
+def way_on(home: Home, *, sandbox_ended: bool) -> str:
+    """Say how a shell gets to see a home after a run.
+
+    :param sandbox_ended: the run's accounts were the sandbox's, which ended with it.
+    """
+    words = f"To use `ometria-sync` in this shell: . {shell_file(home)}"
+    if not sandbox_ended:
+        return words
+    return (
+        f"{words}\nThe sandbox ended with this run: commands that ask Antavo or Ometria (doctor, lists, plan,\n"
+        "previews, trace --now) find no connections. `make up` starts it again, with the same members."
+    )
+
+
 def write_shell_file(
     home: Home, environment: Mapping[str, str], more: Iterable[str], *, asked: Mapping[str, str]
 ) -> None:

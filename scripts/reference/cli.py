@@ -19,7 +19,11 @@ to standard error. RUN is a number of `ometria-sync history`, or `MAPPING:latest
 
 _SHELL = """\
 After `make run` or `make up`, `. .local/airflow/environment.sh` prepares a shell for these commands. Elsewhere they
-read the same environment (or airflow.cfg) as your Airflow."""
+read the same environment (or airflow.cfg) as your Airflow.
+
+A sandbox ends with the `make run` that started it. What asks the ledger works on: `history`, `show`, `rejections`,
+`trace`. What asks Antavo or Ometria (`doctor`, `lists`, `plan`, previews, `trace --now`) says then that a connection is
+not defined: let `make up` run beside, and source the file anew. Its sandbox goes on with the same members."""
 
 
 def commands() -> dict[str, Any]:

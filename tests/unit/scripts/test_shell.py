@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from launcher.accounts import fingerprint
 from launcher.home import Home
-from launcher.shell import leave_shell, shell_file, write_shell_file
+from launcher.shell import leave_shell, shell_file, way_on, write_shell_file
 
 LEDGER = "AIRFLOW__OMETRIA__LEDGER_SQL_ALCHEMY_CONN"
 ANTAVO = "AIRFLOW_CONN_ANTAVO_DEFAULT"
@@ -65,3 +65,10 @@ def test_what_somebody_sets_in_a_prepared_shell_is_theirs(home: Home) -> None:
     leave_shell(found)
     assert found[LEDGER] == "sqlite:////mine.db"
     assert ANTAVO not in found
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_way_on_says_what_ended_with_the_sandbox(home: Home, ended: bool) -> None:
+    words = way_on(home, sandbox_ended=ended)
+    assert f". {shell_file(home)}" in words
+    assert ("`make up` starts it again" in words) is ended
