@@ -80,6 +80,15 @@ class World:
         return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def let_first(sandbox: RunningSandbox) -> None:
+    """Let a sandbox go before all else on this machine, where we may: Ometria and Antavo have machines of their own.
+
+    A server that waits for a core reads requests late, and counts those that left in time as too many at once.
+    """
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, sandbox.process.pid, -10)
+
+
 @contextlib.contextmanager
 def world(**settings: Any) -> Iterator[World]:
     """Make a world, without limits unless the settings say so."""
@@ -88,4 +97,5 @@ def world(**settings: Any) -> Iterator[World]:
         running(replace(UNLIMITED, **settings)) as sandbox,
     ):
         (Path(name) / "airflow").mkdir()
+        let_first(sandbox)
         yield World(Path(name), sandbox)

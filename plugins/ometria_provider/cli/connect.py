@@ -58,6 +58,10 @@ class Pace:
         time.sleep(max(self._next.get(bucket, 0.0) - time.monotonic(), 0.0))
         self._next[bucket] = time.monotonic() + 1 / self._rates[bucket]
 
+    def departed(self, bucket: str) -> None:
+        """Count the next turn from now: the request has left."""
+        self._next[bucket] = time.monotonic() + 1 / self._rates[bucket]
+
     def yield_for(self, bucket: str, seconds: float) -> None:
         """Go no earlier than that: the server said 429."""
         self._next[bucket] = max(self._next.get(bucket, 0.0), time.monotonic() + seconds)

@@ -19,7 +19,6 @@ import requests
 import tenacity
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
@@ -35,6 +34,7 @@ from ometria_provider.exceptions import (
 )
 from ometria_provider.hooks.answer import Action, Verdict, judge_failure, judge_response, leaf_texts
 from ometria_provider.hooks.connection import Extras
+from ometria_provider.hooks.departure import NoticingAdapter, noticing
 from ometria_provider.hooks.request import Api, Call
 
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -50,6 +50,9 @@ class Limiter(Protocol):
 
     def acquire(self, bucket: str) -> None:
         """Block until this request may go, now."""
+
+    def departed(self, bucket: str) -> None:
+        """Hear that this thread's request is on its way; must not raise."""
 
     def yield_for(self, bucket: str, seconds: float) -> None:
         """Let nobody go for so long: the server said 429."""
@@ -174,7 +177,7 @@ class JsonApiHook(HttpHook):
         # No cookie is kept, so that threads share nothing that changes.
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=self._pool_size(), pool_block=True))
+            session.mount(scheme, NoticingAdapter(pool_maxsize=self._pool_size(), pool_block=True))
         return session
 
     def _pool_size(self) -> int:
@@ -284,7 +287,8 @@ class JsonApiHook(HttpHook):
                 self._limiter.acquire(call.bucket)
             self._count(requests=1)
             prepared = prepared or self._prepare(session, call)
-            response = self.run_and_check(session, prepared, {"check_response": False})
+            with noticing(lambda: self._has_departed(call)):
+                response = self.run_and_check(session, prepared, {"check_response": False})
         except (HTTPError, OSError) as error:
             return judge_failure(error, urlsplit(call.api.root).netloc)
         verdict = judge_response(response, unspeakable=self._unspeakable(call), picked=call.picked)
@@ -292,6 +296,10 @@ class JsonApiHook(HttpHook):
         if verdict.action is Action.DONE and call.check and (complaint := call.check(verdict.data)):
             return Verdict(Action.AGAIN, status=verdict.status, reason=complaint)
         return verdict
+
+    def _has_departed(self, call: Call) -> None:
+        if self._limiter:
+            self._limiter.departed(call.bucket)
 
     def _prepare(self, session: requests.Session, call: Call) -> requests.PreparedRequest:
         """Prepare a request. Pushes differ in nothing but their body: all else is prepared once."""

@@ -3,10 +3,14 @@
 A request leases the next slot just before it goes. A lease is for now, never for later: whoever finds the slot in
 the future sleeps until then and asks again, so nobody holds a place in a queue and nobody needs priorities. Whoever
 sends by the thousand asks a moment after the slot is due, so that a campaign event which waits beside gets it first.
+
+Between lease and departure a busy machine may hold a request up. A server that counts in any window sees when it came,
+not when it was leased: whoever left late takes that much from the slots that follow (ADR 42).
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter, defaultdict
@@ -20,9 +24,12 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Double
 
+from ometria_provider.exceptions import SyncError
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import RateSlot
 from ometria_provider.ledger.statements import Prepared, insert
+
+log = logging.getLogger(__name__)
 
 #: Share of the documented rate that is used. Requests leave evenly spaced, yet reach the server with some jitter;
 #: the server may count in any window. At 0.975 nine requests of an 8/s account span 1.026 s.
@@ -33,6 +40,13 @@ COURTESY = 0.003
 
 #: How late a request may be and still be counted on time, in seconds; what is later is lost, not caught up on.
 CATCH_UP = 0.006
+
+#: How long after its lease a request may leave and not move the slots behind it, in seconds. With CATCH_UP it leaves
+#: half of what PACE spares for the way to the server.
+PUNCTUAL = 0.006
+
+#: Who comes back from leasing so much later, in seconds, leaves the slot unused: a whole window's may have gone since.
+LOST = 0.5
 
 #: Seconds of slots that one lease may take at once: one per cent of a second's, less than PACE leaves free.
 BUNDLE = 0.01
@@ -64,12 +78,20 @@ class _Queue:
 
     :param waiting: threads in the queue, the one whose turn it is included.
     :param taken: slots leased for those in the queue and not used yet.
+    :param leased_at: when that was, on this process's clock.
     """
 
     turn: threading.Lock = field(default_factory=threading.Lock)
     counting: threading.Lock = field(default_factory=threading.Lock)
     waiting: int = 0
     taken: int = 0
+    leased_at: float = 0.0
+
+
+class _Leased(threading.local):
+    """When a thread's last slot was leased, on this process's clock."""
+
+    at: float = 0.0
 
 
 class RateBudget:
@@ -87,6 +109,7 @@ class RateBudget:
         self._account = account
         self._intervals = {bucket: 1 / (rate * PACE) for bucket, rate in rates.items()}
         self._queues: dict[str, _Queue] = defaultdict(_Queue)
+        self._mine = _Leased()
         self.waited = 0.0
         self.granted: Counter[str] = Counter()
 
@@ -100,14 +123,35 @@ class RateBudget:
             queue.waiting += 1
         try:
             with queue.turn:
-                while not queue.taken and (wait := self._lease(bucket, queue)) > 0:
-                    self.waited += wait + self._courtesy
-                    time.sleep(wait + self._courtesy)
+                while not queue.taken:
+                    if (wait := self._lease(bucket, queue)) > 0:
+                        self.waited += wait + self._courtesy
+                        time.sleep(wait + self._courtesy)
+                    elif time.monotonic() - queue.leased_at > LOST:
+                        queue.taken = 0
                 queue.taken -= 1
                 self.granted[bucket] += 1
+                self._mine.at = queue.leased_at
         finally:
             with queue.counting:
                 queue.waiting -= 1
+
+    def departed(self, bucket: str) -> None:
+        """Hear that the request for which this thread acquired a slot is on its way.
+
+        If it left late, the slots that follow move by as much, whoever takes them: of a window that holds one request
+        more than was meant, one of them is gone. One is enough, however late it left. Nothing is raised, as the answer
+        is still to come.
+        """
+        late, interval = time.monotonic() - self._mine.at, self._intervals[bucket]
+        if late <= PUNCTUAL or interval < BUNDLE:
+            return
+        later = RateSlot.next_at + literal(min(late, interval), Double)
+        try:
+            with self._ledger.write_at_once() as connection:
+                connection.execute(update(RateSlot).where(*self._slot(bucket)).values(next_at=later))
+        except SyncError as error:
+            log.warning("A request left %.0f ms late, and the ledger could not be told: %s", late * 1000, error)
 
     def yield_for(self, bucket: str, seconds: float) -> None:
         """Let nobody go before `seconds` from now: the server said that the account is over its limit."""
@@ -130,6 +174,7 @@ class RateBudget:
 
         def work(connection: Connection) -> float | None:
             if _take(self._ledger).run(connection, **slot, interval=slots * interval).rowcount:
+                queue.leased_at = time.monotonic()
                 return None
             due_in: float | None = _due_in(self._ledger).run(connection, **slot).scalar()
             if due_in is None:

@@ -132,10 +132,14 @@ class RecordingLimiter:
     """Notes what a hook asks of its limiter."""
 
     acquired: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     yielded: list[tuple[str, float]] = field(default_factory=list)
 
     def acquire(self, bucket: str) -> None:
         self.acquired.append(bucket)
+
+    def departed(self, bucket: str) -> None:
+        self.left.append(bucket)
 
     def yield_for(self, bucket: str, seconds: float) -> None:
         self.yielded.append((bucket, seconds))

@@ -89,6 +89,8 @@ def test_signing_waits_for_the_limiter_before_the_date_is_set(
         def acquire(self, bucket: str) -> None:
             events.append(bucket)
 
+        def departed(self, bucket: str) -> None: ...
+
         def yield_for(self, bucket: str, seconds: float) -> None: ...
 
     def date(self: Escher, time: datetime.datetime) -> str:

@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 import pytest
-from ometria_provider.ledger.budget import CATCH_UP, COURTESY, PACE, RateBudget
+from ometria_provider.exceptions import Retryable
+from ometria_provider.ledger.budget import CATCH_UP, COURTESY, LOST, PACE, RateBudget
 from ometria_provider.ledger.engine import Ledger
 from sqlalchemy import text
 
@@ -49,6 +50,11 @@ def log_leases(ledger: Ledger) -> None:
 def leases(ledger: Ledger) -> list[float]:
     with ledger.read() as connection:
         return list(connection.execute(text("SELECT at FROM lease ORDER BY at")).scalars())
+
+
+def next_at(ledger: Ledger) -> float:
+    with ledger.read() as connection:
+        return float(connection.execute(text("SELECT next_at FROM rate_budget")).scalar_one())
 
 
 def closest_nine(times: list[float]) -> float:
@@ -156,7 +162,7 @@ def test_whoever_sends_by_the_thousand_asks_a_moment_after_the_slot_is_due(
     leases = iter([0.1, 0.0])
 
     def lease(_bucket: str, queue: Any) -> float:
-        queue.taken = 1
+        queue.leased_at = time.monotonic()
         wait = next(leases)
         queue.taken = 0 if wait else 1
         return wait
@@ -165,3 +171,74 @@ def test_whoever_sends_by_the_thousand_asks_a_moment_after_the_slot_is_due(
     monkeypatch.setattr(time, "sleep", slept.append)
     limiter.acquire("push")
     assert slept == [pytest.approx(0.1 + later)]
+
+
+def test_departures_that_a_busy_machine_holds_up_never_exceed_the_rate(ledger: Ledger) -> None:
+    """A server counts when a request comes: without a word of those that left late nine would come within 0.95 s."""
+    first, second = budget(ledger), budget(ledger)  # as two processes have them
+    left: list[float] = []
+
+    def work(shared: RateBudget, held_up: list[float]) -> None:
+        for seconds in held_up:
+            shared.acquire("push")
+            time.sleep(seconds)
+            left.append(time.monotonic())
+            shared.departed("push")
+
+    stalls = [[0, 0.08, 0, 0.05, 0, 0.2, 0, 0.08], [0.07, 0, 0, 0.08, 0, 0.08, 0.03, 0], [0, 0, 0.1, 0, 0, 0.08, 0, 0]]
+    of = (first, first, second)
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(of, stalls, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(left) == 24
+    assert closest_nine(sorted(left)) >= 1.0
+
+
+def test_departure_on_time_moves_no_slot(sqlite_ledger: Ledger) -> None:
+    limiter = budget(sqlite_ledger)
+    limiter.acquire("push")
+    before = next_at(sqlite_ledger)
+    limiter.departed("push")
+    assert next_at(sqlite_ledger) == before
+    limiter._mine.at -= 0.05
+    limiter.departed("push")
+    assert next_at(sqlite_ledger) - before == pytest.approx(0.05, abs=0.03)
+    limiter._mine.at -= 60
+    limiter.departed("push")
+    assert next_at(sqlite_ledger) - before == pytest.approx(0.05 + 1 / RATE / PACE, abs=0.03), "one slot at most"
+
+
+def test_departure_that_the_ledger_cannot_be_told_of_raises_nothing(
+    sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer to the request is still to come, and must be heard."""
+    limiter = budget(sqlite_ledger)
+    limiter.acquire("push")
+    limiter._mine.at -= 0.05
+
+    def gone(_self: Ledger) -> None:
+        raise Retryable("gone")
+
+    monkeypatch.setattr(Ledger, "write_at_once", gone)
+    limiter.departed("push")
+    assert "the ledger could not be told: gone" in caplog.text
+
+
+def test_slot_whose_time_passed_while_it_was_leased_is_left_unused(
+    sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = budget(sqlite_ledger, 1_000.0)
+    original, stalls = limiter._lease, iter([LOST + 0.1, 0.0])
+
+    def lease(bucket: str, queue: Any) -> float:
+        wait = original(bucket, queue)
+        if not wait:
+            queue.leased_at -= next(stalls)
+        return wait
+
+    monkeypatch.setattr(limiter, "_lease", lease)
+    limiter.acquire("push")
+    assert next(stalls, None) is None, "it was leased twice"
+    assert limiter.granted["push"] == 1
