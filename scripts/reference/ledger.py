@@ -105,7 +105,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "absent_run_id": "the complete scan that first missed the customer; empty while Antavo has it",
         "list_id": "the Ometria list that the contact was put on",
         "suspect": "the path of a late error that may be this record's, until it is read back; `*`: its run ended "
-        "before it looked at the log",
+        "before it looked at the log; `+`: `verify: full` wants it read back",
     },
     "remote_field": {
         "account": "the Ometria connection's id",

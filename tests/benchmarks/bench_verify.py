@@ -43,7 +43,8 @@ def _read_back(count: int) -> dict[str, int]:
     from ometria_provider.ledger import late, runs
     from ometria_provider.ledger.engine import open_ledger
     from ometria_provider.operators.accounts import ometria_hook
-    from ometria_provider.operators.readback import Item, Reader
+    from ometria_provider.operators.doubts import Doubts, Item
+    from ometria_provider.operators.readback import Reader
     from ometria_provider.operators.sender import Sender, Target
     from ometria_provider.settings import read_settings
 
@@ -66,7 +67,9 @@ def _read_back(count: int) -> dict[str, int]:
     late.collection_size = lambda *_: 10**9
     work: Any = SimpleNamespace(ledger=ledger, run=run, account=account, collection=collection)
     reader = Reader(work, hook, {}, monotonic() + 3_600)
-    reader.check(items)
+    with Doubts() as doubts:
+        doubts.add(items)
+        reader.check(doubts)
     return {"read": reader.read, "convicted": reader.convicted, "throttled": hook.usage.throttled}
 
 

@@ -11,7 +11,7 @@ from ometria_provider.exceptions import Halted, Retryable
 from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.hooks.ometria import OmetriaHook
 from ometria_provider.ledger import late
-from ometria_provider.operators import error_log, readback, verification
+from ometria_provider.operators import antavo, error_log, readback, verification
 from ometria_provider.sandbox.process import running
 from ometria_provider.sandbox.settings import SandboxSettings
 from sync import FAST, Outcome, Sync
@@ -294,8 +294,7 @@ def test_verify_says_what_is_read_back(sync: Sync, verify: str) -> None:
     assert run.green, run.text
     requests = asked(sync)
     read = run.facts("reconcile").get("read_back", 0)
-    # All of them, and a sample before that: it tells whether Ometria is through with what was sent.
-    assert read == {"suspects": 0, "sample": 20, "full": 50, "off": 0}[verify]
+    assert read == {"suspects": 0, "sample": 20, "full": 30, "off": 0}[verify]
     assert (requests["log"] > 0) is (verify != "off")
     assert (requests["page"] > 0) is (verify == "full")
 
@@ -320,6 +319,71 @@ def test_full_finds_what_no_error_names(sync: Sync, monkeypatch: pytest.MonkeyPa
     done.assert_balanced()
     assert set(rejected(done)) == {lost}
     assert "the contact is not in Ometria" in rejected(done)[lost][2]
+
+
+@pytest.mark.parametrize("chunk", [1_000, 100], ids=["2 chunks", "20 chunks"])
+def test_full_pages_the_collection_once_for_all_chunks(
+    crowd: Sync, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(antavo, "CHUNK", chunk)
+    crowd.mapping(verify="full")
+    run = crowd.run()
+    assert run.green, run.text
+    sent, requests = run.row["sent"], asked(crowd)
+    assert sent > 1_500
+    assert run.facts("reconcile")["read_back"] == sent
+    assert requests["page"] <= -(-sent // 250) + 1
+    alone = verification.SAMPLE + 2 * len(run.rejections)
+    assert requests["one"] <= alone, "only the sample, and who did not arrive"
+
+
+def test_full_goes_on_in_the_next_run_when_the_time_was_up(crowd: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd.mapping(verify="full")
+    crowd.connect(ometria={"extra": {"concurrency": 1}})
+    with monkeypatch.context() as patch:
+        patch.setattr(readback.Reader, "is_over", property(lambda reader: reader.read >= 600))
+        first = crowd.run()
+    assert first.green, first.text
+    sent, left = first.row["sent"], first.row["unverified"]
+    assert 0 < left == sent - first.facts("reconcile")["read_back"]
+    (lost, *_) = [row["contact_id"] for row in crowd.query("SELECT contact_id FROM contact_state WHERE suspect='+'")]
+    crowd.sandbox.control("contacts", {"forget": [f"members/{lost}"]})
+    second = crowd.run()
+    assert second.green, second.text
+    second.assert_balanced()
+    assert (second.row["sent"], second.row["unverified"]) == (0, 0)
+    assert second.facts("reconcile")["read_back"] == left
+    assert lost in rejected(second)
+    before = asked(crowd)
+    assert crowd.run().green
+    assert asked(crowd) == before, "nothing is left to be read"
+
+
+def test_full_that_was_killed_goes_on_when_it_is_cleared(crowd: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd.mapping(verify="full")
+    crowd.connect(ometria={"extra": {"concurrency": 1}})
+    pages, page = 0, OmetriaHook.contact_page
+
+    def killed(hook: OmetriaHook, collection: str, offset: int) -> Any:
+        nonlocal pages
+        pages += 1
+        if pages == 4:
+            raise KeyboardInterrupt
+        return page(hook, collection, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OmetriaHook, "contact_page", killed)
+        run = crowd.run()
+    assert run.state == "failed"
+    run.assert_balanced()
+    left = crowd.query("SELECT count(*) AS n FROM contact_state WHERE suspect IS NOT NULL")[0]["n"]
+    assert 0 < left < run.row["sent"]
+    again = crowd.clear(run, "reconcile")
+    assert again.green, again.text
+    again.assert_balanced()
+    read = again.facts("reconcile")["read_back"]
+    assert left <= read <= left + verification.SAMPLE, "what was read before the kill is not read again"
+    assert again.row["unverified"] == 0
 
 
 def test_push_halts_in_a_flood_and_what_was_acknowledged_is_reconciled(

@@ -98,6 +98,8 @@ def _standing(standing: Standing) -> Iterator[str]:
 def _doubt(suspect: str) -> str:
     if suspect == "*":
         return "its run ended before it looked at Ometria's error log"
+    if suspect == "+":
+        return "the time for `verify: full` was up before it was read back"
     return f"an error in Ometria's log may be its own ({suspect})"
 
 

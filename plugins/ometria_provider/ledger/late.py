@@ -20,6 +20,9 @@ from ometria_provider.ledger.statements import insert, is_one_of
 #: The mark of a record that was acknowledged in a run that ended before it reconciled: nobody looked at the log for it.
 UNRECONCILED = "*"
 
+#: The mark of a record that no error is about, and that nobody has read back yet as `verify: full` wants it.
+UNREAD = "+"
+
 #: States of a contact that its late errors can still change.
 OPEN = ("pending", "accepted")
 
@@ -155,9 +158,10 @@ def has_open(ledger: Ledger, account: str, collection: str) -> bool:
 
 
 def open_contacts(ledger: Ledger, account: str, collection: str) -> list[str]:
-    """Return the contacts of a collection that are under suspicion, or pending."""
+    """Return the contacts of a collection that an error may be about, or that are pending."""
+    in_doubt = or_(ContactState.suspect.is_distinct_from(UNREAD), ContactState.state == "pending")
     with ledger.read() as connection:
-        return list(connection.execute(_open(account, collection)).scalars())
+        return list(connection.execute(_open(account, collection).where(in_doubt)).scalars())
 
 
 def _open(account: str, collection: str) -> Select[Any]:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from math import ceil, inf
 from time import monotonic, sleep
 from typing import Any, NamedTuple, TypeVar
@@ -22,6 +23,7 @@ from ometria_provider.hooks.ometria import PAGE, OmetriaHook
 from ometria_provider.ledger import late
 from ometria_provider.operators.asking import side_by_side
 from ometria_provider.operators.base import Work
+from ometria_provider.operators.doubts import Doubts, Item
 
 log = logging.getLogger(__name__)
 
@@ -36,23 +38,6 @@ SECOND_LOOK = 1.0
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Item(NamedTuple):
-    """A record to be read back.
-
-    :param body: as it was sent.
-    :param batch: the request that carried it.
-    :param suspect: paths of the errors that may be its own; None when it is read back for another reason.
-    :param doubtful: Ometria counted rejected records in its request.
-    """
-
-    contact_id: str
-    body: bytes
-    slice: int
-    batch: int
-    suspect: str | None
-    doubtful: bool
 
 
 class Turn(NamedTuple):
@@ -93,9 +78,10 @@ class Reader:
         """Say whether the time is up."""
         return monotonic() >= self.deadline
 
-    def check(self, items: Sequence[Item]) -> None:
-        """Read records back, in their order, and write what becomes of each; those not reached stay as they are."""
-        self.judge(self.look(self._by_pages(self._without_unreadable(items))))
+    def check(self, doubts: Doubts) -> None:
+        """Read records back and write what becomes of each; those not reached stay as they are."""
+        self._by_pages(doubts)
+        self.judge(self.look(doubts))
 
     def look(self, items: Iterable[Item]) -> Iterator[tuple[Item, Record | None]]:
         """Yield each record with its contact once it is certain; for whom the time does not suffice stays in doubt.
@@ -165,44 +151,41 @@ class Reader:
         def in_time(question: T) -> list[R]:
             return [] if self.is_over else [ask(question)]
 
-        for question, answers in side_by_side(in_time, questions, self.hook.concurrency):
+        begun = takewhile(lambda _: not self.is_over, questions)
+        for question, answers in side_by_side(in_time, begun, self.hook.concurrency):
             for answer in answers:
                 yield question, answer
 
-    def _without_unreadable(self, items: Sequence[Item]) -> list[Item]:
-        """Acquit contacts whose id cannot stand in a URL: nobody can read them."""
-        readable = [item for item in items if item.contact_id.strip(". ")]
+    def readable(self, items: Sequence[Item]) -> list[Item]:
+        """Return the contacts whose id can stand in a URL, and acquit the others: nobody can read them."""
         self._write([item for item in items if not item.contact_id.strip(". ")])
-        return readable
+        return [item for item in items if item.contact_id.strip(". ")]
 
-    def _by_pages(self, items: list[Item]) -> list[Item]:
-        """Look the records up in pages of the whole collection, if that takes fewer requests; return who is left.
+    def _by_pages(self, doubts: Doubts) -> None:
+        """Look the records up in pages of the whole collection, once, if that takes fewer requests.
 
         Pages only acquit: whoever is not on one, or looks wrong there, is read alone.
         """
         work = self.work
         pages = ceil(late.collection_size(work.ledger, work.account, work.collection) / PAGE) + 1
-        if len(items) <= pages:
-            return items
-        left = {item.contact_id: item for item in items}
+        if len(doubts) <= pages:
+            return
         # From a random page on: a run whose time is short shall not read the same ones as the last.
         start = random.randrange(pages)  # noqa: S311 (spreads work, protects nothing)
-        offsets = [(start + number) % pages * PAGE for number in range(pages)]
+        offsets = ((start + number) % pages * PAGE for number in range(pages))
         try:
             for _, page in self._each(partial(self.hook.contact_page, work.collection), offsets):
-                there = [
-                    left.pop(item.contact_id)
-                    for contact in page or ()
-                    if (item := left.get(str(contact.get("id")))) and not self._wrong(item, contact)
-                ]
-                self.read += len(there)
-                self._write(there)
+                there = {str(contact.get("id")): contact for contact in page or ()}
+                found = doubts.find(there)
+                right = [item for id_, item in found.items() if not self._wrong(item, there[id_])]
+                self.read += len(right)
+                self._write(right)
+                doubts.drop(right)
                 self._progress()
-                if page is None or not left:
+                if page is None or not doubts:
                     break
         except Misconfigured as error:
             log.warning("The collection cannot be paged; its contacts are read one by one. %s", error)
-        return list(left.values())
 
     def _wrong(self, item: Item, contact: Record | None) -> list[Mismatch]:
         """Return what of a record did not arrive."""

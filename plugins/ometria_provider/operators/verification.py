@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,8 +20,9 @@ from ometria_provider.ledger import contacts, findings, history, late, remote_fi
 from ometria_provider.ledger.late import ErrorRow, Standing
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.base import Work
+from ometria_provider.operators.doubts import Doubts, Item
 from ometria_provider.operators.error_log import fields_of, look
-from ometria_provider.operators.readback import Item, Reader
+from ometria_provider.operators.readback import Reader
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,8 @@ class Row(NamedTuple):
     def item(self) -> Item:
         """What is to be read back."""
         at = self.standing
-        mark = None if at.suspect == late.UNRECONCILED else at.suspect
-        return Item(at.contact_id, self.body, self.slice, at.batch, mark, at.state == "pending")
+        paths = None if at.suspect in (late.UNRECONCILED, late.UNREAD) else at.suspect
+        return Item(at.contact_id, self.body, self.slice, at.batch, paths, at.state == "pending")
 
 
 class Verification:
@@ -75,7 +76,8 @@ class Verification:
         if since is not None:
             self._wait()
             self.errors = late.errors_since(work.ledger, work.account, since)
-        if not self._paths:
+        unread = late.UNREAD if work.mapping.verify == "full" else None
+        if not self._paths and not unread:
             contacts.settle(work.ledger, work.account, work.collection)
             late.clear(work.ledger, work.account, work.collection, late.UNRECONCILED)
             return
@@ -87,7 +89,7 @@ class Verification:
                 work.account,
                 work.collection,
                 [
-                    (row.standing.contact_id, join(found) if (found := self._causes(row)) else None)
+                    (row.standing.contact_id, join(found) if (found := self._causes(row)) else unread)
                     for row in rows
                     if row.standing.suspect == late.UNRECONCILED or row.standing.state == "pending"
                 ],
@@ -97,10 +99,12 @@ class Verification:
         """Read back whatever is in doubt, until the time is up."""
         reader = Reader(self.work, self.hook, self.fields, monotonic() + self.hook.verify_seconds)
         self._sample(reader)
-        run = self.work.run.id
-        # Those whom an earlier run did not get to come first.
-        self._check(reader, lambda at: at.batch_run != run and _is_open(at))
-        self._check(reader, lambda at: at.batch_run == run and (_is_open(at) or self.work.mapping.verify == "full"))
+        with Doubts() as doubts:
+            began = monotonic()
+            self._gather(reader, doubts)
+            # The limit is for reading back alone: however long this takes, some are read.
+            reader.deadline += monotonic() - began
+            reader.check(doubts)
         self.facts.update(read_back=reader.read)
 
     def _wait(self) -> None:
@@ -184,14 +188,12 @@ class Verification:
 
     # Reading back
 
-    def _check(self, reader: Reader, wanted: Callable[[Standing], bool]) -> None:
+    def _gather(self, reader: Reader, doubts: Doubts) -> None:
+        """Gather the records of all slices that are in doubt: Ometria's collection is paged once for all of them."""
         work = self.work
-        if work.mapping.verify != "full" and not late.has_open(work.ledger, work.account, work.collection):
-            return
-        for rows in self._chunks():
-            if reader.is_over:
-                return
-            reader.check([row.item for row in rows if wanted(row.standing)])
+        if late.has_open(work.ledger, work.account, work.collection):
+            for rows in self._chunks():
+                doubts.add(reader.readable([row.item for row in rows if _is_open(row.standing)]))
 
     def _sample(self, reader: Reader) -> None:
         """After the mapping changed: read a few delivered records back, and see which fields arrive at all."""
