@@ -277,7 +277,7 @@ class OmetriaHook(JsonApiHook):
                 count = len(self.lists())
         except SyncError as error:
             return False, str(error)
-        return True, f"Ometria answers; the key sees {count} active lists."
+        return True, f"Ometria answers; the key sees {count} active list{'' if count == 1 else 's'}."
 
     def _ometria(self) -> Api:
         self._load()

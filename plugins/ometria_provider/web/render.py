@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import jinja2
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import Request
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from ometria_provider import __version__
@@ -23,6 +25,11 @@ STATIC = _HERE / "static"
 NAV = (("Overview", "/"), ("Runs", "/runs"), ("Customer", "/customers"), ("Mappings", "/mappings"))
 
 
+def prose(text: object) -> Markup:
+    """Return a sentence as a page shows it: what stands between backticks as code, all of it escaped."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped before
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),
@@ -31,7 +38,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(cell=cell, duration=duration, json=json_text, members=members, moment=moment)
+    environment.filters.update(
+        cell=cell, duration=duration, json=json_text, members=members, moment=moment, prose=prose
+    )
     return environment
 
 

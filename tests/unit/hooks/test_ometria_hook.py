@@ -156,7 +156,7 @@ def test_test_connection_fault_is_said_in_plain_words(
 
 def test_test_connection_fine_says_what_the_key_sees(api: Any, hook: OmetriaHook, answer: Any) -> None:
     api.answers(answer(body=[LIST]))
-    assert hook.test_connection() == (True, "Ometria answers; the key sees 1 active lists.")
+    assert hook.test_connection() == (True, "Ometria answers; the key sees 1 active list.")
 
 
 def test_test_connection_without_a_key_says_so(define: Any) -> None:

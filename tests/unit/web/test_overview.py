@@ -47,6 +47,12 @@ def test_overview_puts_what_needs_attention_on_top(known: Ledger, viewer: TestCl
     assert "Nothing needs attention." not in text
 
 
+@pytest.mark.usefixtures("folders")
+def test_overview_shows_names_as_code_and_lets_nothing_through_as_html(known: Ledger, viewer: TestClient):
+    green_run(state="halted", reason="Set `limits.<b>` higher, or <i>not</i>.").write(known)
+    assert "Set <code>limits.&lt;b&gt;</code> higher, or &lt;i&gt;not&lt;/i&gt;." in viewer.get("/ometria/").text
+
+
 def test_overview_marks_a_mapping_whose_file_is_broken(known: Ledger, viewer: TestClient, folders: Path):
     assert "file is broken" not in viewer.get("/ometria/").text
     (folders / "mappings" / "other.yaml").write_text("list: 2\nfeilds: []\n")
