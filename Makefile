@@ -69,8 +69,8 @@ dist: install-dev ## Build sdist and wheel into dist/, the same bytes every time
 dist-test: dist ## Install the wheel into fresh Airflows, the locked one and the newest, and sync into a sandbox there: AIRFLOW='locked 3.4.0b2'
 	@.venv/bin/python scripts/clean_install.py $(AIRFLOW)
 
-lock: ## Resolve pyproject.toml anew into requirements*.txt
-	@sh scripts/lock.sh
+lock: ## Resolve pyproject.toml into requirements*.txt; what fits stays: LOCK=--upgrade takes the newest
+	@sh scripts/lock.sh $(LOCK)
 
 install: ## Install what `make run` needs into .venv
 	@sh scripts/install.sh run

@@ -1,12 +1,15 @@
 #!/bin/sh
-# Resolve pyproject.toml anew in clean environments outside the checkout and write what came out to requirements.txt
-# (to run), requirements-deploy.txt (what a deployment needs on top) and requirements-dev.txt (what a developer needs on
-# top of that). All are resolved together first, so that one version of a package serves everywhere.
+# Resolve pyproject.toml into requirements.txt (to run), requirements-deploy.txt (what a deployment needs on top) and
+# requirements-dev.txt (what a developer needs on top of that). What is locked and still fits stays; `--upgrade` takes
+# the newest of everything. All are resolved together first, so that one version of a package serves everywhere, and for
+# Debian 12's Python, the oldest that is served.
 set -eu
 cd "$(dirname "$0")/.."
 python=$(sh scripts/python.sh)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+"$python" -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet uv
 
 cat > "$work/wanted.py" <<'PY'
 import sys, tomllib
@@ -19,19 +22,18 @@ groups = {"run": run, "deploy": deploy, "dev": deploy + extras["dev"]}
 print("\n".join(groups[sys.argv[1]]))
 PY
 
-# install GROUP: write to $work/GROUP.txt what a group needs, as far as known in the versions of dev.
-install() {
-    "$python" -m venv "$work/$1"
-    "$python" "$work/wanted.py" "$1" > "$work/$1.in"
-    "$work/$1/bin/pip" install --quiet --no-compile -c "$work/dev.txt" -r "$work/$1.in"
-    "$work/$1/bin/pip" freeze --all | grep -v -E '^(pip|wheel)==' > "$work/$1.txt.new"
-    mv "$work/$1.txt.new" "$work/$1.txt"
-    rm -rf "${work:?}/$1"
+# resolve GROUP [OPTION ...]: write to $work/GROUP.txt what a group needs, versions of that file first.
+resolve() {
+    group=$1
+    shift
+    "$python" "$work/wanted.py" "$group" > "$work/$group.in"
+    "$work/venv/bin/uv" pip compile --quiet --no-header --no-annotate --python-version 3.11.2 "$@" \
+        "$work/$group.in" -o "$work/$group.txt"
 }
-: > "$work/dev.txt"
-install dev
-install deploy
-install run
+grep -h '==' requirements.txt requirements-deploy.txt requirements-dev.txt > "$work/dev.txt"
+resolve dev "$@"
+resolve deploy -c "$work/dev.txt"
+resolve run -c "$work/dev.txt"
 
 { echo "# Written by \`make lock\`: what \`make run\` installs."; cat "$work/run.txt"; } > requirements.txt
 {

@@ -26,6 +26,7 @@ from ometria_provider.sandbox.settings import SandboxSettings
 from sqlalchemy import text
 
 from tests.benchmarks.figures import Row, median
+from tests.benchmarks.world import let_first
 from tests.scale.site import say
 
 ANTAVO, OMETRIA, MAPPINGS, MEMBERS, PUSH = 5, 10, 50, 600, 2
@@ -207,6 +208,8 @@ def _world() -> Iterator[World]:
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         sandboxes = [stack.enter_context(running(settings)) for _ in range(OMETRIA)]
+        for each in sandboxes:
+            let_first(each)
         store = stack.enter_context(object_store())
         write_env_file(folder / ".env", [])
         (folder / "deployment").mkdir(mode=0o711)

@@ -26,6 +26,8 @@ from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
 from sqlalchemy import text
 
+from tests.benchmarks.world import let_first
+
 CHECKOUT = Path(__file__).parents[2]
 DAG = "contact_sync__customers"
 STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "report")
@@ -235,6 +237,7 @@ def site(
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         sandbox = stack.enter_context(running(settings))
+        let_first(sandbox)
         store = stack.enter_context(object_store())
         address = urlsplit(sandbox.url)
         wire = stack.enter_context(line((str(address.hostname), int(address.port or 0))))
