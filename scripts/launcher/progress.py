@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ometria_provider.exceptions import SyncError
+from ometria_provider.ledger.batches import count_records
 from ometria_provider.ledger.engine import open_ledger
-from ometria_provider.ledger.runs import StepRow, count_records, get_run, steps
+from ometria_provider.ledger.run_steps import StepRow, steps
+from ometria_provider.ledger.runs import get_run
 from ometria_provider.settings import read_settings
 from rich.console import Console
 from rich.status import Status

@@ -36,8 +36,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "hooks/antavo_hosts.py": "unit/hooks/test_antavo_hook.py",
     "hooks/request.py": "unit/hooks/test_base.py",
     "ledger/arrivals.py": "unit/triggers/test_triggers_inbox.py",
-    "ledger/batches.py": "integration/test_clearing.py",
-    "ledger/findings.py": "integration/test_rules.py",
     "ledger/migrations/env.py": "unit/ledger/test_engine.py",
     "ledger/migrations/versions/0001_initial_tables.py": "unit/ledger/test_engine.py",
     "ledger/migrations/versions/0002_trust.py": "unit/ledger/test_engine.py",

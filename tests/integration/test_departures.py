@@ -13,7 +13,7 @@ from ometria_provider.delivery import batches
 from ometria_provider.hooks import antavo
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import run_row
-from ometria_provider.ledger.runs import DEPARTURES
+from ometria_provider.ledger.run_steps import DEPARTURES
 from ometria_provider.ledger.trace import trace
 from ometria_provider.ledger.undelivered import endings
 from ometria_provider.operators.reconcile import ReconcileOperator

@@ -9,11 +9,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ometria_provider.exceptions import SyncError
-from ometria_provider.ledger import contacts, findings, runs
+from ometria_provider.ledger import contacts, findings, run_steps, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import PushBatch
 from ometria_provider.ledger.runs import Run
 from sqlalchemy import insert
+
+#: The DAG of mapping `customers`.
+DAG = "contact_sync__customers"
+
+
+def open_run(ledger: Ledger, run_id: str = "first", *, dag_id: str = DAG, dry_run: bool = False) -> Run:
+    """Open a run of mapping `customers`."""
+    run = runs.open_run(ledger, dag_id=dag_id, run_id=run_id, mapping="customers", dry_run=dry_run)
+    runs.keep_plan(ledger, run, account="ometria_default", collection="customers")
+    return run
 
 
 @dataclass
@@ -43,7 +53,7 @@ class PastRun:
         run = runs.open_run(ledger, dag_id=dag_id, run_id=self.run_id, mapping=self.mapping, dry_run=self.dry_run)
         runs.keep_plan(ledger, run, account=self.account, collection=self.collection, plan=self.plan)
         for (step, slice_), facts in self.facts.items():
-            with contextlib.suppress(SyncError), runs.working(ledger, run, step, slice_) as work:
+            with contextlib.suppress(SyncError), run_steps.working(ledger, run, step, slice_) as work:
                 work.facts.update(facts)
                 if error := self.errors.get((step, slice_)):
                     raise error

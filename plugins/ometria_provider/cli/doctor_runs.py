@@ -63,7 +63,7 @@ def _limits(mapping: Mapping) -> Iterator[Check]:
 def _last_plan(ledger: Ledger, mapping: Mapping) -> Iterator[Check]:
     """Compare the file with what the last run was planned with, and say whether that run met a rate limit."""
     from ometria_provider.dagdefaults import contact_sync_id
-    from ometria_provider.ledger import runs
+    from ometria_provider.ledger import run_steps, runs
 
     run = runs.last_planned(ledger, contact_sync_id(mapping.name))
     if run is None:
@@ -71,7 +71,7 @@ def _last_plan(ledger: Ledger, mapping: Mapping) -> Iterator[Check]:
     if changed := _changes(mapping, run):
         words = f"{changed} since run {run.id}: `ometria-sync mappings preview {mapping.name}` shows what it means."
         yield Check("warn", f"changes of {mapping.name}", words)
-    steps = runs.steps(ledger, run.id)
+    steps = run_steps.steps(ledger, run.id)
     if count := sum(row.facts.get(name, 0) for row in steps for name in ("throttled", "data_throttled")):
         words = (
             f"run {run.id} was answered 429 {count} times: somebody else uses the key, or the account's limit is lower "

@@ -115,7 +115,7 @@ def _expected(source: AntavoHook, mapping: Mapping) -> int | None:
     """Return about how many members there are: Antavo's count of active ones, or what the last scan read."""
     from ometria_provider.cli.connect import ready_ledger
     from ometria_provider.exceptions import SyncError
-    from ometria_provider.ledger.runs import last_scan
+    from ometria_provider.ledger.scans import last_scan
 
     try:
         return source.count_active()

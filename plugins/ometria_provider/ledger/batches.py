@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import PushBatch
+from ometria_provider.ledger.run_steps import DEPARTURES
 from ometria_provider.ledger.statements import Prepared
 
 
@@ -40,6 +41,24 @@ def answer(
     """Write what came back for a request, or that nothing did."""
     values = {"state": state, "reason": reason, "request_id": request_id, "ended_at": datetime.now(UTC)}
     _answer(ledger).run(connection, batch=id_, **values)
+
+
+def count_records(
+    ledger: Ledger, run_id: int, *states: str, slice_: int | None = None, since: datetime | None = None
+) -> int:
+    """Return how many records of members the run's batches in these states hold.
+
+    :param slice_: count one slice only; None: all of them, departures apart.
+    :param since: leave out the attempts before; None: over all attempts of its pushes.
+    """
+    query = select(func.sum(PushBatch.records)).where(
+        PushBatch.sync_run_id == run_id, PushBatch.state.in_(states), PushBatch.kind == "contacts"
+    )
+    query = query.where(PushBatch.slice != DEPARTURES if slice_ is None else PushBatch.slice == slice_)
+    if since is not None:
+        query = query.where(PushBatch.started_at >= since)
+    with ledger.read() as connection:
+        return connection.execute(query).scalar() or 0
 
 
 @cache

@@ -13,11 +13,16 @@ from sqlalchemy.orm import aliased
 from ometria_provider.ledger.contacts import CHUNK
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import ContactState, Rejection, RuleResult, SyncRun, SyncStep
-from ometria_provider.ledger.runs import DEPARTURES, Run
+from ometria_provider.ledger.run_steps import DEPARTURES, StepRow, total
+from ometria_provider.ledger.runs import Run
 from ometria_provider.ledger.statements import is_one_of
 
 #: Ids kept of the members that failed one rule in one slice; the count is complete.
 MAX_IDS = 1_000
+
+
+#: Field of a member's second rejection: the opt-out of the rejected record did not go alone. It counts nobody anew.
+OPT_OUT = "marketing_optin"
 
 
 class Result(Protocol):
@@ -51,6 +56,40 @@ def write(connection: Connection, run_id: int, slice_: int, stage: str, refused:
     common = {"sync_run_id": run_id, "slice": slice_, "stage": stage, "created_at": datetime.now(UTC)}
     rows = [{**common, "contact_id": id_, "field": field, "reason": reason} for id_, field, reason in refused]
     connection.execute(plain_insert(Rejection), rows)
+
+
+def drop_rejections(ledger: Ledger, run_id: int, slice_: int, stage: str) -> None:
+    """Forget what an earlier attempt of this step rejected: it is about to be judged again."""
+    with ledger.write() as connection:
+        connection.execute(
+            delete(Rejection).where(
+                Rejection.sync_run_id == run_id, Rejection.slice == slice_, Rejection.stage == stage
+            )
+        )
+
+
+def count_rejections(ledger: Ledger, run_id: int, stage: str) -> int:
+    """Return how many distinct members a stage of this run rejected; refused departures are no members' records."""
+    members = select(func.count(Rejection.contact_id.distinct()))
+    members = members.where(Rejection.sync_run_id == run_id, Rejection.stage == stage, Rejection.slice != DEPARTURES)
+    members = members.where(Rejection.field.is_distinct_from(OPT_OUT))
+    with ledger.read() as connection:
+        return connection.execute(members).scalar() or 0
+
+
+def newly_rejected(ledger: Ledger, run_id: int, rows: list[StepRow]) -> int:
+    """Return how many members a run rejected so far, remembered ones apart."""
+    return sum(refused_by_stage(ledger, run_id, rows).values())
+
+
+def refused_by_stage(ledger: Ledger, run_id: int, rows: list[StepRow]) -> dict[str, int]:
+    """Return how many members each stage of a run rejected so far, remembered ones apart."""
+    return {
+        "mapping": total(rows, "map", "rejected"),
+        "validation": total(rows, "validate", "rejected"),
+        "push": count_rejections(ledger, run_id, "push"),
+        "ometria": total(rows, "reconcile", "convicted"),
+    }
 
 
 def rejected_by(ledger: Ledger, run_id: int, stage: str, ids: Sequence[str]) -> set[str]:

@@ -19,7 +19,7 @@ from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import PRUNED
 from ometria_provider.ledger.incidents import prune_incidents
 from ometria_provider.ledger.models import ContactState, EventDelivery, InboxEvent, LateError, PushBatch, SyncRun
-from ometria_provider.ledger.runs import is_complete_scan
+from ometria_provider.ledger.scans import is_complete_scan
 
 #: Events, and runs, deleted in one transaction: nobody waits long for the ledger.
 EVENTS_AT_ONCE, RUNS_AT_ONCE = 5_000, 10

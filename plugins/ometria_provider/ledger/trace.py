@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RejectionRow, accounts_in_use, rejections_of
 from ometria_provider.ledger.models import ContactState, PushBatch, SyncRun
-from ometria_provider.ledger.runs import is_complete_scan
+from ometria_provider.ledger.scans import is_complete_scan
 
 
 @dataclass(frozen=True)

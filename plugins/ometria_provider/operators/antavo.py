@@ -13,7 +13,7 @@ import msgspec
 
 from ometria_provider.delivery.plan import chosen_sentence, list_problem, plan_sentence
 from ometria_provider.exceptions import Misconfigured, SyncError
-from ometria_provider.ledger import contacts, late, runs
+from ometria_provider.ledger import contacts, late, run_steps, runs, scans
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators import changes, chosen, lineage, old_staging, rebuilding, retry
 from ometria_provider.operators.accounts import antavo_hook, ometria_hook
@@ -86,7 +86,7 @@ class PlanOperator(SyncOperator):
         # Who changed is known by Antavo's id, and whoever asks for incremental runs gets them.
         by_id = choice is not None and (reading is not None or not choice.needs_scan(expected))
         windows = choice.windows() if choice and by_id else self._scan_windows(antavo)
-        runs.drop_slices_from(work.ledger, work.run, len(windows))
+        run_steps.drop_slices_from(work.ledger, work.run, len(windows))
         costs: dict[str, Any] = {
             "members": expected,
             "slices": len(windows),
@@ -180,7 +180,7 @@ class PlanOperator(SyncOperator):
             return antavo.count_active()
         except SyncError as error:
             self.log.warning("Antavo does not say how many customers there are: %s", error)
-            return runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection)
+            return scans.last_scan(work.ledger, work.run, account=work.account, collection=work.collection)
 
     def _forget_old_staging(self, work: Work) -> None:
         if removed := old_staging.remove_of(work.ledger, work.settings, work.run.mapping, work.run.id):

@@ -16,7 +16,7 @@ from ometria_provider.addresses import base_url, run_page
 from ometria_provider.delivery.approval import Change, Question, covers, questions, uncovered
 from ometria_provider.delivery.limits import Breach
 from ometria_provider.exceptions import AwaitingApproval, Halted, Misconfigured
-from ometria_provider.ledger import approvals, runs
+from ometria_provider.ledger import approvals, findings, run_steps, scans
 from ometria_provider.ledger.approvals import APPROVED, REFUSED, TIMED_OUT
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators.base import Work, planned_then
@@ -66,7 +66,7 @@ def _change(work: Work) -> Change | None:
     """Say how the mapping differs from the one that members were sent by last."""
     if work.mapping.approve != "changed_mapping":
         return None
-    before = runs.last_let_through(work.ledger, work.run, account=work.account, collection=work.collection)
+    before = scans.last_let_through(work.ledger, work.run, account=work.account, collection=work.collection)
     if before is None:
         return Change(None)
     then, now = planned_then(before), work.mapping
@@ -152,12 +152,12 @@ def park(work: Work, context: Context) -> NoReturn:
 
 def _body(work: Work, reasons: Sequence[str]) -> str:
     """Return the question as Markdown: why it is asked, what would be sent, and where to look."""
-    steps = runs.in_force(runs.steps(work.ledger, work.run.id))
+    steps = run_steps.in_force(run_steps.steps(work.ledger, work.run.id))
     counts = {
-        "to be sent": runs.total(steps, "map", "to_send") - runs.total(steps, "validate", "rejected"),
-        "changed": runs.total(steps, "map", "changed"),
-        "rejected": runs.newly_rejected(work.ledger, work.run.id, steps),
-        "unchanged": runs.total(steps, "map", "unchanged"),
+        "to be sent": run_steps.total(steps, "map", "to_send") - run_steps.total(steps, "validate", "rejected"),
+        "changed": run_steps.total(steps, "map", "changed"),
+        "rejected": findings.newly_rejected(work.ledger, work.run.id, steps),
+        "unchanged": run_steps.total(steps, "map", "unchanged"),
     }
     rows = "\n".join(f"- {name}: {count:,}" for name, count in counts.items())
     why = "\n".join(f"- {reason}" for reason in reasons)

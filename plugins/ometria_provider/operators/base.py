@@ -17,7 +17,7 @@ from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryActi
 
 from ometria_provider.delivery.compare import Comparison
 from ometria_provider.exceptions import Fatal, Throttled
-from ometria_provider.ledger import installations, runs
+from ometria_provider.ledger import installations, run_steps, runs
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.metrics import emit, of_step
 from ometria_provider.operators.links import SyncLink
@@ -145,7 +145,7 @@ class Work:
     @property
     def slice(self) -> int:
         """The slice's number, or -1 for the whole run."""
-        return self.window["index"] if self.window else runs.WHOLE_RUN
+        return self.window["index"] if self.window else run_steps.WHOLE_RUN
 
     @property
     def files(self) -> SliceStore:
@@ -203,7 +203,7 @@ class SyncOperator(PatientOperator):
         run = self.open(ledger, context)
         installations.note(ledger, "worker")
         work = Work(ledger, run, settings, self.window)
-        with runs.working(ledger, run, self.step, work.slice) as step, seldom_collecting():
+        with run_steps.working(ledger, run, self.step, work.slice) as step, seldom_collecting():
             try:
                 return self.work(work, step.facts, context)
             finally:
@@ -222,8 +222,8 @@ class SyncOperator(PatientOperator):
         """Return the mapping as planned, and what this task counted on its slice: for listeners, when it has ended."""
         ledger = open_ledger(self.settings().ledger_url)
         run = runs.get_run(ledger, dag_id=self.dag_id, run_id=task_instance.run_id)
-        slice_ = self.window["index"] if self.window else runs.WHOLE_RUN
-        facts = (row.facts for row in runs.steps(ledger, run.id) if (row.step, row.slice) == (self.step, slice_))
+        slice_ = self.window["index"] if self.window else run_steps.WHOLE_RUN
+        facts = (row.facts for row in run_steps.steps(ledger, run.id) if (row.step, row.slice) == (self.step, slice_))
         return _mapping(run), dict(next(facts, {}))
 
     def open(self, ledger: Ledger, context: Context) -> runs.Run:

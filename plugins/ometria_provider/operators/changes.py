@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ometria_provider.delivery.strategy import LastScan, why_full
-from ometria_provider.ledger import contacts, cursors, late, runs
-from ometria_provider.ledger.runs import StepRow
+from ometria_provider.ledger import contacts, cursors, late, runs, scans
+from ometria_provider.ledger.run_steps import StepRow
 from ometria_provider.mapping.identity import PREFIX, takes_antavos_id
 from ometria_provider.operators.base import Work, planned_then
 from ometria_provider.operators.chosen import Choice
@@ -77,7 +77,7 @@ def planned(work: Work, hook: AntavoHook, strategy: str | None) -> Reading:
 
 
 def _last_scan(work: Work) -> LastScan | None:
-    last = runs.last_scan_run(work.ledger, work.run, account=work.account, collection=work.collection, delivered=True)
+    last = scans.last_scan_run(work.ledger, work.run, account=work.account, collection=work.collection, delivered=True)
     if last is None:
         return None
     then, now = planned_then(last), work.mapping.connections

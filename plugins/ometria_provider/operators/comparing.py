@@ -16,9 +16,9 @@ import msgspec
 
 from ometria_provider.delivery.consent import splice
 from ometria_provider.delivery.readback import CONSENT, Change, changes
-from ometria_provider.ledger import contacts, runs
+from ometria_provider.ledger import contacts, run_steps, runs
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.runs import StepRow, total
+from ometria_provider.ledger.run_steps import StepRow, total
 from ometria_provider.mapping.model import Mapping
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.error_log import fields_of
@@ -154,7 +154,7 @@ def of_run(ledger: Ledger, run: runs.Run, staging_path: str, *, sample: int = SA
     :raises Misconfigured: when the run's staging is gone.
     """
     mapping = Mapping.model_validate_json(run.mapping_json or "")
-    steps = runs.in_force(runs.steps(ledger, run.id))
+    steps = run_steps.in_force(run_steps.steps(ledger, run.id))
     emptied: Counter[str] = Counter()
     for step in steps:
         emptied.update(step.facts.get("cleared") or {} if step.step == "map" else {})

@@ -14,7 +14,7 @@ import msgspec
 from ometria_provider.delivery.batches import Outgoing
 from ometria_provider.delivery.consent import Facts, alone, decide, may_opt_in, opts_out, splice
 from ometria_provider.delivery.digests import digest
-from ometria_provider.ledger import runs
+from ometria_provider.ledger import findings, run_steps
 from ometria_provider.mapping.records import Rejected
 from ometria_provider.operators.base import Work
 from ometria_provider.operators.unsubscribes import Matcher, Person
@@ -82,7 +82,7 @@ class ConsentMapper:
     @cached_property
     def _unsure(self) -> bool:
         """Not all unsubscribes in Ometria are known."""
-        steps = runs.steps(self.work.ledger, self.work.run.id)
+        steps = run_steps.steps(self.work.ledger, self.work.run.id)
         return not next((step.facts.get("unsubscribes_known") for step in steps if step.step == "plan"), False)
 
     @cached_property
@@ -124,7 +124,7 @@ class ConsentMapper:
             if part is not None and identity is not None:
                 made.alone[row] = alone(identity, part)
             elif part is not None and actions[row] == "rejected":
-                stuck.append(Rejected(row, runs.OPT_OUT, NOT_SENT))
+                stuck.append(Rejected(row, findings.OPT_OUT, NOT_SENT))
         return stuck
 
 

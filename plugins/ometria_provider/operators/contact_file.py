@@ -17,7 +17,7 @@ from ometria_provider.delivery.books import Books, verdict
 from ometria_provider.delivery.compare import Comparison
 from ometria_provider.delivery.digests import digest, encode
 from ometria_provider.exceptions import Fatal, Misconfigured, Retryable
-from ometria_provider.ledger import contacts, findings, runs
+from ometria_provider.ledger import batches, contacts, findings, run_steps, runs
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.mapping.records import RECORD_LIMIT
 from ometria_provider.metrics import emit, of_step
@@ -61,8 +61,8 @@ def push_file(file: ContactFile, *, dag_id: str, run_id: str) -> dict[str, int]:
     counts: Counter[str] = Counter()
     facts: dict[str, Any] = {}
     try:
-        with runs.working(ledger, run, "push", ONLY) as step:
-            runs.drop_rejections(ledger, run.id, ONLY, "mapping")
+        with run_steps.working(ledger, run, "push", ONLY) as step:
+            findings.drop_rejections(ledger, run.id, ONLY, "mapping")
             facts = step.facts
             push = Push(ledger, Target(file.account, file.collection, run.id, ONLY, file.list_id), facts)
             try:
@@ -87,7 +87,7 @@ def push_file(file: ContactFile, *, dag_id: str, run_id: str) -> dict[str, int]:
 
 
 def _books(ledger: Ledger, run: runs.Run, counts: Counter[str], facts: dict[str, Any]) -> Books:
-    new = counts["refused"] + runs.count_rejections(ledger, run.id, "push")
+    new = counts["refused"] + findings.count_rejections(ledger, run.id, "push")
     accepted, unchanged = facts.get("accepted", 0), counts["unchanged"] + facts.get("superseded", 0)
     settled = unchanged + new + counts["remembered"] + accepted
     return Books(
@@ -97,7 +97,7 @@ def _books(ledger: Ledger, run: runs.Run, counts: Counter[str], facts: dict[str,
         rejected=new + counts["remembered"],
         new=new,
         to_send=counts["send"],
-        sent=runs.count_records(ledger, run.id, "acknowledged", "doubtful"),
+        sent=batches.count_records(ledger, run.id, "acknowledged", "doubtful"),
         accepted=accepted,
         pending=counts["read"] - settled,
     )

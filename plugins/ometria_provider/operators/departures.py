@@ -11,9 +11,9 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.departures import ABSENT, FILTERED, OPTED_OUT, why_missing
-from ometria_provider.ledger import contacts, cursors, departures, rebuilding, runs
+from ometria_provider.ledger import contacts, cursors, departures, rebuilding, runs, scans
 from ometria_provider.ledger.history import EXAMPLES
-from ometria_provider.ledger.runs import StepRow, total
+from ometria_provider.ledger.run_steps import StepRow, total
 from ometria_provider.mapping.identity import own_id
 from ometria_provider.operators import chosen
 from ometria_provider.operators.accounts import antavo_hook
@@ -217,7 +217,7 @@ def staged(work: Work) -> Iterator[tuple[list[str], list[str | None]]]:
 
 def is_stale(work: Work, snapshot_at: datetime) -> bool:
     """Say whether a newer run has looked since: whom this one did not find means nothing any more."""
-    newer = runs.superseded_by(
+    newer = scans.superseded_by(
         work.ledger, work.run, account=work.account, collection=work.collection, snapshot_at=snapshot_at
     )
     if newer is not None:

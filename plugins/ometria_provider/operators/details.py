@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ometria_provider.delivery.digests import encode_source, with_details
 from ometria_provider.exceptions import Misconfigured, SyncError
-from ometria_provider.ledger import contacts, runs
+from ometria_provider.ledger import contacts, runs, scans
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.mapping.customers import EXPIRING, Projection
 from ometria_provider.mapping.unread import Unread
@@ -187,7 +187,7 @@ def expected_details(
     if not Projection(mapping).detail_fields:
         return None
     account, collection = mapping.connections.ometria, mapping.collection
-    last = runs.last_scan_run(ledger, run, account=account, collection=collection)
+    last = scans.last_scan_run(ledger, run, account=account, collection=collection)
     then = planned_then(last) if last else None
     if then is None or then.key != planned.key:
         return members or 0

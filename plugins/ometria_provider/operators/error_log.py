@@ -13,7 +13,7 @@ from ometria_provider.delivery.error_log import LogEntry, News, news
 from ometria_provider.delivery.limits import flood
 from ometria_provider.delivery.suspects import Field, Fields, concerning
 from ometria_provider.exceptions import Halted, Misconfigured, SyncError
-from ometria_provider.ledger import late, runs
+from ometria_provider.ledger import batches, late
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators.accounts import ometria_hook
 
@@ -119,5 +119,5 @@ class Watch:
         for error in errors:
             if error.path in ours:
                 counts[error.message, error.path] += error.count
-        sent = runs.count_records(work.ledger, work.run.id, "acknowledged", "doubtful")
+        sent = batches.count_records(work.ledger, work.run.id, "acknowledged", "doubtful")
         self._reason = flood(+counts, sent, work.mapping.limits)

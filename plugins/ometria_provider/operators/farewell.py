@@ -16,8 +16,8 @@ from ometria_provider.delivery.consent import OPTED_OUT
 from ometria_provider.delivery.departures import complaints, farewell, left_the_where, plain_reason
 from ometria_provider.delivery.digests import encode
 from ometria_provider.hooks.ometria import PushAnswer
-from ometria_provider.ledger import contacts, departures, findings, runs
-from ometria_provider.ledger.runs import DEPARTURES
+from ometria_provider.ledger import batches, contacts, departures, findings
+from ometria_provider.ledger.run_steps import DEPARTURES
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.base import Work
 from ometria_provider.operators.departures import FILES, is_stale, staged
@@ -44,7 +44,7 @@ class Farewell:
         if is_stale(self.work, snapshot_at):
             return
         close_interrupted(self.work.ledger, self.target)
-        runs.drop_rejections(self.work.ledger, self.work.run.id, DEPARTURES, "push")
+        findings.drop_rejections(self.work.ledger, self.work.run.id, DEPARTURES, "push")
         hook, started = ometria_hook(self.work.ledger, self.target.account), monotonic()
         sender = FarewellSender(self.work.ledger, self.target, hook=hook, mode=self.work.mapping.departed)
         try:
@@ -94,7 +94,7 @@ class Farewell:
         found: Counter[str] = Counter()
         for reason, count in departures.departed_in(*self.of, self.work.run.id).items():
             found[plain_reason(reason)] += count
-        doubtful = runs.count_records(self.work.ledger, self.work.run.id, "doubtful", slice_=DEPARTURES)
+        doubtful = batches.count_records(self.work.ledger, self.work.run.id, "doubtful", slice_=DEPARTURES)
         facts.update(departed=found.total(), departures=dict(found), refused=refused)
         facts["complaints"] = [*facts.get("complaints", ()), *complaints(found.total(), refused, doubtful)]
 

@@ -13,7 +13,7 @@ import msgspec
 
 from ometria_provider.delivery.compare import Action
 from ometria_provider.delivery.digests import decode_sources, digest, encode
-from ometria_provider.ledger import contacts, findings, remote_fields, runs
+from ometria_provider.ledger import contacts, findings, remote_fields
 from ometria_provider.mapping.fields import CONSENT
 from ometria_provider.mapping.identity import ANOTHERS
 from ometria_provider.mapping.records import Rejected
@@ -37,7 +37,7 @@ class MapOperator(SyncOperator):
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Compare each chunk, and map those in which anything differs."""
-        runs.drop_rejections(work.ledger, work.run.id, work.slice, "mapping")
+        findings.drop_rejections(work.ledger, work.run.id, work.slice, "mapping")
         work.files.begin("map")
         mapper = _ChunkMapper(work)
         chunks = []

@@ -21,7 +21,7 @@ from ometria_provider.delivery.books import verdict
 from ometria_provider.delivery.digests import encode
 from ometria_provider.exceptions import Halted
 from ometria_provider.hooks.ometria import OmetriaHook, PushAnswer
-from ometria_provider.ledger import contacts, runs
+from ometria_provider.ledger import contacts, run_steps, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.mapping.model import Mapping
 from ometria_provider.operators import rebuilding
@@ -105,7 +105,7 @@ class Newcomers:
         rebuilding.refuse_unfinished(self.ledger, self.mapping, then="The next run tries again.")
         windows = choice.windows()
         choice.keep(work)
-        with runs.working(self.ledger, work.run, "plan") as step:
+        with run_steps.working(self.ledger, work.run, "plan") as step:
             step.facts.update(slices=len(windows), unsubscribes_known=self.unsubscribes_known)
         for operator in _STEPS:
             for window in windows:
@@ -113,13 +113,13 @@ class Newcomers:
         self._do(GateOperator, work)
         for window in windows:
             here = replace(work, window=window)
-            with runs.working(self.ledger, here.run, "push", here.slice) as step:
+            with run_steps.working(self.ledger, here.run, "push", here.slice) as step:
                 hook = ometria_hook(self.ledger, here.account, urgent=True)
                 push_slice(here, step.facts, hook=hook, sender=None if listed else self._unlisted(here, hook))
 
     def _do(self, operator: type[SyncOperator], work: Work) -> None:
         task = operator(task_id=operator.step, mapping=self.mapping.name, window=work.window)
-        with runs.working(self.ledger, work.run, operator.step, work.slice) as step:
+        with run_steps.working(self.ledger, work.run, operator.step, work.slice) as step:
             task.work(work, step.facts, {})  # none of these reads Airflow's context
 
     def _unlisted(self, work: Work, hook: OmetriaHook) -> Sender:
@@ -127,7 +127,7 @@ class Newcomers:
         return UnlistedSender(self.ledger, target, hook=hook)
 
     def _close(self, work: Work, reason: str | None, *, halted: bool = False) -> None:
-        books = balance(work, runs.steps(self.ledger, work.run.id))
+        books = balance(work, run_steps.steps(self.ledger, work.run.id))
         reason = reason or verdict(books, dry_run=False, failures=[], breaches=[])
         state = "halted" if halted else "failed" if reason else "succeeded"
         runs.close_run(self.ledger, work.run.id, state=state, reason=reason, counts=books.columns())

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ometria_provider.delivery.batches import Batch, Outgoing
 from ometria_provider.delivery.digests import digest
 from ometria_provider.ledger import contacts, findings
-from ometria_provider.ledger.runs import OPT_OUT
+from ometria_provider.ledger.findings import OPT_OUT
 from ometria_provider.operators.sender import Sender
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ometria_provider.ledger import contacts, runs
+from ometria_provider.ledger import contacts, run_steps
 from ometria_provider.mapping.identity import ANOTHERS, PREFIX, own_id, takes_antavos_id
 from ometria_provider.operators.base import Work
 
@@ -84,5 +84,5 @@ def _map_again(work: Work) -> None:
     log.info("Slice %s has customers with contact ids of others: it is mapped again", work.slice)
     for operator in (MapOperator, ValidateOperator):
         task = operator(task_id=operator.step, mapping=work.run.mapping, window=work.window)
-        with runs.working(work.ledger, work.run, operator.step, work.slice) as step:
+        with run_steps.working(work.ledger, work.run, operator.step, work.slice) as step:
             task.work(work, step.facts, {})  # neither reads Airflow's context

@@ -5,8 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ometria_provider.ledger import contacts, cursors, late, runs
-from ometria_provider.ledger.runs import StepRow
+from ometria_provider.ledger import batches, contacts, cursors, findings, late, run_steps
+from ometria_provider.ledger.run_steps import StepRow
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.operators.departures import CURSOR, Search, gone_of
 
@@ -24,7 +24,7 @@ class ReconcileOperator(SyncOperator):
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Do what follows the pushes, one thing after the other; a dry run pushed nothing, nor did a shut gate."""
-        steps = runs.in_force(runs.steps(work.ledger, work.run.id))
+        steps = run_steps.in_force(run_steps.steps(work.ledger, work.run.id))
         if work.run.dry_run or not _gate_opened(steps):
             self.log.info("Nothing was sent: there is nothing to settle")
             return
@@ -36,7 +36,7 @@ class ReconcileOperator(SyncOperator):
 
     def _verify(self, work: Work, steps: list[StepRow], facts: dict[str, Any]) -> None:
         """Settle, and read back what is in doubt. A run that has nothing to look into makes no request."""
-        sent = runs.count_records(work.ledger, work.run.id, "acknowledged", "doubtful")
+        sent = batches.count_records(work.ledger, work.run.id, "acknowledged", "doubtful")
         if not (sent or _had_doubts(work, steps) or late.has_open(work.ledger, work.account, work.collection)):
             return
         if work.mapping.verify == "off":
@@ -68,7 +68,7 @@ class ReconcileOperator(SyncOperator):
 
 def _had_doubts(work: Work, steps: list[StepRow]) -> bool:
     """Say whether an earlier attempt may have settled, or convicted, what another run sent: it counts in the books."""
-    return bool(runs.total(steps, "map", "held") or runs.count_rejections(work.ledger, work.run.id, "ometria"))
+    return bool(run_steps.total(steps, "map", "held") or findings.count_rejections(work.ledger, work.run.id, "ometria"))
 
 
 def _gate_opened(steps: list[StepRow]) -> bool:

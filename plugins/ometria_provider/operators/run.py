@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ometria_provider.delivery.books import Books, verdict
 from ometria_provider.delivery.limits import Breach, Counts, breaches
 from ometria_provider.exceptions import AwaitingApproval, Fatal, Halted
-from ometria_provider.ledger import approvals, findings, history, runs
+from ometria_provider.ledger import approvals, batches, findings, history, run_steps, runs, scans
 from ometria_provider.ledger.engine import open_ledger
-from ometria_provider.ledger.runs import StepRow, total
+from ometria_provider.ledger.run_steps import StepRow, total
 from ometria_provider.metrics import emit, of_run
 from ometria_provider.operators import approval, changes, chosen, owners
 from ometria_provider.operators.base import SyncOperator, Work
@@ -37,10 +37,10 @@ def counts_so_far(work: Work, steps: list[StepRow], gone: Gone) -> Counts:
     for step in steps:
         if step.step == "map":
             cleared.update(step.facts.get("cleared", {}))
-    new = runs.newly_rejected(work.ledger, work.run.id, steps)
+    new = findings.newly_rejected(work.ledger, work.run.id, steps)
     again = findings.rejected_again(work.ledger, work.run.id, account=work.account, collection=work.collection)
     read = total(steps, "extract", "read")
-    last_read = runs.last_scan(work.ledger, work.run, account=work.account, collection=work.collection)
+    last_read = scans.last_scan(work.ledger, work.run, account=work.account, collection=work.collection)
     if work.run.strategy == runs.INCREMENTAL:
         # Shares are of all members, as in a complete scan: of the few that changed they would mean nothing.
         read, last_read = max(read, last_read or 0), None
@@ -110,7 +110,7 @@ class GateOperator(SyncOperator):
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:
         """Compare the run's counts with the mapping's limits and the last run."""
-        steps = runs.in_force(runs.steps(work.ledger, work.run.id))
+        steps = run_steps.in_force(run_steps.steps(work.ledger, work.run.id))
         self._tell_unknown(work, total(steps, "plan", "slices"), facts)
         may_be_empty = work.run.retry_of is not None or work.run.strategy == runs.INCREMENTAL
         if not total(steps, "extract", "read") and not may_be_empty:
@@ -125,7 +125,7 @@ class GateOperator(SyncOperator):
             )
         search = Search(work, steps)
         if owners.tell_apart(work, search):
-            steps = runs.in_force(runs.steps(work.ledger, work.run.id))
+            steps = run_steps.in_force(run_steps.steps(work.ledger, work.run.id))
             search = Search(work, steps)
         counts = counts_so_far(work, steps, search.look(facts))
         rules = [sentence for step in steps if step.step == "validate" for sentence in step.facts.get("stopped", [])]
@@ -174,7 +174,7 @@ class ReportOperator(SyncOperator):
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Write the books and the colour, and log the report."""
-        steps = runs.steps(work.ledger, work.run.id)
+        steps = run_steps.steps(work.ledger, work.run.id)
         books = balance(work, steps)
         failures = _failures(steps)
         limits = []
@@ -182,9 +182,9 @@ class ReportOperator(SyncOperator):
             limits = [fact for step in steps if step.step == "reconcile" for fact in step.facts.get("complaints", ())]
             limits += [each.sentence for each in unapproved(work, counts_so_far(work, steps, gone_of(steps)))]
         reason = verdict(books, dry_run=work.run.dry_run, failures=failures, breaches=limits)
-        halted = any(step.state in ("halted", runs.WAITING) for step in steps)
+        halted = any(step.state in ("halted", run_steps.WAITING) for step in steps)
         state = "succeeded" if reason is None else "halted" if halted else "failed"
-        counts = {**books.columns(), "unverified": total(runs.in_force(steps), "reconcile", "unverified")}
+        counts = {**books.columns(), "unverified": total(run_steps.in_force(steps), "reconcile", "unverified")}
         before = history.run_row(work.ledger, work.run.id)
         runs.close_run(work.ledger, work.run.id, state=state, reason=reason, counts=counts)
 
@@ -204,15 +204,15 @@ def balance(work: Work, steps: list[StepRow]) -> Books:
 
     Whoever was read and is in no other account is pending, so that nobody can get lost between two steps.
     """
-    steps = runs.in_force(steps)
+    steps = run_steps.in_force(steps)
     read = total(steps, "extract", "read")
-    new = runs.newly_rejected(work.ledger, work.run.id, steps)
+    new = findings.newly_rejected(work.ledger, work.run.id, steps)
     # What reconcile found out moves members from one account to another.
     settled, unsettled = total(steps, "reconcile", "settled_held"), total(steps, "reconcile", "convicted_before")
     unchanged = total(steps, "map", "unchanged") + total(steps, "push", "superseded") + settled - unsettled
     filtered = total(steps, "map", "filtered")
     rejected = new + total(steps, "map", "remembered")
-    sent = runs.count_records(work.ledger, work.run.id, "acknowledged", "doubtful")
+    sent = batches.count_records(work.ledger, work.run.id, "acknowledged", "doubtful")
     accepted = sum(_accepted(work, step) for step in steps if step.step == "push")
     accepted += total(steps, "reconcile", "settled") - total(steps, "reconcile", "convicted_sent")
     return Books(
@@ -233,15 +233,15 @@ def _accepted(work: Work, push: StepRow) -> int:
     """Return what one push delivered; of one that was killed, what its batches in the ledger say."""
     if "accepted" in push.facts:
         return int(push.facts["accepted"])
-    return runs.count_records(work.ledger, work.run.id, "acknowledged", slice_=push.slice, since=push.started_at)
+    return batches.count_records(work.ledger, work.run.id, "acknowledged", slice_=push.slice, since=push.started_at)
 
 
 def _failures(steps: list[StepRow]) -> list[str]:
     """Return a sentence for each step that failed, never ended or never began."""
     found = {(step.step, step.slice): step for step in steps}
-    plan = found.get(("plan", runs.WHOLE_RUN))
+    plan = found.get(("plan", run_steps.WHOLE_RUN))
     slices = plan.facts.get("slices", 0) if plan else 0
-    expected = [(name, runs.WHOLE_RUN) for name in RUN_STEPS]
+    expected = [(name, run_steps.WHOLE_RUN) for name in RUN_STEPS]
     expected += [(name, index) for name in SLICE_STEPS for index in range(slices)]
     bad = [key for key in expected if key not in found or found[key].state != "done"]
     spoken = [_words(found[key]) for key in bad if key in found]
@@ -249,11 +249,11 @@ def _failures(steps: list[StepRow]) -> list[str]:
 
 
 def _words(step: StepRow) -> str:
-    if step.state == runs.WAITING:
+    if step.state == run_steps.WAITING:
         return runs.UNANSWERED
     return step.reason or f"{_name((step.step, step.slice))} did not finish."
 
 
 def _name(key: tuple[str, int]) -> str:
     step, slice_ = key
-    return f"Task {step}" + ("" if slice_ == runs.WHOLE_RUN else f" of slice {slice_}")
+    return f"Task {step}" + ("" if slice_ == run_steps.WHOLE_RUN else f" of slice {slice_}")

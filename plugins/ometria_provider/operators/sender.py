@@ -18,7 +18,7 @@ from ometria_provider.delivery.poison import PoisonWatch
 from ometria_provider.exceptions import RecordRejected
 from ometria_provider.hooks.ometria import PushAnswer
 from ometria_provider.ledger import batches as push_batches
-from ometria_provider.ledger import contacts, findings, runs
+from ometria_provider.ledger import contacts, findings
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import PushBatch
 from ometria_provider.operators.dispatcher import Answered, Dispatcher
@@ -71,7 +71,7 @@ class Sender(Dispatcher[Outgoing]):
 
     def __post_init__(self) -> None:
         # What an earlier attempt, or another slice, got through says as much as what this one does.
-        through = runs.count_records(self.ledger, self.target.run_id, "acknowledged", "doubtful")
+        through = push_batches.count_records(self.ledger, self.target.run_id, "acknowledged", "doubtful")
         self.watch = PoisonWatch(acknowledged=through > 0)
         self._snapshot_at: datetime | None = None
         self._details_at: datetime | None = None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.batches import Outgoing, outgoing
 from ometria_provider.delivery.consent import Facts, decide, may_opt_in
-from ometria_provider.ledger import contacts, findings, runs
+from ometria_provider.ledger import batches, contacts, findings, scans
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.metrics import emit, of_push
 from ometria_provider.operators import unsubscribes
@@ -70,12 +70,12 @@ class Push:
     def measured(self) -> Iterator[None]:
         """Keep the push's counts in the ledger, whether it ends well or not."""
         close_interrupted(self.ledger, self.target)
-        runs.drop_rejections(self.ledger, self.target.run_id, self.target.slice, "push")
+        findings.drop_rejections(self.ledger, self.target.run_id, self.target.slice, "push")
         started = monotonic()
         try:
             yield
         finally:
-            doubtful = runs.count_records(self.ledger, self.target.run_id, "doubtful", slice_=self.target.slice)
+            doubtful = batches.count_records(self.ledger, self.target.run_id, "doubtful", slice_=self.target.slice)
             self.facts.update(
                 accepted=self.counts["already"] + self.sender.tally.acknowledged - doubtful,
                 already=self.counts["already"],
@@ -234,7 +234,7 @@ class SlicePush(Push):
     def _is_stale(self, snapshot_at: datetime) -> bool:
         """Say whether a newer run has compared these members since they were read."""
         work = self.work
-        newer = runs.superseded_by(
+        newer = scans.superseded_by(
             work.ledger, work.run, account=work.account, collection=work.collection, snapshot_at=snapshot_at
         )
         if newer is not None:
@@ -284,7 +284,7 @@ class SlicePush(Push):
     def _overtaken(self, ids: Sequence[str], snapshot_at: datetime) -> Collection[str]:
         """Return who was looked at since by a newer run for some members."""
         work = self.work
-        if not runs.has_newer(work.ledger, work.run, account=work.account, collection=work.collection):
+        if not scans.has_newer(work.ledger, work.run, account=work.account, collection=work.collection):
             return ()
         known = contacts.known_contacts(work.ledger, work.account, work.collection, ids)
         return {id_ for id_, one in known.items() if _is_overtaken(one, snapshot_at, work.run.id)}

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.consent import opts_out, splice
-from ometria_provider.ledger import findings, runs
+from ometria_provider.ledger import findings
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.operators.consent import NOT_SENT
 
@@ -22,7 +22,7 @@ class ValidateOperator(SyncOperator):
 
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Judge each mapped chunk; keep results, rejections and the rules that stop the run."""
-        runs.drop_rejections(work.ledger, work.run.id, work.slice, "validation")
+        findings.drop_rejections(work.ledger, work.run.id, work.slice, "validation")
         work.files.begin("validate")
         findings.drop_rule_results(work.ledger, work.run, work.slice)
         facts.update(rejected=0, rejected_known=0, warnings=0, stopped=[])
@@ -73,7 +73,7 @@ class ValidateOperator(SyncOperator):
             "validation",
             [(ids[row], column, f"fails the rule {rule}") for row, (column, rule) in refused.items()]
             + [
-                (ids[row], runs.OPT_OUT, NOT_SENT)
+                (ids[row], findings.OPT_OUT, NOT_SENT)
                 for row in refused
                 if "id" in at_fault[row] and groups[row] and any(opts_out(groups[row]))
             ],

@@ -16,7 +16,7 @@ from ometria_provider.delivery.consent import splice
 from ometria_provider.delivery.error_log import ANYWHERE
 from ometria_provider.delivery.readback import CONSENT, Arrivals, Record
 from ometria_provider.delivery.suspects import concerning, join
-from ometria_provider.ledger import contacts, findings, history, late, remote_fields, runs
+from ometria_provider.ledger import batches, contacts, findings, history, late, remote_fields, run_steps
 from ometria_provider.ledger.late import ErrorRow, Standing
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.base import Work
@@ -111,7 +111,7 @@ class Verification:
         """Look until Ometria has validated what was sent: nothing new for `settle_seconds`, or it says so itself."""
         work, patience = self.work, self.hook.settle_seconds
         answered = late.last_answer(work.ledger, work.run)
-        pushes = [step.facts for step in runs.steps(work.ledger, work.run.id) if step.step == "push"]
+        pushes = [step.facts for step in run_steps.steps(work.ledger, work.run.id) if step.step == "push"]
         queued = {facts.get("queued") for facts in pushes if facts.get("requests")}
         quiet_for = (datetime.now(UTC) - answered).total_seconds() if answered else patience
         wait = 0.0 if queued == {0} else max(patience - quiet_for, 0.0)
@@ -173,7 +173,7 @@ class Verification:
     def _files(self, shuffled: bool = False) -> Iterator[tuple[int, Any, int]]:
         """Yield slice, its store and number of each mapped chunk."""
         found = []
-        for step in runs.steps(self.work.ledger, self.work.run.id):
+        for step in run_steps.steps(self.work.ledger, self.work.run.id):
             if step.step == "map" and step.state == "done":
                 store = self.work.store.slice(step.slice)
                 for chunk, each in enumerate(store.read_manifest("map")["chunks"]):
@@ -244,10 +244,10 @@ class Verification:
         """Count what was found out, so that the books balance however often this is done again."""
         work = self.work
         counts = dict.fromkeys(("convicted", "convicted_sent", "convicted_before", "settled", "settled_held"), 0)
-        steps = runs.steps(work.ledger, work.run.id)
-        guilty = runs.count_rejections(work.ledger, work.run.id, "ometria")
-        doubtful = runs.count_records(work.ledger, work.run.id, "doubtful")
-        if guilty or doubtful or runs.total(steps, "map", "held"):
+        steps = run_steps.steps(work.ledger, work.run.id)
+        guilty = findings.count_rejections(work.ledger, work.run.id, "ometria")
+        doubtful = batches.count_records(work.ledger, work.run.id, "doubtful")
+        if guilty or doubtful or run_steps.total(steps, "map", "held"):
             for _, store, chunk in self._files():
                 table = store.read_chunk("map", chunk, ["contact_id", "action"])
                 self._count_rows(dict(zip(*(column.to_pylist() for column in table.columns), strict=True)), counts)

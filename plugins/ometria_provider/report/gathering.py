@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from ometria_provider.ledger import approvals, history, runs, undelivered
+from ometria_provider.ledger import approvals, findings, history, run_steps, undelivered
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RunRow
-from ometria_provider.ledger.runs import StepRow, total
+from ometria_provider.ledger.run_steps import StepRow, total
 from ometria_provider.report.advice import next_steps
 from ometria_provider.report.shape import (
     BookCounts,
@@ -31,8 +31,8 @@ def run_report(ledger: Ledger, run_id: int, *, most_followed: int | None = None)
     :raises UnknownRun: when it knows no such run.
     """
     run = history.run_row(ledger, run_id)
-    rows = runs.steps(ledger, run_id)
-    books = _books(run, rows, runs.newly_rejected(ledger, run_id, rows))
+    rows = run_steps.steps(ledger, run_id)
+    books = _books(run, rows, findings.newly_rejected(ledger, run_id, rows))
     report = RunReport(
         run=run,
         books=books,

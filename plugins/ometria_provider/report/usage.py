@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from ometria_provider.ledger.runs import WHOLE_RUN, StepRow
+from ometria_provider.ledger.run_steps import WHOLE_RUN, StepRow
 from ometria_provider.report.shape import ApiUse, StepTime
 
 #: The steps of a run, in their order.

@@ -11,8 +11,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from ometria_provider.addresses import airflow_run
-from ometria_provider.ledger import history, run_detail
-from ometria_provider.ledger import runs as steps
+from ometria_provider.ledger import findings, history, run_detail, run_steps
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RunRow
 from ometria_provider.ledger.undelivered import endings
@@ -100,7 +99,7 @@ def show_run(
     run = _readable_run(ledger, user, number)
     report = run_report(ledger, number, most_followed=FOLLOWED)
     pushing = next((use for use in report.apis if use.api == "Ometria"), None)
-    refused = steps.refused_by_stage(ledger, number, steps.steps(ledger, number))
+    refused = findings.refused_by_stage(ledger, number, run_steps.steps(ledger, number))
     return render(
         request,
         "run.html",

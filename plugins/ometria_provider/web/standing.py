@@ -9,7 +9,7 @@ from datetime import datetime
 from markupsafe import Markup
 
 from ometria_provider.attention import Watched, freshness
-from ometria_provider.ledger import campaign_runs, history, runs
+from ometria_provider.ledger import campaign_runs, history, run_steps
 from ometria_provider.ledger.campaign_runs import Past
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, REJECTED
 from ometria_provider.ledger.engine import Ledger
@@ -71,7 +71,7 @@ def mapping_card(ledger: Ledger, settings: Settings, dag: Watched, now: datetime
         due = "" if fresh.stale_at is None else f", {'late since' if late else 'late from'} {moment(fresh.stale_at)}"
         words = f"{fresh.schedule}: {green}{due}"
     last = past[0] if past else None
-    use = api_use("Ometria", APIS["Ometria"], runs.steps(ledger, last.id)) if last else None
+    use = api_use("Ometria", APIS["Ometria"], run_steps.steps(ledger, last.id)) if last else None
     share = use.share if use else None
     return MappingCard(dag.name, dag.dag_id, last, words, late, _runs_chart(past), share, dag.broken)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ometria_provider.ledger import approvals, runs
+from ometria_provider.ledger import approvals, run_steps, runs
 from ometria_provider.ledger.engine import Ledger
 
 
@@ -26,7 +26,7 @@ def test_approval_asked_waits_and_a_step_that_starts_ends_the_wait(ledger: Ledge
     assert (found.covers, found.reasons, found.answer) == ({"max_changed_share": 21}, ["21 would change."], None)
     assert found.until - found.asked_at == timedelta(hours=12)
     assert _state(ledger) == "awaiting_approval"
-    with runs.working(ledger, runs.get_run(ledger, dag_id="d", run_id="r"), "gate"):
+    with run_steps.working(ledger, runs.get_run(ledger, dag_id="d", run_id="r"), "gate"):
         assert _state(ledger) == "running"
 
 

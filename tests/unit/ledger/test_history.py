@@ -1,6 +1,6 @@
 import pytest
 from ledgers import PastRun, green_run, unchanged_run, write_batch, write_contact
-from ometria_provider.ledger import findings, history, runs
+from ometria_provider.ledger import findings, history, scans
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import UnknownRun
 from ometria_provider.validation.run import RuleResult as Result
@@ -143,5 +143,5 @@ def test_has_contacts_looks_at_one_collection(ledger: Ledger) -> None:
 def test_last_scan_without_a_run_is_that_of_the_last_complete_scan(ledger: Ledger) -> None:
     green_run().write(ledger)
     PastRun(run_id="manual__3", state="failed", counts={"read": 5}).write(ledger)
-    assert runs.last_scan(ledger, None, account="ometria_default", collection="customers") == 2000
-    assert runs.last_scan(ledger, None, account="ometria_default", collection="other") is None
+    assert scans.last_scan(ledger, None, account="ometria_default", collection="customers") == 2000
+    assert scans.last_scan(ledger, None, account="ometria_default", collection="other") is None

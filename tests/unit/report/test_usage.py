@@ -2,7 +2,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ometria_provider.ledger.runs import StepRow
+from ometria_provider.ledger.run_steps import StepRow
 from ometria_provider.report import api_use, step_times
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

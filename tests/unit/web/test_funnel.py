@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from ledgers import PastRun, green_run, unchanged_run
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.runs import refused_by_stage, steps
+from ometria_provider.ledger.findings import refused_by_stage
+from ometria_provider.ledger.run_steps import steps
 from ometria_provider.report import run_report
 from ometria_provider.web.funnel import Stage, funnel
 
