@@ -34,8 +34,10 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return read_env_file(path)
 
 
-def names() -> list[str]:
-    return list(YAML(typ="safe").load(COMPOSE.read_text())["services"])
+def names(*, built: bool = False) -> list[str]:
+    """Return the services; those of our own image if `built`."""
+    found = YAML(typ="safe").load(COMPOSE.read_text())["services"]
+    return [name for name, service in found.items() if "build" in service or not built]
 
 
 def test_compose_file_fits_the_specification_s_schema() -> None:
@@ -61,11 +63,9 @@ def test_service_is_pinned_limited_watched_and_its_logs_end(raw: dict[str, Any],
     assert service["restart"] == ("on-failure:3" if name in JOBS else "unless-stopped")
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", names(built=True))
 def test_service_of_ours_has_no_rights_to_spare(raw: dict[str, Any], name: str) -> None:
     service = raw["services"][name]
-    if "build" not in service:
-        pytest.skip("not our image")
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     mounts = [each for each in service.get("volumes", []) if each.startswith(".")]
@@ -117,6 +117,14 @@ def test_profile_adds_its_services_in_the_order_of_start(
     for service in found.values():
         assert all(order.index(other) < order.index(service.name) for other in service.depends_on)
     assert order.index("postgres") < order.index("migrate") < order.index("api-server") < order.index("scheduler")
+
+
+def test_service_waits_until_what_it_needs_is_well_or_done(variables: dict[str, str]) -> None:
+    found = services(COMPOSE, {**variables, "COMPOSE_PROFILES": ",".join(PROFILES), "AIRFLOW_FERNET_KEY": "x"})
+    for service in found.values():
+        for other, condition in service.depends_on.items():
+            is_done_with = "service_completed_successfully" if found[other].is_job else "service_healthy"
+            assert condition == is_done_with, f"{service.name} → {other}"
 
 
 def test_parts_share_keys_and_addresses(variables: dict[str, str]) -> None:
