@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
+BEGIN, END = "<!-- figures: measured, not typed -->", "<!-- end of figures -->"
 
 
 @dataclass(frozen=True)
