@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ometria_provider.hooks import base
+from ometria_provider.hooks import pace
 from ometria_provider.hooks.answer import FAILURE_TABLE, STATUS_TABLE, Action
 
 from reference import markdown
@@ -19,9 +19,9 @@ _ENDS_AS = {
 }
 
 _NOTES = f"""\
-- A request is sent up to {base.ATTEMPTS} times. The pauses double from {base.FIRST_WAIT:g} s (twice that after a 429)
-  to {base.LONGEST_WAIT:g} s, and are never shorter than the server's `Retry-After`. After a 429 nobody on that account
-  goes before the pause is over. A `Retry-After` beyond {base.PATIENCE:g} s ends the attempts; the task tries again.
+- A request is sent up to {pace.ATTEMPTS} times. The pauses double from {pace.FIRST_WAIT:g} s (twice that after a 429)
+  to {pace.LONGEST_WAIT:g} s, and are never shorter than the server's `Retry-After`. After a 429 nobody on that account
+  goes before the pause is over. A `Retry-After` beyond {pace.PATIENCE:g} s ends the attempts; the task tries again.
 - A 200 without the documented JSON (a proxy's HTML page, a truncated body) acknowledges nothing: again.
 - A 404 with an HTML page means a wrong host or base path: stop.
 - Antavo's `resendable` wins over the table: `true` with another 4xx than 401, 403 and 429 means again, `false` with a

@@ -34,6 +34,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "factory.py": "dags/test_dags.py",
     "hooks/antavo_answers.py": "unit/hooks/test_antavo_hook.py",
     "hooks/antavo_hosts.py": "unit/hooks/test_antavo_hook.py",
+    "hooks/failure.py": "unit/hooks/test_base.py",
     "hooks/request.py": "unit/hooks/test_base.py",
     "ledger/arrivals.py": "unit/triggers/test_triggers_inbox.py",
     "ledger/migrations/env.py": "unit/ledger/test_engine.py",

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from ometria_provider import factory
 from ometria_provider.exceptions import Halted, Retryable
-from ometria_provider.hooks.base import ATTEMPTS
 from ometria_provider.hooks.ometria import OmetriaHook
+from ometria_provider.hooks.pace import ATTEMPTS
 from ometria_provider.ledger import engine
 from sync import Outcome, Sync
 

@@ -26,10 +26,11 @@ from ometria_provider.hooks.antavo_answers import (
     page_decoder,
 )
 from ometria_provider.hooks.antavo_hosts import ESCHER_OPTIONS, QueryKeyAuth, derive_hosts
-from ometria_provider.hooks.base import JsonApiHook, Limiter
+from ometria_provider.hooks.base import JsonApiHook
 from ometria_provider.hooks.changes import walk_changes
 from ometria_provider.hooks.connection import Extras, clean_key, root_url, versioned
 from ometria_provider.hooks.events import Event, walk_events
+from ometria_provider.hooks.pace import Limiter
 from ometria_provider.hooks.request import Api, Call
 from ometria_provider.hooks.scan import Customer, Instant, instant, instant_text, walk
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import random
 import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any, ClassVar, Protocol
+from dataclasses import replace
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,54 +20,17 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
-from ometria_provider import __version__
-from ometria_provider.exceptions import (
-    LookupFailed,
-    LookupRefused,
-    Misconfigured,
-    RecordRejected,
-    Retryable,
-    SyncError,
-    Throttled,
-)
+from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.hooks.answer import Action, Verdict, judge_failure, judge_response, leaf_texts
 from ometria_provider.hooks.connection import Extras
-from ometria_provider.hooks.departure import NoticingAdapter, noticing
+from ometria_provider.hooks.departure import noticing
+from ometria_provider.hooks.failure import error_of
+from ometria_provider.hooks.pace import ATTEMPTS, FIRST_WAIT, PATIENCE, Limiter, Pace, Usage
 from ometria_provider.hooks.request import Api, Call
+from ometria_provider.hooks.session import ApiSession
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds between two bytes; the extra `timeout` replaces it
-ATTEMPTS = 6
-FIRST_WAIT = 1.0  # seconds; doubles with each attempt, and again on a 429: six attempts wait 31 s, or 60 s
-LONGEST_WAIT = 30.0
-PATIENCE = 120.0  # a Retry-After beyond this is for the scheduler to wait for, not for a worker
-
-
-class Limiter(Protocol):
-    """The account's rate budget, shared by every task on every worker (`ledger/budget.py`)."""
-
-    def acquire(self, bucket: str) -> None:
-        """Block until this request may go, now."""
-
-    def departed(self, bucket: str) -> None:
-        """Hear that this thread's request is on its way; must not raise."""
-
-    def yield_for(self, bucket: str, seconds: float) -> None:
-        """Let nobody go for so long: the server said 429."""
-
-
-@dataclass
-class Usage:
-    """What a hook has asked for so far.
-
-    :param requests: requests sent, repetitions included.
-    :param throttled: answers that were 429.
-    :param retried: repetitions.
-    """
-
-    requests: int = 0
-    throttled: int = 0
-    retried: int = 0
 
 
 class JsonApiHook(HttpHook):
@@ -106,12 +67,10 @@ class JsonApiHook(HttpHook):
         self.skew: float | None = None
         self.timeout = READ_TIMEOUT
         self._limiter = limiter
-        self._attempts = attempts
-        self._first_wait = first_wait
+        self._pace = Pace(attempts, first_wait)
         self._sleep = sleep
         self._lock = threading.RLock()
         self._session: requests.Session | None = None
-        self._environments: dict[tuple[str, str], dict[str, Any]] = {}
         self._prepared: dict[str, requests.PreparedRequest] = {}
         self._ready = False
         self._secrets: tuple[str, ...] = ()
@@ -167,18 +126,8 @@ class JsonApiHook(HttpHook):
         self._load()
         with self._lock:
             if self._session is None:
-                self._session = self._open_session()
+                self._session = ApiSession(self._main.auth, self._pool_size())
             return self._session
-
-    def _open_session(self) -> requests.Session:
-        session = requests.Session()
-        session.auth = self._main.auth
-        session.headers.update({"Accept": "application/json", "User-Agent": f"airflow-provider-ometria/{__version__}"})
-        # No cookie is kept, so that threads share nothing that changes.
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, NoticingAdapter(pool_maxsize=self._pool_size(), pool_block=True))
-        return session
 
     def _pool_size(self) -> int:
         """Connections that are kept open for each host; more threads than that wait."""
@@ -194,11 +143,11 @@ class JsonApiHook(HttpHook):
     @contextlib.contextmanager
     def _asking_once(self) -> Iterator[None]:
         """Try each request once: somebody waits for the answer."""
-        attempts, self._attempts = self._attempts, 1
+        pace, self._pace = self._pace, replace(self._pace, attempts=1)
         try:
             yield
         finally:
-            self._attempts = attempts
+            self._pace = pace
 
     # -- the HTTP provider's own seams ----------------------------------------------------------------------------
 
@@ -213,21 +162,11 @@ class JsonApiHook(HttpHook):
             prepped_request,
             timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout),
             allow_redirects=False,
-            **self._environment(session, str(prepped_request.url)),
+            **session.merge_environment_settings(str(prepped_request.url), {}, False, None, None),
         )
         if extra_options.get("check_response", True):
             self.check_response(response)
         return response
-
-    def _environment(self, session: requests.Session, url: str) -> dict[str, Any]:
-        """Return proxies and certificates as the environment has them, read once for each host.
-
-        requests goes through all variables for every request, which takes as long as the rest of its work.
-        """
-        host = urlsplit(url)[:2]
-        if host not in self._environments:
-            self._environments[host] = dict(session.merge_environment_settings(url, {}, False, None, None))
-        return self._environments[host]
 
     def check_response(self, response: requests.Response) -> None:
         """Raise by the status table; nothing of the body is logged."""
@@ -257,6 +196,12 @@ class JsonApiHook(HttpHook):
             return verdict.data
         raise self._error(str(call), verdict, is_push=call.body is not None, is_lookup=bool(call.parts))
 
+    def _error(self, what: str, verdict: Verdict, **kind: bool) -> SyncError:
+        """Return the error that the last verdict ends as (`error_of`)."""
+        return error_of(
+            what, verdict, conn_id=self.conn_id, attempts=self._pace.attempts, advice=self.denied_advice, **kind
+        )
+
     def _try_again(
         self, session: requests.Session, call: Call, first: Verdict, absent: Callable[[Verdict], bool] | None
     ) -> Verdict:
@@ -267,9 +212,9 @@ class JsonApiHook(HttpHook):
         """
         made = [first]
         verdict: Verdict = tenacity.Retrying(
-            stop=self._is_last,
+            stop=lambda state: self._pace.is_last(_last(state), state.attempt_number),
             after=lambda state: self._hold_back(call, state),
-            wait=lambda state: self._pause(_last(state), state.attempt_number),
+            wait=lambda state: self._pace.pause(_last(state), state.attempt_number),
             retry=tenacity.retry_if_result(lambda verdict: verdict.again and not (absent and absent(verdict))),
             retry_error_callback=_last,
             before_sleep=lambda state: self._announce(call, state),
@@ -325,17 +270,8 @@ class JsonApiHook(HttpHook):
             self._count(throttled=1)
             if self._limiter:
                 # Never for longer than a worker may wait: what is longer is for the scheduler to wait for.
-                pause = min(self._pause(verdict, state.attempt_number), PATIENCE)
+                pause = min(self._pace.pause(verdict, state.attempt_number), PATIENCE)
                 self._limiter.yield_for(call.bucket, pause)
-
-    def _pause(self, verdict: Verdict, attempt: int) -> float:
-        """Seconds before the next attempt: exponential with jitter, at least what the server asked for."""
-        wait = self._first_wait * 2.0 ** (attempt - 1) * (2 if verdict.action is Action.THROTTLED else 1)
-        jitter = random.uniform(0.75, 1.25)  # noqa: S311 - spreads retries, protects nothing
-        return max(min(wait, LONGEST_WAIT) * jitter, verdict.retry_after or 0.0)
-
-    def _is_last(self, state: tenacity.RetryCallState) -> bool:
-        return state.attempt_number >= self._attempts or (_last(state).retry_after or 0.0) > PATIENCE
 
     def _announce(self, call: Call, state: tenacity.RetryCallState) -> None:
         self._count(retried=1)
@@ -344,7 +280,7 @@ class JsonApiHook(HttpHook):
             call,
             _last(state).describe(),
             state.attempt_number,
-            self._attempts,
+            self._pace.attempts,
             state.next_action.sleep if state.next_action else 0.0,
         )
 
@@ -353,46 +289,9 @@ class JsonApiHook(HttpHook):
             for name, change in changes.items():
                 setattr(self.usage, name, getattr(self.usage, name) + change)
 
-    def _error(self, what: str, verdict: Verdict, *, is_push: bool = False, is_lookup: bool = False) -> SyncError:
-        """Turn the last verdict into the error that says what the caller does about it."""
-        text = f"{what}: {verdict.describe()}."
-        where = f"Connection {self.conn_id!r}"
-        match verdict.action:
-            case Action.THROTTLED:
-                return Throttled(
-                    f"{text} {where} is over its limit; lower its requests per minute or second if this comes back.",
-                    retry_after=verdict.retry_after,
-                )
-            case Action.AGAIN:
-                tried = f" Tried {self._attempts} times; try again later." if self._attempts > 1 else ""
-                said = f"{where}: {text}{tried}"
-                return LookupFailed(said, reason=verdict.describe()) if is_lookup else Retryable(said)
-            case Action.REFUSED if verdict.status is not None and is_push:
-                return RecordRejected(text, status=verdict.status, reason=verdict.reason)
-            case Action.REFUSED | Action.BROKEN if is_lookup and _is_about_what_it_asked(verdict):
-                return LookupRefused(f"{where}: {text} Asking again does not help.", reason=verdict.describe())
-            case Action.DENIED:
-                return Misconfigured(f"{where}: {text} {self.denied_advice}{_clock(verdict)}")
-            case _:
-                return Misconfigured(f"{where}: {text} Check the connection; trying again does not help.")
-
 
 def _last(state: tenacity.RetryCallState) -> Verdict:
     if state.outcome is None:
         raise RuntimeError("tenacity asked about an attempt that was not made")
     verdict: Verdict = state.outcome.result()
     return verdict
-
-
-def _is_about_what_it_asked(verdict: Verdict) -> bool:
-    """Say whether a refusal may be about the one thing that was asked for: its id, or a lasting fault where it lies."""
-    return verdict.action is Action.REFUSED or (verdict.status or 0) >= 500
-
-
-def _clock(verdict: Verdict) -> str:
-    """Name the clocks when they differ by more than a signature may (300 s; contract/antavo.md "Traps")."""
-    skew = verdict.skew or 0.0
-    if abs(skew) <= 300:
-        return ""
-    way = "ahead of" if skew > 0 else "behind"
-    return f" This machine's clock is {abs(skew):.0f} s {way} the server's: set it, signatures allow 300 s."

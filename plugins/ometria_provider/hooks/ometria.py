@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import datetime
 import json
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import requests
 from requests.auth import AuthBase
 
 from ometria_provider.exceptions import SyncError
-from ometria_provider.hooks.answer import Action, Verdict, scrub, without_addresses
-from ometria_provider.hooks.base import JsonApiHook, Limiter
+from ometria_provider.hooks.base import JsonApiHook
 from ometria_provider.hooks.connection import Extras, clean_key, root_url, versioned
+from ometria_provider.hooks.ometria_answers import (
+    ContactList,
+    LogEntry,
+    PushAnswer,
+    Unsubscribed,
+    check_errors,
+    check_list,
+    check_lists,
+    check_object,
+    check_page,
+    check_profile,
+    check_push,
+    check_unsubscribes,
+    is_absent,
+    read_error,
+    read_list,
+    read_push,
+    read_unsubscribe,
+)
+from ometria_provider.hooks.pace import Limiter
 from ometria_provider.hooks.request import Api, Call
 
 PUSH, DATA, DELETION = "push", "data", "deletion"  # buckets: Ometria limits these apart
@@ -34,62 +52,8 @@ class KeyAuth(AuthBase):
         return request
 
 
-@dataclass(frozen=True)
-class PushAnswer:
-    """Ometria acknowledged a push; it validates later, so ``rejected`` may grow (contract/ometria.md "its answer").
-
-    :param accepted: records, as Ometria counts them; 0 when it does not say.
-    :param rejected: the same.
-    :param request_id: Ometria's, for its support.
-    """
-
-    accepted: int
-    rejected: int
-    request_id: str | None
-
-
-class LogEntry(NamedTuple):
-    """One error of Ometria's log, about some record of somebody's (contract/ometria.md, `GET /push/_errors`).
-
-    :param message: its words, without anything that looks like a value.
-    :param path: where in the record, as in ``root > lastname``.
-    """
-
-    message: str
-    path: str
-
-
 #: Contacts in one page (contract/ometria.md: at most 250 for list data).
 PAGE = 250
-
-
-@dataclass(frozen=True)
-class ContactList:
-    """A list of contacts.
-
-    :param id: what a mapping's ``list`` names.
-    :param size: members, None when Ometria does not say.
-    :param type: ``STATIC`` or ``DYNAMIC``; only a static list takes members.
-    :param status: as in ``READY``.
-    """
-
-    id: int
-    title: str
-    size: int | None
-    type: str
-    status: str
-
-
-@dataclass(frozen=True)
-class Unsubscribed:
-    """Somebody unsubscribed in Ometria itself.
-
-    :param at: when; the time of reading when Ometria's is none.
-    """
-
-    profile_id: str | None
-    email: str | None
-    at: datetime.datetime
 
 
 class OmetriaHook(JsonApiHook):
@@ -190,55 +154,50 @@ class OmetriaHook(JsonApiHook):
         :raises RecordRejected: 400, 413 or 422; the reason holds none of the records' values.
         :raises Retryable: not acknowledged in all attempts: only a 200 with Ometria's JSON answer acknowledges.
         """
-        answer = self.call(Call(self._ometria(), "/push", PUSH, body=body, check=_check_push))
-        request_id = answer.get("request_id")
-        return PushAnswer(
-            accepted=_count(answer.get("accepted")) or 0,
-            rejected=_rejected(answer.get("rejected")),
-            request_id=None if request_id is None else str(request_id),
-        )
+        answer = self.call(Call(self._ometria(), "/push", PUSH, body=body, check=check_push))
+        return read_push(answer)
 
     def lists(self, mode: Literal["active", "archived", "all"] = "active") -> list[ContactList]:
         """Return the account's lists."""
-        call = Call(self._ometria(), "/lists", DATA, query={"mode": mode}, check=_check_lists)
-        lists = [_contact_list(row) for row in self.call(call)]
+        call = Call(self._ometria(), "/lists", DATA, query={"mode": mode}, check=check_lists)
+        lists = [read_list(row) for row in self.call(call)]
         return [one for one in lists if one is not None]
 
     def contact_list(self, list_id: int) -> ContactList | None:
         """Return one list, None when there is none with this id."""
-        call = Call(self._ometria(), "/lists/{id}", DATA, parts={"id": str(list_id)}, check=_check_list)
-        return _contact_list(self.call(call, absent=_is_absent))
+        call = Call(self._ometria(), "/lists/{id}", DATA, parts={"id": str(list_id)}, check=check_list)
+        return read_list(self.call(call, absent=is_absent))
 
     def contact(self, collection: str, id: str) -> dict[str, Any] | None:
         """Return a contact as Ometria last stored it, None when there is none."""
         if not collection.strip(". ") or not id.strip(". "):  # would change the path of the request
             return None
         parts = {"collection": collection, "id": id}
-        call = Call(self._ometria(), "/contacts/{collection}/{id}", DATA, parts=parts, check=_check_object)
-        contact: dict[str, Any] | None = self.call(call, absent=_is_absent)
+        call = Call(self._ometria(), "/contacts/{collection}/{id}", DATA, parts=parts, check=check_object)
+        contact: dict[str, Any] | None = self.call(call, absent=is_absent)
         return contact
 
     def unsubscribes(self, since: datetime.datetime | None) -> list[Unsubscribed]:
         """Return who unsubscribed in Ometria itself, since a time or ever; those made by API are not among them."""
         query = {"since": f"{since.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"} if since else {}
-        call = Call(self._ometria(), "/unsubscribes", DATA, query=query, check=_check_unsubscribes)
+        call = Call(self._ometria(), "/unsubscribes", DATA, query=query, check=check_unsubscribes)
         rows: list[Any] = self.call(call)
-        return [_unsubscribed(row) for row in rows if isinstance(row, dict)]
+        return [read_unsubscribe(row) for row in rows if isinstance(row, dict)]
 
     def profile(self, profile_id: str) -> dict[str, Any] | None:
         """Return the merged profile of a person, None when there is none with this id."""
         if not profile_id.strip(". "):
             return None
-        call = Call(self._ometria(), "/profiles/{id}", DATA, parts={"id": profile_id}, check=_check_profile)
-        found = self.call(call, absent=_is_absent)
+        call = Call(self._ometria(), "/profiles/{id}", DATA, parts={"id": profile_id}, check=check_profile)
+        found = self.call(call, absent=is_absent)
         # An array, as client code has it (contract/ometria.md); the object itself would do as well.
         first = found[0] if isinstance(found, list) and found else found
         return first if isinstance(first, dict) else None
 
     def profiles(self, email: str) -> list[dict[str, Any]]:
         """Return the merged profiles of the people with an e-mail address; empty when there are none."""
-        call = Call(self._ometria(), "/profiles", DATA, query={"email": email}, check=_check_profile)
-        found = self.call(call, absent=_is_absent) or []
+        call = Call(self._ometria(), "/profiles", DATA, query={"email": email}, check=check_profile)
+        found = self.call(call, absent=is_absent) or []
         return [row for row in (found if isinstance(found, list) else [found]) if isinstance(row, dict)]
 
     def request_deletion(self, contact: dict[str, Any]) -> None:
@@ -256,19 +215,14 @@ class OmetriaHook(JsonApiHook):
         """Return up to 250 contacts of a collection from an offset on, None when Ometria lists none (an assumption)."""
         query = {"limit": str(PAGE), "offset": str(offset)}
         parts = {"collection": collection}
-        call = Call(self._ometria(), "/contacts/{collection}", DATA, parts=parts, query=query, check=_check_page)
-        contacts: list[dict[str, Any]] | None = self.call(call, absent=_is_absent)
+        call = Call(self._ometria(), "/contacts/{collection}", DATA, parts=parts, query=query, check=check_page)
+        contacts: list[dict[str, Any]] | None = self.call(call, absent=is_absent)
         return contacts
 
     def push_errors(self) -> list[LogEntry]:
         """Return the latest errors of the account's log, whoever sent the records, in the log's order."""
-        call = Call(self._ometria(), "/push/_errors", DATA, check=_check_errors)
-        return [
-            LogEntry(
-                scrub(str(row.get("error_message") or "")), without_addresses(str(row.get("error_path") or ""))[:250]
-            )
-            for row in self.call(call)
-        ]
+        call = Call(self._ometria(), "/push/_errors", DATA, check=check_errors)
+        return list(map(read_error, self.call(call)))
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the lists once and say in plain words what is wrong."""
@@ -282,87 +236,3 @@ class OmetriaHook(JsonApiHook):
     def _ometria(self) -> Api:
         self._load()
         return self._api
-
-
-def _is_absent(verdict: Verdict) -> bool:
-    return verdict.action is Action.ABSENT
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _rejected(value: Any) -> int:
-    """Read how many records Ometria counts as rejected; a count that cannot be read is a doubt, and so at least one."""
-    if value is None:
-        return 0
-    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else _count(value)
-    return 1 if number is None else number
-
-
-def _contact_list(row: Any) -> ContactList | None:
-    """Read a list; ids are numeric texts. None when it is not one."""
-    if not isinstance(row, dict) or not str(row.get("id", "")).isdecimal():
-        return None
-    return ContactList(
-        id=int(row["id"]),
-        title=str(row.get("title") or ""),
-        size=_count(row.get("size")),
-        type=str(row.get("type") or "").upper(),
-        status=str(row.get("status") or ""),
-    )
-
-
-def _unsubscribed(row: dict[str, Any]) -> Unsubscribed:
-    email, profile_id = row.get("email_address"), row.get("profile_id")
-    return Unsubscribed(
-        profile_id=None if profile_id in (None, "") else str(profile_id),
-        email=email if isinstance(email, str) and email.strip() else None,
-        at=_moment(row.get("timestamp")),
-    )
-
-
-def _moment(value: Any) -> datetime.datetime:
-    """Read a time, ISO 8601 or unix seconds; what is none counts as now: an opt-out never gets lost."""
-    try:
-        if isinstance(value, (int, float)):
-            return datetime.datetime.fromtimestamp(value, datetime.UTC)
-        found = datetime.datetime.fromisoformat(value)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return datetime.datetime.now(datetime.UTC)
-    return found.astimezone(datetime.UTC) if found.tzinfo else found.replace(tzinfo=datetime.UTC)
-
-
-def _check_push(data: Any) -> str | None:
-    acknowledged = isinstance(data, dict) and str(data.get("status")).upper() == "OK"
-    return None if acknowledged else 'no `"status": "OK"` in the answer'
-
-
-def _check_lists(data: Any) -> str | None:
-    return None if isinstance(data, list) else "no array of lists in the answer; is the host Ometria's?"
-
-
-def _check_unsubscribes(data: Any) -> str | None:
-    return None if isinstance(data, list) else "no array of unsubscribes in the answer; is the host Ometria's?"
-
-
-def _check_profile(data: Any) -> str | None:
-    return None if isinstance(data, (list, dict)) else "no profile in the answer; is the host Ometria's?"
-
-
-def _check_list(data: Any) -> str | None:
-    return None if _contact_list(data) else "no list in the answer; is the host Ometria's?"
-
-
-def _check_object(data: Any) -> str | None:
-    return None if isinstance(data, dict) else "no object in the answer; is the host Ometria's?"
-
-
-def _check_page(data: Any) -> str | None:
-    right = isinstance(data, list) and all(isinstance(row, dict) for row in data)
-    return None if right else "no array of contacts in the answer"
-
-
-def _check_errors(data: Any) -> str | None:
-    right = isinstance(data, list) and all(isinstance(row, dict) for row in data)
-    return None if right else "no array of errors in the answer"

@@ -8,7 +8,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from ometria_provider.hooks.ometria import PushAnswer
+from ometria_provider.hooks.ometria_answers import PushAnswer
 
 #: The number of a request, and what came of it.
 Outcome = tuple[int, "PushAnswer | BaseException"]

@@ -11,7 +11,8 @@ from typing import Any, Generic
 from ometria_provider.delivery.batches import Record, halves
 from ometria_provider.delivery.poison import PoisonWatch
 from ometria_provider.exceptions import Halted, RecordRejected
-from ometria_provider.hooks.ometria import OmetriaHook, PushAnswer
+from ometria_provider.hooks.ometria import OmetriaHook
+from ometria_provider.hooks.ometria_answers import PushAnswer
 from ometria_provider.operators.couriers import Couriers
 
 #: Seconds that an answer may wait for the next one, so that both are written at once.

@@ -12,7 +12,7 @@ from ometria_provider.delivery.batches import body
 from ometria_provider.delivery.campaign import Tally
 from ometria_provider.delivery.poison import PoisonWatch
 from ometria_provider.exceptions import RecordRejected, SyncError
-from ometria_provider.hooks.ometria import PushAnswer
+from ometria_provider.hooks.ometria_answers import PushAnswer
 from ometria_provider.ledger import deliveries
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, REJECTED, SKIPPED, WAITING, Departing, Settled
 from ometria_provider.ledger.engine import Ledger

@@ -15,7 +15,7 @@ from ometria_provider.delivery.batches import Batch, Outgoing
 from ometria_provider.delivery.consent import OPTED_OUT
 from ometria_provider.delivery.departures import complaints, farewell, left_the_where, plain_reason
 from ometria_provider.delivery.digests import encode
-from ometria_provider.hooks.ometria import PushAnswer
+from ometria_provider.hooks.ometria_answers import PushAnswer
 from ometria_provider.ledger import batches, contacts, departures, findings
 from ometria_provider.ledger.run_steps import DEPARTURES
 from ometria_provider.operators.accounts import ometria_hook

@@ -20,7 +20,8 @@ from ometria_provider.delivery.batches import Batch, Outgoing
 from ometria_provider.delivery.books import verdict
 from ometria_provider.delivery.digests import encode
 from ometria_provider.exceptions import Halted
-from ometria_provider.hooks.ometria import OmetriaHook, PushAnswer
+from ometria_provider.hooks.ometria import OmetriaHook
+from ometria_provider.hooks.ometria_answers import PushAnswer
 from ometria_provider.ledger import contacts, run_steps, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.mapping.model import Mapping

@@ -14,7 +14,7 @@ from ometria_provider.ledger.findings import OPT_OUT
 from ometria_provider.operators.sender import Sender
 
 if TYPE_CHECKING:
-    from ometria_provider.hooks.ometria import PushAnswer
+    from ometria_provider.hooks.ometria_answers import PushAnswer
 
 
 class OptOutSender(Sender):

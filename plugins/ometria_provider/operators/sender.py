@@ -16,7 +16,7 @@ from ometria_provider.delivery.consent import opts_out
 from ometria_provider.delivery.digests import digest
 from ometria_provider.delivery.poison import PoisonWatch
 from ometria_provider.exceptions import RecordRejected
-from ometria_provider.hooks.ometria import PushAnswer
+from ometria_provider.hooks.ometria_answers import PushAnswer
 from ometria_provider.ledger import batches as push_batches
 from ometria_provider.ledger import contacts, findings
 from ometria_provider.ledger.engine import Ledger

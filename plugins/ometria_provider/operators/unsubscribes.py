@@ -21,7 +21,8 @@ from ometria_provider.ledger import cursors, unsubscribes
 from ometria_provider.ledger.engine import Ledger
 
 if TYPE_CHECKING:
-    from ometria_provider.hooks.ometria import OmetriaHook, Unsubscribed
+    from ometria_provider.hooks.ometria import OmetriaHook
+    from ometria_provider.hooks.ometria_answers import Unsubscribed
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from ometria_provider.exceptions import Misconfigured, Retryable
-from ometria_provider.hooks.ometria import ContactList, OmetriaHook, PushAnswer, Unsubscribed
+from ometria_provider.hooks.ometria import OmetriaHook
+from ometria_provider.hooks.ometria_answers import ContactList, PushAnswer, Unsubscribed
 
 LIST = {
     "@type": "list",
