@@ -30,7 +30,7 @@ def overview(request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLRespon
         kinds=KINDS,
         mappings=[mapping_card(ledger, settings, dag, now) for dag in dags if dag.campaigns is None],
         workflows=[
-            workflow_card(ledger, dag.name, name)
+            workflow_card(ledger, dag, name, now)
             for dag in dags
             if dag.campaigns is not None
             for name in dag.campaigns.workflows

@@ -9,12 +9,13 @@ from datetime import datetime
 from markupsafe import Markup
 
 from ometria_provider.attention import Watched, freshness
-from ometria_provider.ledger import campaign_runs, history, run_steps
+from ometria_provider.ledger import campaign_runs, cursors, history, run_steps
 from ometria_provider.ledger.campaign_runs import Past
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, REJECTED
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RunRow
 from ometria_provider.ledger.standing import standing
+from ometria_provider.mapping.freshness import PATIENCE
 from ometria_provider.report import APIS, api_use
 from ometria_provider.settings import Settings
 from ometria_provider.text import moment
@@ -47,6 +48,8 @@ class MappingCard:
 class WorkflowCard:
     """One workflow.
 
+    :param outcome: what became of the events of its last run, in words.
+    :param fresh: when its events were last read from Antavo, in words; `late`: whether that is too long ago.
     :param waiting: events that are still to be delivered.
     :param held: those of them that a run could not deliver.
     """
@@ -54,6 +57,9 @@ class WorkflowCard:
     name: str
     account: str
     last: Past | None
+    outcome: str
+    fresh: str
+    late: bool
     waiting: int
     held: int
     chart: Markup | None
@@ -88,11 +94,25 @@ def _runs_chart(past: Sequence[RunRow]) -> Markup | None:
     return bars(drawn, title=title)
 
 
-def workflow_card(ledger: Ledger, account: str, name: str) -> WorkflowCard:
-    """Return how a workflow stands."""
+def workflow_card(ledger: Ledger, dag: Watched, name: str, now: datetime) -> WorkflowCard:
+    """Return how a workflow of a connection's campaigns stands."""
     past = campaign_runs.latest_runs(ledger, name, LAST)
-    held, new = campaign_runs.undone(ledger, account, name)
-    return WorkflowCard(name, account, past[0] if past else None, held + new, held, _campaign_chart(past))
+    held, new = campaign_runs.undone(ledger, dag.name, name)
+    last = past[0] if past else None
+    outcome = ", ".join(f"{count:,} {state}" for state, count in sorted(last.states.items())) if last else ""
+    read_at = cursors.get(ledger, dag.name, "", f"collected:{name}")
+    expected = read_at or dag.since
+    return WorkflowCard(
+        name,
+        dag.name,
+        last,
+        outcome,
+        fresh=f"every minute: {f'read at {moment(read_at)}' if read_at else 'never read so far'}",
+        late=expected is not None and expected < now - PATIENCE,
+        waiting=held + new,
+        held=held,
+        chart=_campaign_chart(past),
+    )
 
 
 def _campaign_chart(past: Sequence[Past]) -> Markup | None:

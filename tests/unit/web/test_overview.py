@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from ledgers import green_run, unchanged_run
+from ometria_provider.ledger import cursors, deliveries, inbox
+from ometria_provider.ledger.deliveries import Settled
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.inbox import Collected
+from ometria_provider.text import moment
 from pages import pages
 
 MAPPING = "list: 1\nschedule: '@hourly'\nfields: []\n"
@@ -65,6 +70,33 @@ def test_overview_marks_a_mapping_whose_file_is_broken(known: Ledger, viewer: Te
 def test_overview_shows_the_share_of_the_rate_limit(known: Ledger, viewer: TestClient):
     green_run().write(known)
     assert '<td class="number">96%</td>' in viewer.get("/ometria/").text
+
+
+@pytest.fixture
+def workflow(folders: Path) -> None:
+    """A workflow `claimed`."""
+    text = "trigger: {event: reward}\naction: {event_type: claimed, payload: [{value: x, remote: y}]}\n"
+    (folders / "workflows" / "claimed.yaml").write_text(text)
+
+
+@pytest.mark.usefixtures("workflow")
+@pytest.mark.parametrize(("minutes", "late"), [(1, False), (16, True)])
+def test_overview_shows_when_a_workflow_s_events_were_read_and_what_became_of_the_last(
+    known: Ledger, viewer: TestClient, minutes: int, late: bool
+):
+    assert "every minute: never read so far" in viewer.get("/ometria/").text
+    at = datetime.now(UTC) - timedelta(minutes=minutes)
+    cursors.move(known, "antavo_default", "", "collected:claimed", at=at, run_id=0)
+    events = [Collected(str(number), "reward", "ann", at, b"{}", ("claimed",)) for number in range(3)]
+    inbox.put(known, "antavo_default", events, inbox.ASKED)
+    ends = (deliveries.ACKNOWLEDGED, deliveries.ACKNOWLEDGED, deliveries.REJECTED)
+    waiting = deliveries.waiting(known, "antavo_default", limit=3)
+    settled = [Settled(one.id, state, "bad") for one, state in zip(waiting, ends, strict=True)]
+    deliveries.write(known, "run", settled=settled)
+    text = viewer.get("/ometria/").text
+    assert f"every minute: read at {moment(at)}" in text
+    assert ": 2 acknowledged, 1 rejected</td>" in text
+    assert ('<span class="state bad">late</span>' in text) is late
 
 
 @pytest.mark.usefixtures("folders")
