@@ -65,6 +65,16 @@ def test_filtered_and_rejected_members_say_why(sync: Sync, member: str) -> None:
     assert explained(sync, member).fate == "remembered"
 
 
+@pytest.mark.usefixtures("member")
+def test_member_whom_ometria_lacks_says_why_at_the_guilty_field_alone(sync: Sync) -> None:
+    new = sync.member(mobile_phone="nonsense")
+    sync.mapping(fields=[*FIELDS, {"loyalty": "mobile_phone", "remote": "phone_number", "transform": [{"e164": "GB"}]}])
+    found = explained(sync, new)
+    assert not found.in_ometria
+    assert found.in_ometria is False
+    assert [row.remote for row in found.fields if row.why] == ["phone_number"]
+
+
 def test_opt_in_that_is_held_back_says_so_beside_the_field(sync: Sync, member: str) -> None:
     consent = {"loyalty": "properties.newsletter", "remote": "marketing_optin", "transform": ["consent"]}
     sync.mapping(fields=[*FIELDS, consent])

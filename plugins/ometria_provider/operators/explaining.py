@@ -53,7 +53,7 @@ class FieldNow:
     :param final: what the record says, None for nothing.
     :param held: what Ometria holds.
     :param agrees: whether Ometria holds what the record says; None: there is nothing to compare.
-    :param why: in which way it does not, or why there is nothing to compare. Never a value.
+    :param why: in which way it does not, or why there is nothing to compare, unless Ometria lacks it all. No value.
     """
 
     remote: str
@@ -295,7 +295,7 @@ def _field_now(
     if trace.problem:
         return FieldNow(*given, None, f"rejected: {trace.problem}")
     if contact is None:
-        return FieldNow(*given, None, "the contact is not in Ometria")
+        return FieldNow(*given, None)
     record: Any = trace.final
     for key in reversed(path(trace.remote, mapping.mode)):
         record = {key: record}
