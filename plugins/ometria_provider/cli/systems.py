@@ -129,8 +129,8 @@ def _expected(source: AntavoHook, mapping: Mapping) -> int | None:
 def doctor(output: Output = "table") -> None:
     """Check all that a run needs, and say what to mend.
 
-    Connections, keys, signature, clock, lists, Ometria's error log, webhooks, alerts; ledger, staging, files and
-    suites; what is red or late, schedules, limits, rate limits that were met, mappings that changed since they last
+    Connections, keys, signature, clock, lists, Ometria's error log, webhooks, alerts; ledger, staging, disks, files
+    and suites; what is red or late, schedules, limits, rate limits that were met, mappings that changed since they last
     ran; connections that hold the same key, and contacts whose mapping file is gone.
     """
     from ometria_provider.cli.connect import airflow
