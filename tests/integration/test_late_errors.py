@@ -576,7 +576,7 @@ def test_error_log_out_of_reach_stops_the_push_before_anything_is_sent(sync: Syn
 
 def test_queue_headers_spare_the_waiting(make_sync: Callable[..., Sync], monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(verification, "sleep", waits.append)
+    monkeypatch.setattr(error_log, "sleep", waits.append)
     with running(
         SandboxSettings(
             port=0,
@@ -642,7 +642,7 @@ def test_suspect_is_convicted_by_no_look_but_a_second_one(sync: Sync, monkeypatc
 
 def test_run_waits_settle_seconds_after_its_last_push(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(verification, "sleep", waits.append)
+    monkeypatch.setattr(error_log, "sleep", waits.append)
     sync.connect(ometria={"extra": FAST | {"settle_seconds": 30}})
     sync.mapping()
     assert sync.run().green

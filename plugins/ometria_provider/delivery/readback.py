@@ -61,7 +61,7 @@ class Mismatch(NamedTuple):
 def mismatches(record: Record, contact: Record, fields: Fields) -> list[Mismatch]:
     """Return what a contact does not hold of a record; directives are no fields."""
     found = []
-    for keys, sent in _leaves(record):
+    for keys, sent in leaves(record):
         known = fields.get(keys)
         if problem := _problem(sent, _value(contact, keys), custom=known is None or known.custom):
             found.append(Mismatch(known.remote if known else " > ".join(keys), problem))
@@ -86,7 +86,7 @@ class Change:
 def changes(record: Record, contact: Record | None, fields: Fields) -> list[Change]:
     """Return every field of a record beside what a contact holds; directives are no fields."""
     found = []
-    for keys, after in _leaves(record):
+    for keys, after in leaves(record):
         known = fields.get(keys)
         before = _value(contact or {}, keys)
         kind: Literal["set", "changed", "emptied", "same"] = "changed"
@@ -100,10 +100,11 @@ def changes(record: Record, contact: Record | None, fields: Fields) -> list[Chan
     return found
 
 
-def _leaves(record: Record, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def leaves(record: Record, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each value of a record with the keys that lead to it; directives are no values."""
     for key, value in record.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, (*before, key))
+            yield from leaves(value, (*before, key))
         elif before or not key.startswith("@"):
             yield (*before, key), value
 
@@ -175,7 +176,7 @@ class Arrivals:
             self.absent += 1
             return
         wrong = {each.field for each in mismatches(record, contact, fields)}
-        for keys, value in _leaves(record):
+        for keys, value in leaves(record):
             if value is not None:
                 name = known.remote if (known := fields.get(keys)) else " > ".join(keys)
                 self.sent[name] += 1

@@ -6,7 +6,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +17,11 @@ from ometria_provider.delivery.books import Books, verdict
 from ometria_provider.delivery.compare import Comparison
 from ometria_provider.delivery.digests import digest, encode
 from ometria_provider.exceptions import Fatal, Misconfigured, Retryable
-from ometria_provider.ledger import batches, contacts, findings, run_steps, runs
+from ometria_provider.ledger import batches, contacts, findings, late, run_steps, runs
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.mapping.records import RECORD_LIMIT
 from ometria_provider.metrics import emit, of_step
+from ometria_provider.operators.file_verification import FileVerification
 from ometria_provider.operators.sender import Target
 from ometria_provider.operators.slice_push import Push
 from ometria_provider.settings import read_settings
@@ -41,12 +42,14 @@ class ContactFile:
     """A file of contacts and where they go.
 
     :param account: the Ometria connection.
+    :param verify: find out what Ometria rejects later.
     """
 
     uri: str
     collection: str
     list_id: int | None
     account: str
+    verify: bool = True
 
 
 def push_file(file: ContactFile, *, dag_id: str, run_id: str) -> dict[str, int]:
@@ -64,29 +67,71 @@ def push_file(file: ContactFile, *, dag_id: str, run_id: str) -> dict[str, int]:
         with run_steps.working(ledger, run, "push", ONLY) as step:
             findings.drop_rejections(ledger, run.id, ONLY, "mapping")
             facts = step.facts
-            push = Push(ledger, Target(file.account, file.collection, run.id, ONLY, file.list_id), facts)
+            target = Target(file.account, file.collection, run.id, ONLY, file.list_id)
+            push = Push(ledger, target, facts)
+            verification = FileVerification(ledger, run, file.account, file.collection, push.hook)
             try:
                 with push.measured():
                     for rows in read_rows(file.uri):
                         snapshot_at = datetime.now(UTC)
-                        push.send(_compare(ledger, run, file, rows, counts), snapshot_at)
+                        going = _compare(ledger, run, file, rows, counts)
+                        if going and file.verify:
+                            verification.begin()
+                        push.send(going, snapshot_at)
+                if file.verify:
+                    facts["read_back"] = verification.end(_chunks(file))
+                else:
+                    contacts.settle(ledger, file.account, file.collection)
             finally:
                 emit(of_step("push", file.collection, facts))
-        contacts.settle(ledger, file.account, file.collection)
+        books = _books(ledger, run, file, counts)
     except BaseException as error:
-        books = _books(ledger, run, counts, facts)
+        books = _books_so_far(ledger, run, counts, facts)
         runs.close_run(ledger, run.id, state="failed", reason=type(error).__name__, counts=books.columns())
         raise
-    books = _books(ledger, run, counts, facts)
     reason = verdict(books, dry_run=False, failures=[], breaches=[])
-    runs.close_run(ledger, run.id, state="failed" if reason else "succeeded", reason=reason, counts=books.columns())
-    log.info("%s", ", ".join(f"{name} {count:,}" for name, count in asdict(books).items()))
+    unverified = late.count_suspects(ledger, file.account, file.collection)
+    columns = {**books.columns(), "unverified": unverified}
+    runs.close_run(ledger, run.id, state="failed" if reason else "succeeded", reason=reason, counts=columns)
+    log.info("%s", ", ".join(f"{name} {count:,}" for name, count in columns.items()))
     if reason:
         raise NothingArrived(f"{reason} `ometria-sync show {run.id}` says more.")
     return books.columns()
 
 
-def _books(ledger: Ledger, run: runs.Run, counts: Counter[str], facts: dict[str, Any]) -> Books:
+def _books(ledger: Ledger, run: runs.Run, file: ContactFile, counts: Counter[str]) -> Books:
+    """Return the books of a push that came to its end: where each record of the file stands now."""
+    found: Counter[str] = Counter()
+    for chunk in _chunks(file):
+        known = contacts.known_contacts(ledger, file.account, file.collection, list(chunk))
+        found.update(_account(known.get(id_), run) for id_ in chunk)
+    new = counts["refused"] + found["new"]
+    return Books(
+        read=counts["read"],
+        # Of several rows of one contact in a chunk one stands for it; the others change nothing.
+        unchanged=counts["read"] - counts["refused"] - found.total() + found["unchanged"],
+        filtered=0,
+        rejected=new + found["remembered"],
+        new=new,
+        to_send=counts["send"],
+        sent=batches.count_records(ledger, run.id, "acknowledged", "doubtful"),
+        accepted=found["accepted"],
+        pending=found["pending"],
+    )
+
+
+def _account(known: contacts.Known | None, run: runs.Run) -> str:
+    """Return the account of the books in which a contact ended."""
+    if known is None or known.state == "pending":
+        return "pending"
+    own = known.sync_run_id == run.id
+    if known.state == "rejected":
+        return "new" if own else "remembered"
+    return "accepted" if own and known.state == "accepted" else "unchanged"
+
+
+def _books_so_far(ledger: Ledger, run: runs.Run, counts: Counter[str], facts: dict[str, Any]) -> Books:
+    """Return the books of a push that failed: what it did not get to is pending."""
     new = counts["refused"] + findings.count_rejections(ledger, run.id, "push")
     accepted, unchanged = facts.get("accepted", 0), counts["unchanged"] + facts.get("superseded", 0)
     settled = unchanged + new + counts["remembered"] + accepted
@@ -103,6 +148,17 @@ def _books(ledger: Ledger, run: runs.Run, counts: Counter[str], facts: dict[str,
     )
 
 
+def _chunks(file: ContactFile) -> Iterator[dict[str, bytes]]:
+    """Yield the records that can be sent, by contact id, a chunk of the file at a time."""
+    for rows in read_rows(file.uri):
+        bodies = ((str(row["id"]), encode(_record(row, file))) for row in rows if _has_id(row))
+        yield {id_: body for id_, body in bodies if len(body) <= RECORD_LIMIT}
+
+
+def _has_id(row: dict[str, Any]) -> bool:
+    return isinstance(row.get("id"), str) and bool(row["id"])
+
+
 def _compare(
     ledger: Ledger, run: runs.Run, file: ContactFile, rows: list[dict[str, Any]], counts: Counter[str]
 ) -> list[Outgoing]:
@@ -112,10 +168,10 @@ def _compare(
     going: list[Outgoing] = []
     refused: list[tuple[str, str | None, str]] = []
     for position, row in enumerate(rows, start=counts["read"] + 1):
-        id_ = row.get("id")
-        if not isinstance(id_, str) or not id_:
+        if not _has_id(row):
             refused.append((f"row {position}", "id", "is not a text: a contact needs an id"))
             continue
+        id_ = str(row["id"])
         body = encode(_record(row, file))
         if len(body) > RECORD_LIMIT:
             refused.append((id_, None, f"the record is larger than {RECORD_LIMIT} bytes"))

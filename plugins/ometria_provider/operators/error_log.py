@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.error_log import LogEntry, News, news
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks, if the account's limit for reading allows that; and looks in a second's worth of it.
 INTERVAL, SHARE = 2.0, 8
+
+#: New errors hold a run up for at most so many times `settle_seconds`: other senders' may never end.
+PATIENCE = 6
 
 #: How often a look that another task overtook is made again.
 ATTEMPTS = 20
@@ -59,6 +63,26 @@ def look(ledger: Ledger, account: str, hook: OmetriaHook) -> News:
         if late.keep_look(ledger, account, before, entries, gained):
             return changes
     raise Misconfigured(f"Too many tasks look at the error log of {account!r} at once; clear this one later.")
+
+
+def look_until_quiet(
+    ledger: Ledger, account: str, hook: OmetriaHook, *, answered: datetime | None, is_drained: bool
+) -> None:
+    """Look until Ometria has validated what was sent: nothing new for `settle_seconds`, or it says so itself.
+
+    :param answered: when the last answer to a push came; None: nothing was pushed.
+    :param is_drained: Ometria's queue was empty then.
+    """
+    patience = hook.settle_seconds
+    quiet_for = (datetime.now(UTC) - answered).total_seconds() if answered else patience
+    wait = 0.0 if is_drained else max(patience - quiet_for, 0.0)
+    for _ in range(PATIENCE):
+        if wait:
+            log.info("Waiting %.0f s until Ometria has validated what was sent", wait)
+            sleep(wait)
+        if not look(ledger, account, hook):
+            break
+        wait = patience
 
 
 class Watch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.operators import lineage
@@ -29,6 +29,8 @@ class OmetriaPushOperator(SyncOperator):
     :param collection: (templated) Ometria's `@collection`.
     :param list_id: (templated) the Ometria list to put the contacts on; None: no list.
     :param ometria_conn_id: connection of type `ometria`.
+    :param verify: `suspects`: find out which of the file's records Ometria rejects later; `off`: do without. A mapping
+        says it itself.
     :param mapping: name of a mapping file, with `window`, in place of `records`.
     :param window: (templated) the slice to push, as plan lists it.
     :raises Retryable: when Ometria or the ledger stays out of reach; a retry goes on at the batch.
@@ -46,6 +48,7 @@ class OmetriaPushOperator(SyncOperator):
         collection: str | None = None,
         list_id: int | str | None = None,
         ometria_conn_id: str = "ometria_default",
+        verify: Literal["suspects", "off"] = "suspects",
         mapping: str | None = None,
         window: Window | None = None,
         **kwargs: Any,
@@ -55,6 +58,7 @@ class OmetriaPushOperator(SyncOperator):
         self.collection = collection
         self.list_id = list_id
         self.ometria_conn_id = ometria_conn_id
+        self.verify = verify
 
     def execute(self, context: Context) -> Any:
         """Push a slice, or a file as a run of its own; return the run's books for a file."""
@@ -62,6 +66,8 @@ class OmetriaPushOperator(SyncOperator):
             return super().execute(context)
         if not (self.records and self.collection):
             raise Misconfigured(f"Task {self.task_id}: give `records` and `collection` (or a mapping and its slice).")
+        if self.verify not in ("suspects", "off"):
+            raise Misconfigured(f"Task {self.task_id}: `verify` is {self.verify!r}; write suspects or off.")
         from ometria_provider.operators.contact_file import ContactFile, push_file
 
         file = ContactFile(
@@ -69,6 +75,7 @@ class OmetriaPushOperator(SyncOperator):
             collection=self.collection,
             list_id=None if self.list_id in (None, "") else int(self.list_id),
             account=self.ometria_conn_id,
+            verify=self.verify == "suspects",
         )
         # A task of its own is a run of its own: two pushes of one DAG keep their books apart.
         index = getattr(context.get("ti"), "map_index", -1)

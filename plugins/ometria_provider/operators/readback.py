@@ -11,7 +11,7 @@ from functools import partial
 from itertools import takewhile
 from math import ceil, inf
 from time import monotonic, sleep
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -21,8 +21,9 @@ from ometria_provider.exceptions import Misconfigured
 from ometria_provider.hooks.answer import leaf_texts, scrub
 from ometria_provider.hooks.ometria import PAGE, OmetriaHook
 from ometria_provider.ledger import late
+from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.runs import Run
 from ometria_provider.operators.asking import side_by_side
-from ometria_provider.operators.base import Work
 from ometria_provider.operators.doubts import Doubts, Item
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,19 @@ SECOND_LOOK = 1.0
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Origin(Protocol):
+    """Whose records are read back: a contact sync's task (`Work`), or a file's push."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def run(self) -> Run: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def collection(self) -> str: ...
 
 
 class Turn(NamedTuple):
@@ -58,7 +72,7 @@ class Reader:
     :param silent: fields that arrive in nobody, without an error: they convict no record.
     """
 
-    work: Work
+    work: Origin
     hook: OmetriaHook
     fields: Fields
     deadline: float

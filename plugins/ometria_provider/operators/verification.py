@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import cached_property
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any, NamedTuple
 
 from ometria_provider.delivery.consent import splice
@@ -21,16 +19,11 @@ from ometria_provider.ledger.late import ErrorRow, Standing
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.base import Work
 from ometria_provider.operators.doubts import Doubts, Item
-from ometria_provider.operators.error_log import fields_of, look
+from ometria_provider.operators.error_log import fields_of, look_until_quiet
 from ometria_provider.operators.readback import Reader
-
-log = logging.getLogger(__name__)
 
 #: Delivered records that are read back after the mapping changed, or with `verify: sample`.
 SAMPLE = 20
-
-#: New errors hold a run up for at most so many times `settle_seconds`: other senders' may never end.
-PATIENCE = 6
 
 #: Kinds of errors that a report lists.
 LISTED = 10
@@ -108,20 +101,11 @@ class Verification:
         self.facts.update(read_back=reader.read)
 
     def _wait(self) -> None:
-        """Look until Ometria has validated what was sent: nothing new for `settle_seconds`, or it says so itself."""
-        work, patience = self.work, self.hook.settle_seconds
-        answered = late.last_answer(work.ledger, work.run)
+        work = self.work
         pushes = [step.facts for step in run_steps.steps(work.ledger, work.run.id) if step.step == "push"]
         queued = {facts.get("queued") for facts in pushes if facts.get("requests")}
-        quiet_for = (datetime.now(UTC) - answered).total_seconds() if answered else patience
-        wait = 0.0 if queued == {0} else max(patience - quiet_for, 0.0)
-        for _ in range(PATIENCE):
-            if wait:
-                log.info("Waiting %.0f s until Ometria has validated what was sent", wait)
-                sleep(wait)
-            if not look(work.ledger, work.account, self.hook):
-                break
-            wait = patience
+        answered = late.last_answer(work.ledger, work.run)
+        look_until_quiet(work.ledger, work.account, self.hook, answered=answered, is_drained=queued == {0})
 
     @cached_property
     def _paths(self) -> dict[str, frozenset[str] | None]:
