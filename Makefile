@@ -37,15 +37,14 @@ format: install-dev ## Bring the code into shape
 	$(VENV)/ruff check --fix $(CODE)
 
 mypy: install-dev ## Check types
-	$(VENV)/mypy -p ometria_provider
-	MYPYPATH=scripts:plugins $(VENV)/mypy -p launcher -p reference
+	MYPYPATH=scripts:plugins $(VENV)/mypy -n 2 -p ometria_provider -p launcher -p reference
 
 unit: install-dev ## Run the tests, JOBS=auto at a time: PYTEST='-k name' chooses some
 ifdef PYTEST
 	$(VENV)/pytest $(PYTEST)
 else
 	$(VENV)/pytest -n $(JOBS) -m "not e2e"
-	$(VENV)/pytest -n 2 --dist loadfile -m e2e
+	$(VENV)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m e2e tests/e2e
 endif
 
 bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline: BENCH='--quick --only cpu'
