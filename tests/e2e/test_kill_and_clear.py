@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 from launcher import processes
 from launcher.api import Airflow, Login
 from launcher.environment import free_port
+from launcher.home import Home
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
@@ -89,6 +91,10 @@ class Site:
         output = self.output.with_name("run-output")
         code = self.launch("run", output=output).wait(timeout=LIMIT)
         return code, output.read_text()
+
+    def log(self, part: str) -> str:
+        """Return what a part of Airflow has said since it was started."""
+        return Home(self.home).log_file(part).read_text(errors="replace")
 
     @property
     def ledger(self) -> Ledger:
@@ -257,7 +263,8 @@ def test_limit_broken_waits_for_a_person_who_approves_refuses_or_does_not_answer
         assert row["state"] == "awaiting_approval"
         # A person takes longer than a scheduler that has yet to hear that the worker was given back: an answer before
         # that makes Airflow start the task twice, and the gate ask again.
-        time.sleep(10)
+        heard = re.compile(rf"TaskInstance Finished: dag_id={DAG}, task_id=gate, run_id={re.escape(run_id)},")
+        wait_for(lambda: heard.search(site.log("scheduler")))
         return run_id, f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances/gate/-1/hitlDetails"
 
     def ended() -> tuple[str, str, str]:
