@@ -97,6 +97,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/run.py": "integration/test_limits.py",
     "operators/sender.py": "integration/test_faults.py",
     "operators/unsubscribes.py": "integration/test_consent.py",
+    "operators/push.py": "integration/test_clearing.py",
     "operators/slice_push.py": "integration/test_clearing.py",
     "operators/validate.py": "integration/test_rules.py",
     "operators/verification.py": "integration/test_late_errors.py",

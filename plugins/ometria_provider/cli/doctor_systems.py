@@ -111,7 +111,7 @@ def _error_log(ledger: Ledger | None, hook: OmetriaHook) -> Check:
         entries = [LogEntry(*entry) for entry in hook.push_errors()]
     except SyncError as error:
         return Check("fail", subject, str(error))
-    from ometria_provider.ledger.late import last_look
+    from ometria_provider.ledger.error_looks import last_look
 
     before = last_look(ledger, hook.conn_id) if ledger else None
     gained = news([LogEntry(*entry) for entry in before.entries] if before else [], entries).errors

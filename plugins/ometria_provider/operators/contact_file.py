@@ -22,8 +22,8 @@ from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.mapping.records import RECORD_LIMIT
 from ometria_provider.metrics import emit, of_step
 from ometria_provider.operators.file_verification import FileVerification
+from ometria_provider.operators.push import Push
 from ometria_provider.operators.sender import Target
-from ometria_provider.operators.slice_push import Push
 from ometria_provider.settings import read_settings
 from ometria_provider.staging.store import CHUNK
 

@@ -18,7 +18,7 @@ from ometria_provider.delivery.batches import MAX_RECORDS, batches
 from ometria_provider.delivery.campaign import Tally
 from ometria_provider.delivery.suspects import Field, Fields, concerning
 from ometria_provider.exceptions import SyncError
-from ometria_provider.ledger import cursors, deliveries, inbox, late
+from ometria_provider.ledger import cursors, deliveries, error_looks, inbox
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators import error_log
 from ometria_provider.operators.accounts import ometria_hook
@@ -149,7 +149,7 @@ class LateErrors:
 
     def begin(self) -> None:
         """Look at the log before the very first event: what it holds by then is none of ours."""
-        if late.last_look(self._ledger, self._account) is None:
+        if error_looks.last_look(self._ledger, self._account) is None:
             self._look()
 
     def count(self) -> None:
@@ -162,7 +162,7 @@ class LateErrors:
         if not self._look():
             return
         cursors.move(self._ledger, self._account, "", CURSOR, at=datetime.now(UTC), run_id=0)
-        errors = late.errors_since(self._ledger, self._account, since)
+        errors = error_looks.errors_since(self._ledger, self._account, since)
         ours = concerning({error.path for error in errors if error.path}, _fields(self._workflows))
         found = [error for error in errors if error.path in ours and error.count]
         for error in found:

@@ -14,7 +14,7 @@ from ometria_provider.delivery.error_log import LogEntry, News, news
 from ometria_provider.delivery.limits import flood
 from ometria_provider.delivery.suspects import Field, Fields, concerning
 from ometria_provider.exceptions import Halted, Misconfigured, SyncError
-from ometria_provider.ledger import batches, late
+from ometria_provider.ledger import batches, error_looks
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.operators.accounts import ometria_hook
 
@@ -49,7 +49,7 @@ def look(ledger: Ledger, account: str, hook: OmetriaHook) -> News:
     :raises Misconfigured: when the key may not read the log.
     """
     for _ in range(ATTEMPTS):
-        before = late.last_look(ledger, account)
+        before = error_looks.last_look(ledger, account)
         try:
             entries = [LogEntry(*entry) for entry in hook.push_errors()]
         except Misconfigured as error:
@@ -60,7 +60,7 @@ def look(ledger: Ledger, account: str, hook: OmetriaHook) -> News:
         changes = news([LogEntry(*entry) for entry in before.entries], entries) if before else News(Counter())
         gained = [(*entry, count) for entry, count in changes.errors.items()]
         gained += [("", path, 0) for path in changes.unseen]
-        if late.keep_look(ledger, account, before, entries, gained):
+        if error_looks.keep_look(ledger, account, before, entries, gained):
             return changes
     raise Misconfigured(f"Too many tasks look at the error log of {account!r} at once; clear this one later.")
 
@@ -134,10 +134,10 @@ class Watch:
 
     def _look(self, interval: float) -> None:
         work = self._work
-        last = late.last_look(work.ledger, work.account)
+        last = error_looks.last_look(work.ledger, work.account)
         if last is None or (datetime.now(UTC) - last.looked_at).total_seconds() >= interval / 2:
             look(work.ledger, work.account, self._hook)
-        errors = late.errors_since(work.ledger, work.account, self._since)
+        errors = error_looks.errors_since(work.ledger, work.account, self._since)
         ours = concerning({error.path for error in errors}, self._fields)
         counts: Counter[tuple[str, str]] = Counter()
         for error in errors:

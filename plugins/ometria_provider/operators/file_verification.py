@@ -12,9 +12,10 @@ from ometria_provider.delivery.digests import digest
 from ometria_provider.delivery.readback import leaves
 from ometria_provider.delivery.suspects import Field, concerned, join
 from ometria_provider.hooks.ometria import OmetriaHook
-from ometria_provider.ledger import contacts, late
+from ometria_provider.ledger import contacts, error_looks, late
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.late import ErrorRow, Standing
+from ometria_provider.ledger.error_looks import ErrorRow
+from ometria_provider.ledger.late import Standing
 from ometria_provider.ledger.runs import Run
 from ometria_provider.operators.doubts import Doubts, Item
 from ometria_provider.operators.error_log import look, look_until_quiet
@@ -51,7 +52,7 @@ class FileVerification:
         if since is not None:
             answered = late.last_answer(self.ledger, self.run)
             look_until_quiet(*of[:2], self.hook, answered=answered, is_drained=self.hook.queued == 0)
-            errors = late.errors_since(self.ledger, self.account, since)
+            errors = error_looks.errors_since(self.ledger, self.account, since)
         # Marked at once, so that none is forgotten if this is killed.
         contacts.settle(*of, suspect=late.UNRECONCILED)
         if not late.has_open(*of):

@@ -20,7 +20,7 @@ from ometria_provider.delivery.suspects import Fields, concerned, field_of, spli
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.hooks.answer import leaf_texts, scrub
 from ometria_provider.hooks.ometria import PAGE, OmetriaHook
-from ometria_provider.ledger import late
+from ometria_provider.ledger import error_looks, late
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.runs import Run
 from ometria_provider.operators.asking import side_by_side
@@ -217,7 +217,7 @@ class Reader:
         """Return the field at fault, if one is known, and the reason: Ometria's own words where there are any."""
         found = f"`{wrong.field}` {wrong.problem}" if wrong.field else wrong.problem
         paths = split(item.suspect) if item.suspect else []
-        said = late.words(self.work.ledger, self.work.account, paths) if paths else {}
+        said = error_looks.words(self.work.ledger, self.work.account, paths) if paths else {}
         # The record's own values must not be in Ometria's words.
         causes = [f"{scrub(said[path], leaf_texts(record))} ({path})" for path in paths if path in said]
         if not causes:

@@ -14,8 +14,9 @@ from ometria_provider.delivery.consent import splice
 from ometria_provider.delivery.error_log import ANYWHERE
 from ometria_provider.delivery.readback import CONSENT, Arrivals, Record
 from ometria_provider.delivery.suspects import concerning, join
-from ometria_provider.ledger import batches, contacts, findings, history, late, remote_fields, run_steps
-from ometria_provider.ledger.late import ErrorRow, Standing
+from ometria_provider.ledger import batches, contacts, error_looks, findings, history, late, remote_fields, run_steps
+from ometria_provider.ledger.error_looks import ErrorRow
+from ometria_provider.ledger.late import Standing
 from ometria_provider.operators.accounts import ometria_hook
 from ometria_provider.operators.base import Work
 from ometria_provider.operators.doubts import Doubts, Item
@@ -68,7 +69,7 @@ class Verification:
         since = late.first_sent(work.ledger, work.run, work.account, work.collection)
         if since is not None:
             self._wait()
-            self.errors = late.errors_since(work.ledger, work.account, since)
+            self.errors = error_looks.errors_since(work.ledger, work.account, since)
         unread = late.UNREAD if work.mapping.verify == "full" else None
         if not self._paths and not unread:
             contacts.settle(work.ledger, work.account, work.collection)

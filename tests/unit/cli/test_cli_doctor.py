@@ -15,7 +15,7 @@ from ledgers import PastRun, green_run
 from ometria_provider import __version__
 from ometria_provider.cli import doctor
 from ometria_provider.hooks import answer
-from ometria_provider.ledger import cursors, incidents, installations, late, runs
+from ometria_provider.ledger import cursors, error_looks, incidents, installations, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import Installation
 from ometria_provider.mapping.files import load_mapping
@@ -225,7 +225,7 @@ def test_doctor_shows_what_the_error_log_gained_since_the_last_look(
     state, words = checks(command)["error log of ometria_default"]
     assert (state, "1 error and no run has looked yet: 1 × root > lastname" in words) == ("warn", True)
     log = [(entry["error_message"], entry["error_path"]) for entry in _log(sandbox)]
-    late.keep_look(ledger, "ometria_default", None, log, [])
+    error_looks.keep_look(ledger, "ometria_default", None, log, [])
     state, words = checks(command)["error log of ometria_default"]
     assert (state, words.startswith("1 error, none new since the last look")) == ("ok", True)
 

@@ -1,6 +1,4 @@
-"""Looks at the error log, shared by all tasks, and what is known of records in doubt."""
-
-from datetime import UTC, datetime, timedelta
+"""What is known of records in doubt."""
 
 from ledgers import green_run, write_batch, write_contact
 from ometria_provider.ledger import late
@@ -8,39 +6,7 @@ from ometria_provider.ledger.contacts import known_contacts, settle
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.late import Guilty
 
-ERROR = ("not a valid value", "root > lastname")
 OF = ("ometria_default", "customers")
-
-
-def test_first_look_is_a_baseline_for_all(ledger: Ledger) -> None:
-    assert late.last_look(ledger, OF[0]) is None
-    assert late.keep_look(ledger, OF[0], None, [ERROR], [])
-    look = late.last_look(ledger, OF[0])
-    assert look is not None
-    assert look.entries == [ERROR]
-    assert not late.keep_look(ledger, OF[0], None, [], []), "somebody was first already"
-
-
-def test_look_that_another_overtook_does_not_count(ledger: Ledger) -> None:
-    late.keep_look(ledger, OF[0], None, [], [])
-    seen = late.last_look(ledger, OF[0])
-    assert late.keep_look(ledger, OF[0], seen, [ERROR], [(*ERROR, 1)])
-    assert not late.keep_look(ledger, OF[0], seen, [ERROR], [(*ERROR, 1)])
-    found = late.errors_since(ledger, OF[0], datetime.now(UTC) - timedelta(hours=1))
-    assert [(error.path, error.count) for error in found] == [(ERROR[1], 1)], "counted once"
-    assert late.errors_since(ledger, OF[0], datetime.now(UTC)) == []
-
-
-def test_accounts_have_looks_of_their_own(ledger: Ledger) -> None:
-    late.keep_look(ledger, "one", None, [ERROR], [])
-    assert late.last_look(ledger, "two") is None
-
-
-def test_words_are_the_latest_for_a_path(ledger: Ledger) -> None:
-    late.keep_look(ledger, OF[0], None, [], [])
-    for message in ("old", "new"):
-        late.keep_look(ledger, OF[0], late.last_look(ledger, OF[0]), [], [(message, ERROR[1], 1), ("", ERROR[1], 0)])
-    assert late.words(ledger, OF[0], [ERROR[1], "other"]) == {ERROR[1]: "new"}
 
 
 def test_conviction_withdraws_the_record_and_keeps_the_customer(ledger: Ledger) -> None:
