@@ -115,8 +115,9 @@ def server_environment(given: Mapping[str, str], base: Mapping[str, str], *, por
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
-        # The scheduler sleeps this long before it looks whether a task has ended: once for each task of a chain.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2" if command == "run" else "0.5",
+        # The scheduler sleeps this long before it looks whether a task has ended: once for each task of a chain, and
+        # whether a webhook put something into the inbox.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(command == "up"),
         # Behind `run` nobody looks at Airflow's pages: a run that wants approval is halted, and does not wait.
         "AIRFLOW__OMETRIA__ASK_FOR_APPROVAL": str(command == "up"),

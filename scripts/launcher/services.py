@@ -35,6 +35,24 @@ _LAZY_COLLECTOR = (
     "-c",
     "import gc, runpy; gc.set_threshold(50_000, 50, 50); runpy.run_module('airflow', None, '__main__', True)",
 )
+#: What tasks import of others' packages. The tasks of `up` are forked from its scheduler: what is there when it starts
+#: none of them waits for. Of ours it is only what imports Great Expectations: an edit counts from the next task on.
+AT_HAND = (
+    "pandas",
+    "pyarrow.compute",
+    "escherauth",
+    "airflow.providers.http.hooks.http",
+    "great_expectations.execution_engine.pandas_execution_engine",
+    "great_expectations.validator.validator",
+)
+_WITH_ALL_AT_HAND = (
+    "-c",
+    "import importlib, runpy\n"
+    "from ometria_provider.validation.quiet import import_great_expectations\n"
+    "import_great_expectations()\n"
+    f"[importlib.import_module(name) for name in {AT_HAND}]\n"
+    "runpy.run_module('airflow', None, '__main__', True)",
+)
 #: Seconds within which a part must answer; it takes about ten on two cores.
 START_LIMIT = 180
 
@@ -61,8 +79,7 @@ class Services:
     def start_airflow(self, command: str, environment: Mapping[str, str]) -> None:
         """Start Airflow's parts for a command, ``run`` or ``up``."""
         for part, flags in PARTS[command].items():
-            python = [sys.executable, *(_LAZY_COLLECTOR if part == "api-server" else ("-m", "airflow"))]
-            self._start(part, [*python, part, *flags], environment)
+            self._start(part, [sys.executable, *_beginning(part, command), part, *flags], environment)
 
     def wait_for_sandbox(self, sandbox: RunningSandbox) -> None:
         """Return when the sandbox answers.
@@ -121,6 +138,16 @@ class Services:
         process = processes.spawn(command, home=self.home.path, environment=environment, log=log, cwd=self._cwd)
         self._running[name] = process
         return process
+
+
+def _beginning(part: str, command: str) -> tuple[str, ...]:
+    """Return how Python is to start a part of Airflow."""
+    match part, command:
+        case "api-server", _:
+            return _LAZY_COLLECTOR
+        case "scheduler", "up":
+            return _WITH_ALL_AT_HAND
+    return ("-m", "airflow")
 
 
 def _answers(url: str) -> bool:

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ometria_provider.cli.app import app
 from ometria_provider.ledger import inbox
 from ometria_provider.ledger.engine import Ledger, open_ledger, upgrade
 from ometria_provider.web import lookup, webhooks
 from ometria_provider.workflows.events import LARGEST_EVENT
 from receiver import CONNECTION, LOGIN, PASSWORD, SECRET, Site, event, serving, token
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -168,6 +170,19 @@ def test_webhook_replay_after_the_server_started_anew_is_refused_as_well(ledger,
     with serving() as second:
         assert second.post(event("e2"), auth=used).status_code == 401
     assert rows(ledger) == ["e1"]
+
+
+@pytest.mark.parametrize("what", ["forged", "expired", "replayed"])
+def test_webhook_with_a_bad_token_holds_no_other_back_and_trace_knows_nothing_of_it(site, ledger, what):
+    used = token(jti=uuid.uuid4().hex)
+    assert site.post(event("e1"), auth=used).status_code == 200
+    bad = {"forged": token("another secret, as long as it must be"), "expired": token(lasts=-60), "replayed": used}
+    assert site.post(event("e2"), auth=bad[what]).status_code == 401
+    assert site.post(event("e3"), auth=token(jti=uuid.uuid4().hex)).status_code == 200
+    assert rows(ledger) == ["e1", "e3"]
+    traced = {id_: CliRunner().invoke(app, ["trace", id_]) for id_ in ("e1", "e2", "e3")}
+    assert [result.exit_code for result in traced.values()] == [0, 1, 0]
+    assert "reward_claimed: waiting, " in traced["e3"].output
 
 
 def test_webhook_tokens_without_a_name_serve_many_events_until_they_expire(site, ledger):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ometria_provider.ledger.engine import Ledger
 
 #: Seconds between two looks at the inbox. One look is one query of an index.
-INTERVAL = 0.5
+INTERVAL = 0.25
 
 #: Seconds until the next look when the ledger cannot be read, and when a person has to mend something first.
 PATIENCE = 5.0

@@ -92,7 +92,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Watch:
 
 
 def test_trigger_lone_event_fires_once_at_the_next_look(watch):
-    assert watch.watch(300, at={10.2: lambda: watch.put("a")}) == [10.5]
+    assert watch.watch(300, at={10.2: lambda: watch.put("a")}) == [10.25]
 
 
 def test_trigger_started_again_announces_what_waits_once_more_and_not_for_ever(watch):
@@ -132,7 +132,7 @@ def test_trigger_numbers_given_out_again_after_pruning_are_new_events(watch):
 
     for number in range(5):
         watch.put(f"old-{number}", source="asked")
-    assert watch.watch(60, at={20: again}) in ([20.0], [20.5])
+    assert watch.watch(60, at={20: again}) in ([20.0], [20.25])
 
 
 def test_trigger_stream_fires_every_fifteen_seconds_but_for_the_clocks_turn(watch):
