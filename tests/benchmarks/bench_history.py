@@ -51,22 +51,22 @@ COMMANDS = {
 
 
 def _questions(file: Path) -> dict[str, Callable[[], Any]]:
-    from ometria_provider.ledger import history, undelivered
+    from ometria_provider.ledger import history, rejections, undelivered
     from ometria_provider.ledger.engine import open_ledger
     from ometria_provider.ledger.trace import trace
     from ometria_provider.report import run_report
 
     ledger = open_ledger(f"sqlite:///{file}")
 
-    def rejections() -> Any:
+    def refused() -> Any:
         run = history.run_row(ledger, history.find_run(ledger, "customers:latest"))
-        rows = history.list_rejections(ledger, run.id)
+        rows = rejections.list_rejections(ledger, run.id)
         return undelivered.endings(ledger, run, [row.contact_id for row in rows])
 
     return {
         "history": lambda: history.list_runs(ledger),
         "show": lambda: run_report(ledger, RUNS),
-        "rejections": rejections,
+        "rejections": refused,
         "trace": lambda: trace(ledger, "m0000007"),
     }
 

@@ -10,7 +10,7 @@ import pytest
 from ledgers import PastRun, green_run
 from ometria_provider import metrics
 from ometria_provider.campaign_report import CampaignReport
-from ometria_provider.ledger import history, runs
+from ometria_provider.ledger import history, rejections, runs
 from ometria_provider.ledger.campaign_runs import Outcome
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.metrics import Point, emit, named, of_campaign, of_run, of_step, of_watch
@@ -56,7 +56,7 @@ def test_run_counts_its_end_once_however_often_it_is_closed(sqlite_ledger: Ledge
     def close(**changes: int) -> dict[tuple[str, ...], float]:
         before = history.run_row(sqlite_ledger, number)
         runs.close_run(sqlite_ledger, number, state="succeeded", reason=None, counts=counts | changes)
-        fresh = history.rejection_groups(sqlite_ledger, number, since=before.ended_at)
+        fresh = rejections.rejection_groups(sqlite_ledger, number, since=before.ended_at)
         found = values(of_run(before, run_report(sqlite_ledger, number), fresh))
         return {key: value for key, value in found.items() if key[0] not in ("run_duration", "budget_used") and value}
 

@@ -13,7 +13,7 @@ from ometria_provider.cli.reading import Limit, RunReference, open_for_reading
 if TYPE_CHECKING:
     from ometria_provider.ledger.history import RunRow
 
-#: The words that `ledger/history.py` has as well; importing it would cost `--help` an SQLAlchemy.
+#: The words that `ledger/history.py` and `ledger/rejections.py` have as well; they would cost `--help` an SQLAlchemy.
 State = Literal["running", "succeeded", "failed", "halted", "awaiting_approval"]
 Stage = Literal["mapping", "validation", "push", "ometria"]
 
@@ -90,7 +90,8 @@ def rejections(
 
     Members that earlier runs rejected, and that were not due again, are listed with those runs.
     """
-    from ometria_provider.ledger.history import find_run, list_rejections, run_row
+    from ometria_provider.ledger.history import find_run, run_row
+    from ometria_provider.ledger.rejections import list_rejections
     from ometria_provider.ledger.undelivered import endings
 
     ledger = open_for_reading()

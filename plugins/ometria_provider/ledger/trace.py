@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import func, select
 
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.history import RejectionRow, accounts_in_use, rejections_of
+from ometria_provider.ledger.history import accounts_in_use
 from ometria_provider.ledger.models import ContactState, PushBatch, SyncRun
+from ometria_provider.ledger.rejections import RejectionRow, rejections_of
 from ometria_provider.ledger.scans import is_complete_scan
 
 

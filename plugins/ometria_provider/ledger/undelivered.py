@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Select, Subquery, and_, case, func, literal, select
 
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.history import RunRow, matches
+from ometria_provider.ledger.history import RunRow
 from ometria_provider.ledger.models import ContactState, PushBatch, Rejection, SyncRun, SyncStep
+from ometria_provider.ledger.rejections import matches
 from ometria_provider.ledger.scans import is_complete_scan
 from ometria_provider.ledger.statements import is_one_of
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from ometria_provider.addresses import airflow_dag, airflow_run, run_page
 from ometria_provider.attention import APPROVAL, CAMPAIGN, KINDS, SYNC
 from ometria_provider.hooks.alerts import Kind
-from ometria_provider.ledger.history import RejectionGroup, RunRow
+from ometria_provider.ledger.history import RunRow
 from ometria_provider.ledger.incidents import IncidentRow
+from ometria_provider.ledger.rejections import RejectionGroup
 from ometria_provider.text import moment
 
 #: Reasons of rejections that an alert names, and letters of any text in it: a broken file has pages of errors.

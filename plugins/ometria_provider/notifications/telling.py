@@ -9,7 +9,7 @@ from ometria_provider.attention import SYNC, look
 from ometria_provider.dagdefaults import CAMPAIGN_EVENTS, CONTACT_SYNC
 from ometria_provider.exceptions import Misconfigured, Retryable, SyncError
 from ometria_provider.hooks.alerts import AlertChannel
-from ometria_provider.ledger import history, incidents
+from ometria_provider.ledger import history, incidents, rejections
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.incidents import IncidentRow
 from ometria_provider.ledger.standing import Standing, standing
@@ -83,7 +83,7 @@ def _message(ledger: Ledger, incident: IncidentRow) -> Alert:
             incident=incident,
             name=incident.dag_id.removeprefix(CONTACT_SYNC).removeprefix(CAMPAIGN_EVENTS),
             run=history.run_row(ledger, run_id) if run_id is not None else None,
-            rejections=history.rejection_groups(ledger, run_id) if run_id is not None else [],
+            rejections=rejections.rejection_groups(ledger, run_id) if run_id is not None else [],
             is_green=where.green_at is not None and where.green_at >= incident.opened_at,
             base_url=base_url() or LOCAL,
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.departures import ABSENT, FILTERED, OPTED_OUT, why_missing
 from ometria_provider.ledger import contacts, cursors, departures, rebuilding, runs, scans
-from ometria_provider.ledger.history import EXAMPLES
+from ometria_provider.ledger.rejections import EXAMPLES
 from ometria_provider.ledger.run_steps import StepRow, total
 from ometria_provider.mapping.identity import own_id
 from ometria_provider.operators import chosen

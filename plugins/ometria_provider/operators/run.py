@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ometria_provider.delivery.books import Books, verdict
 from ometria_provider.delivery.limits import Breach, Counts, breaches
 from ometria_provider.exceptions import AwaitingApproval, Fatal, Halted
-from ometria_provider.ledger import approvals, batches, findings, history, run_steps, runs, scans
+from ometria_provider.ledger import approvals, batches, findings, history, rejections, run_steps, runs, scans
 from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.ledger.run_steps import StepRow, total
 from ometria_provider.metrics import emit, of_run
@@ -193,7 +193,7 @@ class ReportOperator(SyncOperator):
 
         report = run_report(work.ledger, work.run.id)
         self.log.info("%s", render(report))
-        emit(of_run(before, report, history.rejection_groups(work.ledger, work.run.id, since=before.ended_at)))
+        emit(of_run(before, report, rejections.rejection_groups(work.ledger, work.run.id, since=before.ended_at)))
         if reason is not None:
             raise RunFailed(reason)
         changes.delivered(work, steps)

@@ -14,7 +14,7 @@ from ometria_provider.delivery.consent import splice
 from ometria_provider.delivery.error_log import ANYWHERE
 from ometria_provider.delivery.readback import CONSENT, Arrivals, Record
 from ometria_provider.delivery.suspects import concerning, join
-from ometria_provider.ledger import batches, contacts, error_looks, findings, history, late, remote_fields, run_steps
+from ometria_provider.ledger import batches, contacts, error_looks, findings, late, rejections, remote_fields, run_steps
 from ometria_provider.ledger.error_looks import ErrorRow
 from ometria_provider.ledger.late import Standing
 from ometria_provider.operators.accounts import ometria_hook
@@ -264,7 +264,7 @@ class Verification:
         came: Counter[tuple[str, str]] = Counter()
         for error in self.errors:
             came[error.message, error.path] += error.count
-        groups = history.rejection_groups(self.work.ledger, self.work.run.id)
+        groups = rejections.rejection_groups(self.work.ledger, self.work.run.id)
         listed = []
         for (message, path), count in (+came).most_common():
             ours = sum(g.members for g in groups if g.stage == "ometria" and f"({path})" in g.reason)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from ometria_provider.ledger import approvals, findings, history, run_steps, undelivered
+from ometria_provider.ledger import approvals, findings, history, rejections, run_steps, undelivered
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RunRow
 from ometria_provider.ledger.run_steps import StepRow, total
@@ -37,8 +37,8 @@ def run_report(ledger: Ledger, run_id: int, *, most_followed: int | None = None)
         run=run,
         books=books,
         steps=step_times(rows),
-        rejections=history.rejection_groups(ledger, run_id),
-        rules=history.failed_rules(ledger, run_id),
+        rejections=rejections.rejection_groups(ledger, run_id),
+        rules=rejections.failed_rules(ledger, run_id),
         apis=[use for api, steps in APIS.items() if (use := api_use(api, steps, [*rows, *_farewells(rows)]))],
         dry_run=_dry_run(books, rows) if run.dry_run else None,
         limits=[sentence for row in rows for sentence in row.facts.get("breaches") or ()],
@@ -142,7 +142,9 @@ def _held_back(rows: list[StepRow]) -> list[HeldBack]:
         for reason, found in (row.facts.get("held_back") or {}).items():
             members[reason] += found["members"]
             ids.setdefault(reason, []).extend(found["first_ids"])
-    return [HeldBack(reason, count, tuple(ids[reason][: history.EXAMPLES])) for reason, count in members.most_common()]
+    return [
+        HeldBack(reason, count, tuple(ids[reason][: rejections.EXAMPLES])) for reason, count in members.most_common()
+    ]
 
 
 def _farewells(rows: list[StepRow]) -> list[StepRow]:

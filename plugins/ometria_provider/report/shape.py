@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ometria_provider.ledger.approvals import ApprovalRow
-from ometria_provider.ledger.history import BatchRow, RejectionGroup, RuleRow, RunRow
+from ometria_provider.ledger.history import BatchRow, RunRow
+from ometria_provider.ledger.rejections import RejectionGroup, RuleRow
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ometria_provider.dagdefaults import campaign_events_id, contact_sync_id
 from ometria_provider.ledger import history
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.events import Delivery, deliveries_about
+from ometria_provider.ledger.rejections import RejectionRow
 from ometria_provider.ledger.trace import trace
 from ometria_provider.mapping.files import check_folder
 from ometria_provider.mapping.model import Mapping
@@ -103,7 +104,7 @@ def _page(
     )
 
 
-def _readable_rows(ledger: Ledger, user: BaseUser, rows: Iterable[history.RejectionRow]) -> list[history.RejectionRow]:
+def _readable_rows(ledger: Ledger, user: BaseUser, rows: Iterable[RejectionRow]) -> list[RejectionRow]:
     rows = list(rows)
     allowed = {run: may_read(user, history.run_row(ledger, run).dag_id) for run in {row.run for row in rows}}
     return [row for row in rows if allowed[row.run]]

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.history import RejectionRow, RunRow, list_rejections
+from ometria_provider.ledger.history import RunRow
+from ometria_provider.ledger.rejections import RejectionRow, list_rejections
 from ometria_provider.ledger.undelivered import Ending, endings
 from ometria_provider.text import json_text
 

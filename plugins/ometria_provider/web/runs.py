@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from ometria_provider.addresses import airflow_run
-from ometria_provider.ledger import findings, history, run_detail, run_steps
+from ometria_provider.ledger import findings, history, rejections, run_detail, run_steps
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RunRow
 from ometria_provider.ledger.undelivered import endings
@@ -142,7 +142,7 @@ def show_rejections(
     """List whom a run rejected, why, and where they stand now."""
     run = _readable_run(ledger, user, number)
     chosen = {name: value for name, value in (("stage", stage), ("reason", reason)) if value}
-    rows = history.list_rejections(ledger, number, stage=stage, reason=reason, after=after, limit=REJECTIONS + 1)
+    rows = rejections.list_rejections(ledger, number, stage=stage, reason=reason, after=after, limit=REJECTIONS + 1)
     more, rows = len(rows) > REJECTIONS, rows[:REJECTIONS]
     ends = endings(ledger, run, [row.contact_id for row in rows])
     return render(
@@ -152,7 +152,7 @@ def show_rejections(
         run=run,
         rows=[(row, ends[row.contact_id].words(run.id)) for row in rows],
         asked={"stage": stage, "reason": reason},
-        stages=history.STAGES,
+        stages=rejections.STAGES,
         query=urlencode(chosen),
         more=urlencode({**chosen, "after": rows[-1].id}) if more else None,
     )

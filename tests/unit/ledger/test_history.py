@@ -1,9 +1,8 @@
 import pytest
 from ledgers import PastRun, green_run, unchanged_run, write_batch, write_contact
-from ometria_provider.ledger import findings, history, scans
+from ometria_provider.ledger import history, scans
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import UnknownRun
-from ometria_provider.validation.run import RuleResult as Result
 
 
 def test_find_run_by_number_and_by_mapping_gives_the_number(ledger: Ledger) -> None:
@@ -54,61 +53,6 @@ def test_run_row_holds_the_books(ledger: Ledger) -> None:
         history.run_row(ledger, 99)
 
 
-REJECTIONS = [
-    ("1", "mapping", "email", "is no e-mail address"),
-    ("2", "mapping", "email", "is no e-mail address"),
-    ("2", "mapping", "phone_number", "is no phone number"),
-    ("3", "push", None, "100%_sure (HTTP 422)"),
-]
-
-
-def test_rejection_groups_counts_by_stage_field_and_reason(ledger: Ledger) -> None:
-    run = green_run(rejections=REJECTIONS).write(ledger)
-    unchanged_run(rejections=[("9", "mapping", "email", "is no e-mail address")]).write(ledger)
-    groups = history.rejection_groups(ledger, run.id)
-    assert [(group.members, group.stage, group.field) for group in groups] == [
-        (2, "mapping", "email"),
-        (1, "mapping", "phone_number"),
-        (1, "push", None),
-    ]
-    assert sorted(groups[0].first_ids) == ["1", "2"]
-    assert groups[2].first_ids == ("3",)
-
-
-def test_list_rejections_filters_by_stage_reason_and_field(ledger: Ledger) -> None:
-    run = green_run(rejections=REJECTIONS).write(ledger)
-
-    def ids(**options: str) -> list[str]:
-        return [row.contact_id for row in history.list_rejections(ledger, run.id, **options)]
-
-    assert ids() == ["1", "2", "2", "3"]
-    assert ids(stage="push") == ["3"]
-    assert ids(reason="E-MAIL") == ["1", "2"]
-    assert ids(reason="phone_number") == ["2"]
-    assert ids(reason="%_") == ["3"]
-    assert ids(reason="_sur%") == []
-    assert len(history.list_rejections(ledger, run.id, limit=2)) == 2
-
-
-def test_failed_rules_takes_the_slices_together_and_leaves_out_the_kept(ledger: Ledger) -> None:
-    run = green_run().write(ledger)
-
-    def keep(slice_: int, rule: str, severity: str, ids: list[str]) -> None:
-        result = Result(rule=rule, kind="row", severity=severity, failed=len(ids), detail="why")
-        findings.keep_rule_result(ledger, run, slice_, result, ids)
-
-    keep(0, "email is set", "critical", ["1", "2"])
-    keep(1, "email is set", "critical", ["3", "4"])
-    keep(0, "name is set", "warning", ["1"])
-    keep(0, "id is set", "critical", [])
-    assert [
-        (rule.rule, rule.severity, rule.failed, rule.first_ids) for rule in history.failed_rules(ledger, run.id)
-    ] == [
-        ("email is set", "critical", 4, ("1", "2", "3")),
-        ("name is set", "warning", 1, ("1",)),
-    ]
-
-
 def test_doubtful_batches_gives_their_request_ids(ledger: Ledger) -> None:
     run = green_run().write(ledger)
     write_batch(ledger, run, request_id="good")
@@ -118,7 +62,9 @@ def test_doubtful_batches_gives_their_request_ids(ledger: Ledger) -> None:
 
 def test_earlier_run_with_rejections_is_the_latest_of_the_same_collection(ledger: Ledger) -> None:
     first = green_run().write(ledger)
-    PastRun(mapping="other", collection="other", rejections=REJECTIONS).write(ledger)
+    PastRun(mapping="other", collection="other", rejections=[("1", "mapping", "email", "is no e-mail address")]).write(
+        ledger
+    )
     last = history.run_row(ledger, unchanged_run().write(ledger).id)
     assert history.earlier_run_with_rejections(ledger, last) == first.id
     assert history.earlier_run_with_rejections(ledger, history.run_row(ledger, first.id)) is None

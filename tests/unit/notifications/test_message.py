@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ledgers import PastRun
 from ometria_provider.attention import KINDS
-from ometria_provider.ledger import history
+from ometria_provider.ledger import history, rejections
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.incidents import IncidentRow
 from ometria_provider.notifications.message import Facts, alert
@@ -22,7 +22,7 @@ INCIDENT = IncidentRow(
 
 @pytest.fixture
 def facts(sqlite_ledger: Ledger) -> Facts:
-    rejections = [
+    refused = [
         (f"member{n}", "mapping", "phone_number" if n < 4 else "email" if n < 7 else f"field{n}", "is wrong")
         for n in range(9)
     ]
@@ -32,14 +32,14 @@ def facts(sqlite_ledger: Ledger) -> Facts:
         state="failed",
         reason="Nothing arrived.",
         counts=counts,
-        rejections=rejections,
+        rejections=refused,
     )
     number = run.write(sqlite_ledger).id
     return Facts(
         incident=INCIDENT,
         name="customers",
         run=history.run_row(sqlite_ledger, number),
-        rejections=history.rejection_groups(sqlite_ledger, number),
+        rejections=rejections.rejection_groups(sqlite_ledger, number),
         is_green=False,
         base_url="https://airflow.example.com",
     )
