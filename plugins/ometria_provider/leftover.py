@@ -68,18 +68,10 @@ def _unsent(ledger: Ledger, store: RunStore, run: RunRow) -> list[str]:
 
 def _unsent_in(ledger: Ledger, store: RunStore, run: RunRow, index: int) -> list[str]:
     files, found = store.slice(index), []
-    refused = files.refused_rows()
     for number, chunk in enumerate(files.read_manifest("map")["chunks"]):
         if not chunk["mapped"]:
             continue
-        ids, actions = (
-            column.to_pylist() for column in files.read_chunk("map", number, ["contact_id", "action"]).columns
-        )
-        going = [
-            id_
-            for row, (id_, action) in enumerate(zip(ids, actions, strict=True))
-            if action == "send" and row not in refused.get(number, ())
-        ]
+        going: list[str] = files.read_ready(number, ["contact_id"])["contact_id"].to_pylist()
         read_at = datetime.fromisoformat(chunk["snapshot_at"])
         known = contacts.known_contacts(ledger, str(run.account), str(run.collection), going)
         found += [id_ for id_ in going if _is_left(known.get(id_), read_at)]

@@ -50,6 +50,14 @@ def move_all(ledger: Ledger, account: str, collection: str, marks: Mapping[str, 
         connection.execute(statement, [{**common, "name": name, "at": at} for name, at in marks.items()])
 
 
+def put(ledger: Ledger, account: str, collection: str, name: str, *, at: datetime) -> None:
+    """Put a cursor somewhere, wherever it stood before; no run's doing."""
+    statement = insert(ledger, Cursor).values(account=account, collection=collection, name=name, at=at, sync_run_id=0)
+    new = {"at": statement.excluded.at, "sync_run_id": statement.excluded.sync_run_id}
+    with ledger.write() as connection:
+        connection.execute(statement.on_conflict_do_update(index_elements=["account", "collection", "name"], set_=new))
+
+
 def forget(ledger: Ledger, account: str, collection: str, name: str) -> None:
     """Let a cursor be as if it had never been set."""
     key = (Cursor.account == account, Cursor.collection == collection, Cursor.name == name)

@@ -176,11 +176,8 @@ def staged(store: RunStore, steps: Sequence[StepRow], sample: int) -> list[Candi
     ]
     found: list[Candidate] = []
     for files, index in random.sample(chunks, len(chunks))[:CHUNKS]:
-        refused = files.refused_rows().get(index, set())
-        columns = ["contact_id", "action", "body", "consent"]
-        table = files.read_chunk("map", index, columns)
-        ids, actions, bodies, consents = (table[name].to_pylist() for name in columns)
-        ready = [row for row, action in enumerate(actions) if action == "send" and row not in refused]
+        ready = files.read_ready(index, ["contact_id", "body", "consent"]).to_pylist()
         for row in random.sample(ready, min(sample, len(ready))):
-            found.append(Candidate(ids[row], msgspec.json.decode(splice(bodies[row], consents[row]))))
+            record = msgspec.json.decode(splice(row["body"], row["consent"]))
+            found.append(Candidate(row["contact_id"], record))
     return random.sample(found, min(sample, len(found)))

@@ -97,13 +97,13 @@ def restored(
     ended = rebuilding.end_what_was_at_work(ledger)
     now = datetime.now(UTC)
     for account in antavo:
-        cursors.forget(ledger, account, "", rebuilding.RESTORED)
-        cursors.move(ledger, account, "", rebuilding.RESTORED, at=until or now, run_id=0)
+        cursors.put(ledger, account, "", rebuilding.RESTORED, at=until or now)
     for mapping in mappings:
         of = (ledger, mapping.connections.ometria, mapping.collection)
-        cursors.forget(*of, rebuilding.CURSOR)
         if with_rebuild:
-            cursors.move(*of, rebuilding.CURSOR, at=now, run_id=0)
+            cursors.put(*of, rebuilding.CURSOR, at=now)
+        else:
+            cursors.forget(*of, rebuilding.CURSOR)
     return ended
 
 
@@ -133,9 +133,7 @@ def rebuild(
     hook, started = ometria_hook(ledger, account), monotonic()
     found = Rebuilt(mapping.name, account, collection, dry_run)
     if not dry_run:
-        now = datetime.now(UTC)
-        cursors.forget(ledger, account, collection, rebuilding.CURSOR)
-        cursors.move(ledger, account, collection, rebuilding.CURSOR, at=now, run_id=0)
+        cursors.put(ledger, account, collection, rebuilding.CURSOR, at=datetime.now(UTC))
     keeper, told = _Keeper(ledger, mapping, found, send_all=send_all), started
     for page in pages(hook, collection):
         keeper.keep(page)

@@ -91,13 +91,18 @@ class SliceStore:
         except msgspec.DecodeError as error:  # a disk that was full, or a machine that died, cut it short
             raise Misconfigured(GONE.format(what=f"{path.name} is damaged")) from error
 
-    def refused_rows(self) -> dict[int, set[int]]:
-        """Return the rows of each chunk that `validate` refused, by the chunk's number; chunks without any may lack.
+    def read_ready(self, index: int, columns: list[str]) -> pa.Table:
+        """Read one chunk's records that are ready to be sent: `map` made them for that, `validate` let them pass.
 
-        :raises Misconfigured: when the files of `validate` are gone.
+        :raises Misconfigured: when the files of either are gone.
         """
-        refused = self.read_manifest("validate")["refused"]
-        return {int(chunk): {row for row, *_ in rows} for chunk, rows in refused.items()}
+        import pyarrow as pa
+
+        refused = {row for row, *_ in self.read_manifest("validate")["refused"].get(str(index), ())}
+        table = self.read_chunk("map", index, [*columns, "action"])
+        actions = enumerate(table["action"].to_pylist())
+        rows = [row for row, action in actions if action == "send" and row not in refused]
+        return table.take(pa.array(rows, pa.int64())).select(columns)
 
     def keep_part(self, step: str, number: int, part: dict[str, Any]) -> None:
         """Keep a part of what a step has done so far: its next attempt takes it up."""

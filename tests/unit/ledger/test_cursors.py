@@ -21,6 +21,12 @@ def test_cursor_moves_forward_and_never_back(ledger: Ledger) -> None:
     assert cursors.get(ledger, "ometria_default", "others", "opt_out") is None
 
 
+def test_cursor_that_is_put_somewhere_stands_there_wherever_it_stood(ledger: Ledger) -> None:
+    for at in (NOON, NOON - timedelta(hours=1), NOON + timedelta(hours=1)):
+        cursors.put(ledger, *KEY, at=at)
+        assert cursors.get(ledger, *KEY) == at
+
+
 def test_cursors_move_together_each_forward_only(ledger: Ledger) -> None:
     cursors.move_all(ledger, "antavo", "", {"a": NOON, "b": NOON}, run_id=0)
     cursors.move_all(ledger, "antavo", "", {"a": NOON - timedelta(hours=1), "b": NOON + timedelta(hours=1)}, run_id=0)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -68,6 +69,20 @@ def test_manifest_comes_back_as_it_was_written_and_is_taken_back(store: MakeStor
     assert files.read_manifest("map") == {"chunks": [{"rows": 5}]}
     files.begin("map")
     assert not files.has("map")
+
+
+@pytest.mark.parametrize(
+    ("refused", "ready"),
+    [({}, ["a", "c"]), ({"0": [[2, "a rule", []]]}, ["a"]), ({"0": [[0, "r", []], [2, "r", []]], "1": []}, [])],
+    ids=["all passed", "one did not", "none did"],
+)
+def test_ready_records_are_those_to_be_sent_that_were_not_refused(
+    store: MakeStore, refused: dict[str, Any], ready: list[str]
+) -> None:
+    files = store(1).slice(0)
+    files.write_chunk("map", 0, pa.table({"contact_id": ["a", "b", "c"], "action": ["send", "unchanged", "send"]}))
+    files.write_manifest("validate", {"refused": refused})
+    assert files.read_ready(0, ["contact_id"]).to_pydict() == {"contact_id": ready}
 
 
 @pytest.mark.parametrize("read", ["manifest", "chunk"])
