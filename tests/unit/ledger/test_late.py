@@ -50,3 +50,15 @@ def test_settle_marks_those_whom_nobody_looked_into(ledger: Ledger) -> None:
     assert late.count_suspects(ledger, *OF) == 2
     late.clear(ledger, *OF, late.UNRECONCILED)
     assert late.count_suspects(ledger, *OF) == 1
+
+
+def test_open_contacts_leaves_those_to_a_complete_scan_that_no_error_is_about(ledger: Ledger) -> None:
+    run = green_run().write(ledger)
+    batch = write_batch(ledger, run)
+    suspects = {"error": "root > lastname", "unreconciled": late.UNRECONCILED, "unread": late.UNREAD, "fine": None}
+    for id_, suspect in suspects.items():
+        write_contact(ledger, run, id_, push_batch_id=batch, suspect=suspect)
+    write_contact(ledger, run, "doubtful", state="pending", push_batch_id=batch, suspect=late.UNREAD)
+    assert sorted(late.open_contacts(ledger, *OF)) == ["doubtful", "error", "unreconciled"]
+    assert late.has_open(ledger, *OF)
+    assert late.count_suspects(ledger, *OF) == 3
