@@ -140,6 +140,7 @@ def test_customer_is_found_by_an_address_that_gets_into_no_url(browser: Browsing
 def test_campaign_shows_what_became_of_claims(browser: Browsing, bad: str) -> None:
     (left_out,) = browser.live.query("SELECT contact_id FROM contact_state WHERE state = 'filtered' LIMIT 1")
     asked = [{"count": CLAIMS}, {"count": 1, "customer": left_out["contact_id"]}]
+    browser.live.post_webhooks(browser.airflow)
     claims = sum(len(browser.live.sandbox.control("claims", {"within": 0, **each})["ids"]) for each in asked)
     settled = "SELECT count(*) AS n FROM event_delivery WHERE state IN ('acknowledged', 'skipped', 'rejected')"
     browser.live.wait_for(lambda: browser.live.query(settled)[0]["n"] == claims)

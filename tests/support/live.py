@@ -72,6 +72,7 @@ class Live:
             airflow = Airflow(json.loads((self.home / "launcher.json").read_text())["url"], Login.read(self.home))
             self.wait_for(lambda: airflow.dag(DAG))
             airflow.pause(DAG, paused=False)
+            airflow.trigger(DAG, {})  # the clock's first run may be a minute away
             self.wait_for(lambda: self.runs(airflow, state="success"))
             yield airflow
         finally:
