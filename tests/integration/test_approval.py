@@ -19,7 +19,8 @@ from ometria_provider.notifications.telling import tell
 from ometria_provider.operators.run import GateOperator
 from ometria_provider.settings import read_settings
 from services import posts
-from sync import Outcome, Sync
+from sync import Sync
+from work import Outcome
 
 FEW = 5
 PREPARE = ["plan", "extract", "map", "validate"]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from ometria_provider import factory
 from ometria_provider.exceptions import Misconfigured
-from sync import Outcome, Sync
+from sync import Sync
+from work import Outcome
 
 
 def refused(run: Outcome, *parts: str) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from ometria_provider.exceptions import Halted
 from ometria_provider.operators.antavo import ExtractOperator
-from sync import FIELDS, Outcome, Sync
+from sync import FIELDS, Sync
+from work import Outcome
 
 TIER = {"loyalty": "tiers.basic_structure.next.name", "remote": "next_tier"}
 

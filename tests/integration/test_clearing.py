@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.operators import antavo as antavo_operators
-from sync import Outcome, Sync
+from sync import Sync
+from work import Outcome
 
 FLOW = ("plan", "extract", "map", "validate", "gate", "push", "reconcile")
 

@@ -12,8 +12,9 @@ from ometria_provider.ledger import runs
 from ometria_provider.operators.comparing import Comparison, of_run
 from ometria_provider.settings import read_settings
 from pages import audited, pages
-from sync import Outcome, Sync
+from sync import Sync
 from typer.testing import CliRunner
+from work import Outcome
 
 #: No limits: these runs change a third of three members.
 LIMITS: dict[str, Any] = {"max_cleared_share": None}

@@ -16,7 +16,8 @@ from ometria_provider.mapping.files import load_mapping
 from ometria_provider.operators.previewing import preview_members
 from ometria_provider.report import run_report
 from ometria_provider.report_text import render
-from sync import FIELDS, Outcome, Sync
+from sync import FIELDS, Sync
+from work import Outcome
 
 IN, OUT = "EXPLICITLY_OPTEDIN", "EXPLICITLY_OPTEDOUT"
 ROWS: list[dict[str, Any]] = [

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from ometria_provider.hooks.ometria import OmetriaHook
-from sync import FIELDS, Outcome, Sync
+from sync import FIELDS, Sync
+from work import Outcome
 
 IN, OUT = "EXPLICITLY_OPTEDIN", "EXPLICITLY_OPTEDOUT"
 MAPPING: dict[str, Any] = {

@@ -18,7 +18,8 @@ from ometria_provider.ledger.trace import trace
 from ometria_provider.ledger.undelivered import endings
 from ometria_provider.operators.reconcile import ReconcileOperator
 from ometria_provider.report import run_report
-from sync import VALID, Outcome, Sync
+from sync import VALID, Sync
+from work import Outcome
 
 LIST = 4821
 

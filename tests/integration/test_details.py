@@ -15,8 +15,9 @@ import pytest
 from ometria_provider.cli.app import app
 from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.operators import details as details_module
-from sync import FIELDS, Outcome, Sync
+from sync import FIELDS, Sync
 from typer.testing import CliRunner
+from work import Outcome
 
 EXPIRING = {"loyalty": "extensions.expiring_points.total", "remote": "points_expiring"}
 NEXT = {"loyalty": "extensions.expiring_points.history.0.points", "remote": "next_to_expire"}

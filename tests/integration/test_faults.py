@@ -18,7 +18,8 @@ from ometria_provider.exceptions import Halted, Retryable
 from ometria_provider.hooks.ometria import OmetriaHook
 from ometria_provider.hooks.pace import ATTEMPTS
 from ometria_provider.ledger import engine
-from sync import Outcome, Sync
+from sync import Sync
+from work import Outcome
 
 PUSH = "/v2/push"
 SCAN = "/v1/customers"

@@ -10,7 +10,8 @@ import pytest
 from ometria_provider.exceptions import Retryable
 from ometria_provider.hooks.antavo import AntavoHook
 from ometria_provider.operators import readback
-from sync import FIELDS, VALID, Outcome, Sync
+from sync import FIELDS, VALID, Sync
+from work import Outcome
 
 EXPIRING = {"loyalty": "extensions.expiring_points.total", "remote": "points_expiring"}
 

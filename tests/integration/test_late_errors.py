@@ -14,7 +14,8 @@ from ometria_provider.ledger import late
 from ometria_provider.operators import antavo, error_log, readback, verification
 from ometria_provider.sandbox.process import running
 from ometria_provider.sandbox.settings import SandboxSettings
-from sync import FAST, Outcome, Sync
+from sync import FAST, Sync
+from work import Outcome
 
 
 def asked(sync: Sync) -> dict[str, int]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from ometria_provider.exceptions import Halted
-from sync import FIELDS, Outcome, Sync
+from sync import FIELDS, Sync
+from work import Outcome
 
 BIRTHDAY = {"loyalty": "birth_date", "remote": "date_of_birth"}
 #: Nothing counts below this many members, in these tests.

@@ -15,7 +15,8 @@ from campaign import ACCOUNT, Campaign
 from ometria_provider.campaign_factory import campaign_event_dags
 from ometria_provider.factory import contact_sync_dags
 from ometria_provider.upkeep_factory import upkeep_dags
-from sync import OPERATORS, Sync, Work
+from sync import Sync
+from work import OPERATORS, Work
 
 
 @pytest.fixture

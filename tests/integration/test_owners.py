@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from ometria_provider.operators import antavo as antavo_operators
 from ometria_provider.operators import owners
-from sync import Outcome, Sync
+from sync import Sync
+from work import Outcome
 
 SHARES = "is the contact id of another customer too"
 NO_LIMITS = {"max_rejected_share": None, "max_outstanding_share": None}

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from ometria_provider.report import run_report
 from ometria_provider.report_text import render
-from sync import FIELDS, Outcome, Sync
+from sync import FIELDS, Sync
+from work import Outcome
 
 #: What no text may hold: everything of this member, and the keys.
 MEMBER = {

@@ -23,8 +23,9 @@ from ometria_provider.operators.deliver import complaint
 from ometria_provider.operators.newcomers import Newcomers
 from ometria_provider.operators.preparing import MAYBE_MAILED
 from ometria_provider.settings import read_settings
-from sync import FIELDS, Outcome, Sync
+from sync import FIELDS, Sync
 from typer.testing import CliRunner
+from work import Outcome
 
 IN, OUT = "EXPLICITLY_OPTEDIN", "EXPLICITLY_OPTEDOUT"
 ROWS: list[dict[str, Any]] = [

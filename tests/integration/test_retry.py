@@ -14,8 +14,9 @@ from ometria_provider.cli.app import app
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.report import run_report
 from ometria_provider.report_text import render
-from sync import FIELDS, Outcome, Sync
+from sync import FIELDS, Sync
 from typer.testing import CliRunner
+from work import Outcome
 
 CHECKOUT = Path(__file__).parents[2]
 BIRTHDAY = {"loyalty": "birth_date", "remote": "date_of_birth"}

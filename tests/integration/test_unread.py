@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from ometria_provider.exceptions import LookupFailed, Misconfigured
 from ometria_provider.ledger.contacts import ANSWERED, LOOK_AGAIN
-from sync import FIELDS, Outcome, Sync
+from sync import FIELDS, Sync
+from work import Outcome
 
 EXPIRING = {"loyalty": "extensions.expiring_points.total", "remote": "points_expiring"}
 NEWSLETTER = {"loyalty": "properties.newsletter", "remote": "marketing_optin"}

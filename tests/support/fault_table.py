@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sync import Outcome, Sync
+from sync import Sync
+from work import Outcome
 
 #: Seconds that an answer may take here, and seconds that a slow one takes.
 TIMEOUT, TOO_LONG = 0.8, 1.2

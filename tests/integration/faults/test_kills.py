@@ -16,7 +16,8 @@ from ometria_provider.delivery import batches
 from ometria_provider.hooks.base import JsonApiHook
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.staging.store import SliceStore
-from sync import FIELDS, Outcome, Sync
+from sync import FIELDS, Sync
+from work import Outcome
 
 STEPS = ["plan", "extract", "map", "validate", "gate", "push", "reconcile", "report"]
 
