@@ -7,7 +7,8 @@ MAPPING ?= customers
 WORKFLOW ?=
 PARAMS ?= {}
 PROFILES ?=
-JOBS ?= auto
+# One more than there are cores: tests wait for sockets and processes, too.
+JOBS ?= $(shell expr $$(nproc) + 1)
 export PYTHON MAPPING WORKFLOW PARAMS
 
 VENV := .venv/bin
@@ -39,7 +40,7 @@ format: install-dev ## Bring the code into shape
 mypy: install-dev ## Check types
 	MYPYPATH=scripts:plugins $(VENV)/mypy -n 2 -p ometria_provider -p launcher -p reference
 
-unit: install-dev ## Run the tests, JOBS=auto at a time: PYTEST='-k name' chooses some
+unit: install-dev ## Run the tests, JOBS=3 at a time: PYTEST='-k name' chooses some
 ifdef PYTEST
 	$(VENV)/pytest $(PYTEST)
 else

@@ -5,8 +5,8 @@ set -eu
 cd "$(dirname "$0")/.."
 group=$1
 case $group in
-    run) files=requirements.txt ;;
-    dev) files="requirements.txt requirements-deploy.txt requirements-dev.txt" ;;
+    run) last=requirements.txt files=$last ;;
+    dev) last=requirements-dev.txt files="requirements.txt requirements-deploy.txt $last" ;;
     *) echo "usage: install.sh run|dev" >&2; exit 2 ;;
 esac
 
@@ -40,10 +40,9 @@ run() {
 rm -f .venv/.installed-*
 echo "Installing $(cat $files | grep -c '==') packages (once; a minute or two) ..."
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-for file in $files; do
-    run .venv/bin/pip install --no-compile --progress-bar off -r "$file"
-done
-# Without its dependencies (they are locked above) and with the build backend of the lock: nothing else is downloaded.
+# The lock is complete, and each file begins with the one before it: nothing is left to resolve.
+run .venv/bin/pip install --no-compile --no-deps --progress-bar off -r "$last"
+# With the build backend of the lock: nothing else is downloaded.
 run .venv/bin/pip install --no-compile --no-deps --no-build-isolation -e .
 # Airflow without bytecode takes twice as long to start, for every command.
 echo "Compiling bytecode ..."
