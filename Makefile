@@ -7,8 +7,9 @@ MAPPING ?= customers
 WORKFLOW ?=
 PARAMS ?= {}
 PROFILES ?=
-# One more than there are cores: tests wait for sockets and processes, too.
-JOBS ?= $(shell expr $$(nproc) + 1)
+# More than there are cores: tests wait for sockets and processes for a third of their time.
+JOBS ?= $(shell expr $$(nproc) \* 3 / 2 + 1)
+E2E_JOBS ?= $(shell expr $$(nproc) + 1)
 export PYTHON MAPPING WORKFLOW PARAMS
 
 VENV := .venv/bin
@@ -40,12 +41,12 @@ format: install-dev ## Bring the code into shape
 mypy: install-dev ## Check types
 	MYPYPATH=scripts:plugins $(VENV)/mypy -n 2 -p ometria_provider -p launcher -p reference
 
-unit: install-dev ## Run the tests, JOBS=3 at a time: PYTEST='-k name' chooses some
+unit: install-dev ## Run the tests, JOBS=4 at a time: PYTEST='-k name' chooses some
 ifdef PYTEST
 	$(VENV)/pytest $(PYTEST)
 else
 	$(VENV)/pytest -n $(JOBS) -m "not e2e"
-	$(VENV)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m e2e tests/e2e
+	$(VENV)/pytest -n $(E2E_JOBS) --dist loadfile --no-loadscope-reorder -m e2e tests/e2e
 endif
 
 bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline: BENCH='--quick --only cpu'
