@@ -1,15 +1,14 @@
 # Everything that a person or a machine does with this checkout. `make help` lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up env test lint format mypy unit bench scale-test prove images docs dist dist-test lock install clean
+.PHONY: help run up env test lint format mypy unit tests-e2e tests-of-parts bench scale-test prove images docs dist dist-test lock install clean
 
 MAPPING ?= customers
 WORKFLOW ?=
 PARAMS ?= {}
 PROFILES ?=
 # More than there are cores: tests wait for sockets and processes for a third of their time.
-JOBS ?= $(shell expr $$(nproc) \* 3 / 2 + 1)
-E2E_JOBS ?= $(shell expr $$(nproc) + 1)
+JOBS ?= $(shell expr $$(nproc) + 1)
 export PYTHON MAPPING WORKFLOW PARAMS
 
 VENV := .venv/bin
@@ -41,13 +40,21 @@ format: install-dev ## Bring the code into shape
 mypy: install-dev ## Check types
 	MYPYPATH=scripts:plugins $(VENV)/mypy -n 2 -p ometria_provider -p launcher -p reference
 
-unit: install-dev ## Run the tests, JOBS=4 at a time: PYTEST='-k name' chooses some
+unit: install-dev ## Run the tests, JOBS=3 at a time: PYTEST='-k name' chooses some
 ifdef PYTEST
 	$(VENV)/pytest $(PYTEST)
 else
-	$(VENV)/pytest -n $(JOBS) -m "not e2e"
-	$(VENV)/pytest -n $(E2E_JOBS) --dist loadfile --no-loadscope-reorder -m e2e tests/e2e
+	@$(MAKE) --no-print-directory --jobs 2 tests-e2e tests-of-parts
 endif
+
+# Both at once: those of a real Airflow mostly wait. What they say comes in one piece, when they have ended.
+tests-e2e:
+	@echo "Starting the tests of a real Airflow, too: what they say comes when they have ended."
+	@$(VENV)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m e2e tests/e2e > .venv/e2e.log 2>&1; \
+		code=$$?; cat .venv/e2e.log; exit $$code
+
+tests-of-parts:
+	$(VENV)/pytest -n $(JOBS) -m "not e2e"
 
 bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline: BENCH='--quick --only cpu'
 	$(VENV)/python -m tests.benchmarks $(BENCH)
