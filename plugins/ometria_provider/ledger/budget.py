@@ -41,8 +41,8 @@ COURTESY = 0.003
 #: How late a request may be and still be counted on time, in seconds; what is later is lost, not caught up on.
 CATCH_UP = 0.006
 
-#: How long after its lease a request may leave and not move the slots behind it, in seconds. With CATCH_UP it leaves
-#: half of what PACE spares for the way to the server.
+#: How long after its lease a request may leave and not move the slots behind it, in seconds; whoever leaves later moves
+#: them by what goes beyond. With CATCH_UP it leaves half of what PACE spares for the way to the server.
 PUNCTUAL = 0.006
 
 #: Who comes back from leasing so much later, in seconds, leaves the slot unused: a whole window's may have gone since.
@@ -139,12 +139,12 @@ class RateBudget:
     def departed(self, bucket: str) -> None:
         """Hear that the request for which this thread acquired a slot is on its way.
 
-        If it left late, the slots that follow move by as much, whoever takes them: of a window that holds one request
-        more than was meant, one of them is gone. One is enough, however late it left. Nothing is raised, as the answer
-        is still to come.
+        If it left late, the slots that follow move, whoever takes them: of a window that holds one request more than
+        was meant, one of them is gone. One slot is enough, however late it left. Nothing is raised, as the answer is
+        still to come.
         """
-        late, interval = time.monotonic() - self._mine.at, self._intervals[bucket]
-        if late <= PUNCTUAL or interval < BUNDLE:
+        late, interval = time.monotonic() - self._mine.at - PUNCTUAL, self._intervals[bucket]
+        if late <= 0 or interval < BUNDLE:
             return
         later = RateSlot.next_at + literal(min(late, interval), Double)
         try:
