@@ -76,6 +76,13 @@ def ended(deployment: Deployment, airflow: Airflow, run_id: str) -> str:
     return state
 
 
+def books(deployment: Deployment, run_id: str) -> dict[str, Any]:
+    """Return a run's row in the ledger."""
+    with open_ledger(deployment.ledger_url()).read() as connection:
+        query = text("SELECT * FROM sync_run WHERE run_id = :run_id")
+        return dict(connection.execute(query, {"run_id": run_id}).mappings().one())
+
+
 def test_deployment_syncs_on_celery_and_shows_it_behind_the_login(deployment: Deployment) -> None:
     url, password = deployment.url("api-server", 8080), deployment.variables["AIRFLOW_ADMIN_PASSWORD"]
     airflow = Airflow(url, Login("admin", password))
@@ -84,9 +91,7 @@ def test_deployment_syncs_on_celery_and_shows_it_behind_the_login(deployment: De
     run_id = airflow.trigger(DAG, {})
     assert ended(deployment, airflow, run_id) == "success"
 
-    with open_ledger(deployment.ledger_url()).read() as connection:
-        query = text("SELECT id, read, accepted, filtered, rejected FROM sync_run WHERE run_id = :run_id")
-        run = connection.execute(query, {"run_id": run_id}).mappings().one()
+    run = books(deployment, run_id)
     assert run["read"] == 2000 == run["accepted"] + run["filtered"] + run["rejected"]
     arrived = sandbox(deployment, "contacts")["collections"]["customers"]
     assert arrived["contacts"] == arrived["received"] == run["accepted"] > 1500
@@ -125,9 +130,7 @@ def test_deployment_whose_database_and_broker_restart_in_push_loses_and_repeats_
     sandbox(deployment, "settings", {"latency_ms": 0})
     assert ended(deployment, airflow, run_id) == "success"
 
-    with open_ledger(deployment.ledger_url()).read() as connection:
-        query = text("SELECT read, accepted, filtered, rejected FROM sync_run WHERE run_id = :run_id")
-        run = connection.execute(query, {"run_id": run_id}).mappings().one()
+    run = books(deployment, run_id)
     assert run["read"] == 2000 == run["accepted"] + run["filtered"] + run["rejected"]
     after = sandbox(deployment, "contacts")["collections"]["customers"]
     assert after["received"] - before["received"] == run["accepted"] > 1500
