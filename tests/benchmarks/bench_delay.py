@@ -34,12 +34,12 @@ def measure(*, quick: bool = False) -> list[Row]:
         [sys.executable, "-m", "tests.benchmarks.bench_delay", *(["--quick"] if quick else [])],
         env={**os.environ, "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'scripts'}"},
         cwd=CHECKOUT,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(done.stdout[-2000:] + done.stderr[-3000:])
+        raise RuntimeError(f"the delays could not be measured: {done.stdout[-2000:]}")
     *_, unknown, known, stream, runs, kept = done.stdout.strip().splitlines()
     new, alone, (mid, p95, _) = _numbers(unknown), _numbers(known), _numbers(stream)
     return [
@@ -82,8 +82,10 @@ def _work(*, quick: bool) -> None:
         live = Live(Path(name), sandbox)
         with live.up() as airflow:
             live.post_webhooks(airflow)
+            _tell("waiting for Airflow to watch the inbox")
             _until_the_inbox_is_watched(live, airflow)
             print(_lone(live, 6 if quick else NEW))
+            _tell("bringing all contacts to Ometria")
             _sync_contacts(live, airflow)
             print(_lone(live, 6 if quick else LONE))
             print(*_stream(live, airflow, 70 if quick else STREAM_SECONDS), sep="\n")
@@ -110,7 +112,8 @@ def _lone(live: Live, count: int) -> str:
     """Let members claim one by one, at any time of the minute, far enough apart to be alone."""
     rng = random.Random(7)
     first = live.query("SELECT max(id) AS id FROM event_inbox")[0]["id"]
-    for _ in range(count):
+    for number in range(count):
+        _tell(f"claim {number + 1} of {count}, each alone")
         live.sandbox.control("claims", {"count": 1})
         time.sleep(rng.uniform(20, 35))
     return _delays(live, first)
@@ -120,6 +123,7 @@ def _stream(live: Live, airflow: Airflow, seconds: int) -> tuple[str, int]:
     """Let members claim all the time."""
     first = live.query("SELECT max(id) AS id FROM event_inbox")[0]["id"]
     before = {run["dag_run_id"] for run in live.runs(airflow)}
+    _tell(f"{STREAM_RATE} claims a second for {seconds} s")
     live.sandbox.control("claims", {"count": STREAM_RATE * seconds, "every": 1 / STREAM_RATE})
     time.sleep(seconds)
     runs = [run for run in live.runs(airflow, order_by="-run_after") if run["dag_run_id"] not in before]
@@ -136,7 +140,13 @@ def _delays(live: Live, after: int) -> str:
         f"JOIN event_delivery d ON d.event_id = i.event_id WHERE i.id > {after} AND d.state = 'acknowledged'"
     )
     delays = sorted((_moment(row["ended"]) - _moment(row["began"])).total_seconds() for row in rows)
+    _tell("the longest delays: " + ", ".join(f"{delay:.1f} s" for delay in delays[-5:]))
     return f"{median(delays)} {delays[min(len(delays) - 1, int(0.95 * len(delays)))]} {len(delays)}"
+
+
+def _tell(news: str) -> None:
+    """Say what goes on, with the time, as all of it takes 25 minutes."""
+    print(f"{datetime.now():%H:%M:%S} {news}", file=sys.stderr, flush=True)
 
 
 def _moment(value: str) -> datetime:
