@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ometria_provider.ledger.campaign_facts import CampaignFacts, LateWords
 from ometria_provider.ledger.campaign_runs import Outcome, Undone, delays, outcomes, undone
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, REJECTED, STATES, UNDONE
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.report import ApiUse
 from ometria_provider.report_text import requests_section
 from ometria_provider.text import duration, table
 
@@ -35,6 +35,16 @@ class CampaignReport:
     def count(self, *states: str) -> int:
         """Return how many events stand there."""
         return sum(outcome.events for outcome in self.outcomes if outcome.state in states)
+
+    @property
+    def not_mailed(self) -> tuple[Outcome, ...]:
+        """Return what has a reason for not being mailed, so far or at all."""
+        return tuple(each for each in self.outcomes if each.reason is not None and each.state != ACKNOWLEDGED)
+
+    @property
+    def in_doubt(self) -> tuple[Outcome, ...]:
+        """Return the acknowledged events of which Ometria's answer leaves it in doubt whether it took them."""
+        return tuple(each for each in self.outcomes if each.reason is not None and each.state == ACKNOWLEDGED)
 
     @property
     def started(self) -> int:
@@ -64,17 +74,31 @@ def percentile(ascending: Sequence[float], share: float) -> float:
     return ascending[max(math.ceil(share * len(ascending)), 1) - 1]
 
 
-def render(report: CampaignReport, apis: Sequence[ApiUse] = ()) -> str:
-    """Return the report as text, one section for each question that people ask."""
+def render(report: CampaignReport, facts: CampaignFacts | None = None) -> str:
+    """Return the report as text, one section for each question that people ask.
+
+    :param facts: what its runs found beside, if they are to be told here.
+    """
     sections = (
         headline(report),
         _events(report),
-        _reasons(report),
+        _reasons("Not mailed", report.not_mailed),
+        _reasons("In doubt", report.in_doubt),
         _delay(report),
-        requests_section(apis),
+        of_run(facts) if facts else "",
         _next(report),
     )
     return "\n\n".join(section for section in sections if section)
+
+
+def of_run(facts: CampaignFacts) -> str:
+    """Return what runs found beside what became of each event, as text; empty when that is nothing."""
+    late = ""
+    if facts.late:
+        late = "New in Ometria's error log, and perhaps about these events\n" + table(
+            LateWords._fields, facts.late, indent="  "
+        )
+    return "\n\n".join(section for section in (late, requests_section(facts.apis)) if section)
 
 
 def headline(report: CampaignReport) -> str:
@@ -83,6 +107,8 @@ def headline(report: CampaignReport) -> str:
     if not seen:
         return "Nothing to deliver: no event waited, and none came."
     said = f"{_events_of(report.started)} sent to Ometria and acknowledged"
+    if doubtful := sum(each.events for each in report.in_doubt):
+        said += f" ({doubtful:,} in doubt)"
     rest = [f"{count:,} {state}" for state in STATES if state != ACKNOWLEDGED and (count := report.count(state))]
     return f"{said}; {', '.join(rest)}." if rest else f"{said}, none left out."
 
@@ -96,13 +122,12 @@ def _events(report: CampaignReport) -> str:
     return "Events\n" + table(("", ""), rows, indent="  ") if rows else ""
 
 
-def _reasons(report: CampaignReport) -> str:
-    told = [outcome for outcome in report.outcomes if outcome.reason is not None]
+def _reasons(title: str, told: Sequence[Outcome]) -> str:
     if not told:
         return ""
     rows = [(each.events, each.state, each.reason, each.example) for each in told[:_MOST_REASONS]]
     more = len(told) - len(rows)
-    text = "Not mailed\n" + table(("events", "state", "reason", "such as"), rows, indent="  ")
+    text = f"{title}\n" + table(("events", "state", "reason", "such as"), rows, indent="  ")
     return f"{text}\n  and {more} more reasons" if more else text
 
 
@@ -129,7 +154,7 @@ def _next(report: CampaignReport) -> str:
     if report.count(REJECTED):
         lines.append(f"{by_state} rejected: what must be mended, each with the field")
         lines.append(f"ometria-sync events retry --workflow {report.workflow}: deliver them again when it is")
-    told = next((each for each in report.outcomes if each.reason is not None and each.state not in UNDONE), None)
+    told = next((each for each in report.not_mailed if each.state not in UNDONE), None)
     if told:
         lines.append(f"ometria-sync trace {told.example}: why one of them was not mailed")
     if not lines:

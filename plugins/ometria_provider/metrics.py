@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from ometria_provider.campaign_report import CampaignReport
+    from ometria_provider.ledger.campaign_facts import ApiUse
     from ometria_provider.ledger.history import RunRow
     from ometria_provider.ledger.incidents import IncidentRow
     from ometria_provider.ledger.rejections import RejectionGroup
-    from ometria_provider.report import ApiUse, RunReport
+    from ometria_provider.report import RunReport
 
 log = logging.getLogger(__name__)
 

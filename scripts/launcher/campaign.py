@@ -9,14 +9,11 @@ from urllib.parse import quote
 
 import requests
 from ometria_provider.campaign_report import campaign_report, render
-from ometria_provider.ledger import cursors
+from ometria_provider.ledger import campaign_facts, cursors
 from ometria_provider.ledger.campaign_runs import runs_since, told
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.operators.accounts import REQUESTS
-from ometria_provider.report import ApiUse
 from ometria_provider.workflows.model import Workflow
 
-from launcher.api import Airflow
 from launcher.errors import Broken
 
 #: Members who claim before the run is started, and while it works.
@@ -35,7 +32,6 @@ class Watch:
 
     def __init__(self, workflow: Workflow, sandbox: str) -> None:
         self._workflow, self._sandbox = workflow, sandbox
-        self._apis: list[ApiUse] = []
         self._sent_before = 0
         self._claimed = self._claims = 0
         self._began = datetime.now(UTC)
@@ -64,10 +60,8 @@ class Watch:
             now = datetime.now(UTC) - timedelta(seconds=1)  # events have whole milliseconds
             cursors.move(ledger, account, "", mark, at=now, run_id=0)
 
-    def end(self, airflow: Airflow, dag_id: str, run_id: str) -> None:
-        """Look at what the run left behind, while Airflow and the sandbox are still there."""
-        for task in airflow.tasks(dag_id, run_id):
-            self._apis += [ApiUse(**use) for use in airflow.xcom(task, REQUESTS) or ()]
+    def end(self) -> None:
+        """Look at what the run left behind in the sandbox, while that is still there."""
         if not self._sandbox:
             return
         claims = self._control(f"claims?action={quote(self._workflow.trigger.event)}")
@@ -92,7 +86,8 @@ class Watch:
             late = self._claims - told(ledger, account, name)
             if 0 < late <= DURING:
                 said.append(f"{late} of these came after the run had looked for events: the next run sends them.")
-        return "\n".join([*said, render(report, self._apis)]) + self._email()
+        facts = campaign_facts.facts_of(ledger, account, [run_id, *others])
+        return "\n".join([*said, render(report, facts)]) + self._email()
 
     def _email(self) -> str:
         if not self._emails:

@@ -145,7 +145,7 @@ def _trigger_and_watch(
     if state != "success":
         _explain(request.dag_id, run_id, airflow, home)
     if watch:
-        watch.end(airflow, request.dag_id, run_id)
+        watch.end()
     return Outcome(request.dag_id, run_id, state, watch)
 
 

@@ -46,6 +46,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "ledger/migrations/versions/0006_silent_fields.py": "unit/ledger/test_engine.py",
     "ledger/migrations/versions/0007_approval.py": "unit/ledger/test_engine.py",
     "ledger/migrations/versions/0008_installations.py": "unit/ledger/test_engine.py",
+    "ledger/migrations/versions/0009_campaign_runs.py": "unit/ledger/test_engine.py",
     "ledger/models.py": "unit/ledger/test_engine.py",
     "leftover.py": "integration/test_retry.py",
     "ledger/statements.py": "unit/ledger/test_contacts.py",

@@ -15,10 +15,12 @@ import pytest
 from campaign import ACCOUNT, Campaign
 from ometria_provider.campaign_factory import campaign_event_dags
 from ometria_provider.exceptions import Misconfigured, Retryable, SyncError
-from ometria_provider.ledger import deliveries, inbox
+from ometria_provider.ledger import campaign_facts, deliveries, inbox
+from ometria_provider.ledger.campaign_facts import CampaignFacts
 from ometria_provider.ledger.events import retry
 from ometria_provider.operators import deliver as delivering
 from ometria_provider.operators.campaign import BrokenWorkflows, CampaignOperator
+from ometria_provider.operators.run import RunFailed
 from services import statsd
 from sync import Sync
 
@@ -30,15 +32,20 @@ def campaign(sync: Sync) -> Campaign:
 
 
 def run(
-    campaign: Campaign, run_id: str | None = None, ti: Any = None, run_after: datetime | None = None, **conf: Any
+    campaign: Campaign, run_id: str | None = None, run_after: datetime | None = None, **conf: Any
 ) -> dict[str, int]:
     """Do the task of the DAG as a worker does; with a run id (and its time) again: clear it."""
     dag = campaign_event_dags(campaign.folder)[f"campaign_events__{ACCOUNT}"]
     (task,) = dag.tasks
     assert isinstance(task, CampaignOperator)
     dag_run = SimpleNamespace(conf=conf, run_after=run_after or datetime.now(UTC))
-    context: Any = {"run_id": run_id or f"manual__{uuid.uuid4()}", "dag_run": dag_run, "ti": ti}
+    context: Any = {"run_id": run_id or f"manual__{uuid.uuid4()}", "dag_run": dag_run}
     return task.execute(context)
+
+
+def facts(campaign: Campaign) -> CampaignFacts:
+    """Return what the run `scheduled__1` found."""
+    return campaign_facts.facts_of(campaign.sync.ledger, ACCOUNT, ["scheduled__1"])
 
 
 def claims(campaign: Campaign, count: int = 1, **more: Any) -> list[str]:
@@ -69,16 +76,47 @@ def test_run_tells_what_it_asked_each_api_for_as_the_apis_counted_it(campaign: C
     campaign.workflow()
     claims(campaign, 3)
     campaign.sync.sandbox.control("reset", {"what": ["stats"]})
-    left: dict[str, Any] = {}
-    ti = SimpleNamespace(xcom_push=lambda key, value: left.update({key: value}))
-    run(campaign, ti=ti)
+    run(campaign, "scheduled__1")
     counted: Counter[str] = Counter()
     for endpoint, answers in campaign.sync.sandbox.control("stats")["requests"].items():
         counted["Ometria" if endpoint.startswith("ometria") else "Antavo"] += sum(answers.values())
-    told = {use["api"]: use for use in left["requests"]}
-    assert {api: use["requests"] for api, use in told.items()} == counted
-    assert all(0 < use["share"] <= 1 for use in told.values())
-    assert told["Antavo"]["throttled"] == told["Ometria"]["throttled"] == 0
+    told = {use.api: use for use in facts(campaign).apis}
+    assert {api: use.requests for api, use in told.items()} == counted
+    assert all(use.share and 0 < use.share <= 1 for use in told.values())
+    assert told["Antavo"].throttled == told["Ometria"].throttled == 0
+
+
+def test_run_with_nothing_to_deliver_leaves_nothing(campaign: Campaign) -> None:
+    campaign.workflow()
+    run(campaign, "scheduled__1")
+    assert facts(campaign) == CampaignFacts()
+
+
+@pytest.mark.parametrize("rejected", [1, 3])
+def test_events_of_a_request_that_ometria_counts_as_rejected_are_told_and_not_sent_again(
+    campaign: Campaign, rejected: int
+) -> None:
+    campaign.workflow(contact_mapping=None, transactional=True)
+    ids = claims(campaign, 3)
+    campaign.sync.fault("rejected", contacts=ids[:rejected])
+    with pytest.raises(RunFailed, match=f"acknowledged 3 events and counted {rejected} of them as rejected"):
+        run(campaign)
+    state, reason = campaign.fate(ids[-1])
+    assert (state, f"{rejected} of the 3 records of its request" in str(reason)) == ("acknowledged", True)
+    assert run(campaign, workflow="thanks")["new"] == 0
+    assert campaign.received() == {"stored": 3 - rejected, "received": 3 - rejected, "most_for_one": 1}
+
+
+def test_late_errors_stand_in_what_a_run_found(campaign: Campaign) -> None:
+    campaign.workflow(contact_mapping=None, transactional=True)
+    run(campaign)
+    campaign.sync.fault("late_error", field="properties > points")
+    campaign.sync.sandbox.control("settings", {"validation_delay_ms": 60_000})
+    claims(campaign, 1)
+    run(campaign)
+    campaign.sync.sandbox.control("validate", {})
+    run(campaign, "scheduled__1")
+    assert [(words.count, words.path) for words in facts(campaign).late] == [(1, "root > properties > points")]
 
 
 def test_events_are_counted_by_the_attempt_that_delivered_them(

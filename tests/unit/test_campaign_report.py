@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from ometria_provider.campaign_report import CampaignReport, percentile, render
+from ometria_provider.ledger.campaign_facts import ApiUse, CampaignFacts, LateWords
 from ometria_provider.ledger.campaign_runs import Outcome, Undone
-from ometria_provider.report import ApiUse
 
 MANY = CampaignReport(
     "reward_claimed",
@@ -20,7 +20,7 @@ MANY = CampaignReport(
 
 
 def test_report_answers_what_was_sent_what_not_and_how_fast() -> None:
-    text = render(MANY, [ApiUse("Ometria", 4, 0, 0, 8.0, 0.25)])
+    text = render(MANY, CampaignFacts((ApiUse("Ometria", 4, 0, 0, 8.0, 0.25),)))
     assert "38 events sent to Ometria and acknowledged; 2 skipped, 1 rejected." in text
     assert "  acknowledged  38" in text
     assert "2  skipped   the member opted out of marketing" in text
@@ -41,6 +41,17 @@ def test_report_tells_events_that_wait_for_something_from_those_that_came_later(
     text = render(CampaignReport("w", (held,), (), Undone(held=2, new=1)))
     assert "ometria-sync events --workflow w --state waiting: 2 events could not be sent yet, with the reason" in text
     assert "1 event came after this run had looked" in text
+
+
+def test_report_tells_what_is_in_doubt_and_what_ometria_s_error_log_gained() -> None:
+    doubt = Outcome("acknowledged", "Ometria counted 1 of the 3 records of its request as rejected", 3, "e1")
+    facts = CampaignFacts(late=(LateWords(2, "Value is not a number", "root > properties > points"),))
+    text = render(CampaignReport("w", (doubt, Outcome("acknowledged", None, 4, "e2")), ()), facts)
+    assert text.startswith("7 events sent to Ometria and acknowledged (3 in doubt), none left out.")
+    assert "Not mailed" not in text
+    assert "In doubt\n" in text
+    assert "Ometria counted 1 of the 3 records" in text
+    assert "Value is not a number  root > properties > points" in text
 
 
 def test_report_of_nothing_says_so() -> None:

@@ -11,10 +11,11 @@ from ledgers import PastRun, green_run
 from ometria_provider import metrics
 from ometria_provider.campaign_report import CampaignReport
 from ometria_provider.ledger import history, rejections, runs
+from ometria_provider.ledger.campaign_facts import ApiUse
 from ometria_provider.ledger.campaign_runs import Outcome
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.metrics import Point, emit, named, of_campaign, of_run, of_step, of_watch
-from ometria_provider.report import ApiUse, run_report
+from ometria_provider.report import run_report
 from services import Statsd, statsd
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

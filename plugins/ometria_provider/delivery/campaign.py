@@ -14,7 +14,7 @@ class Tally:
 
     :param states: deliveries by the state that they came to; `waiting` for those that go another time.
     :param reasons: the same by state and reason.
-    :param doubtful: acknowledged ones in requests in whose answer Ometria counted rejected records.
+    :param doubtful: records that Ometria counted as rejected in answers to requests that it acknowledged.
     :param contacts: how many contacts were pushed first.
     :param late: errors that Ometria's log gained since the last look and that may be an event's: message and path.
     :param faults: what went wrong on the way; the events concerned wait.
@@ -45,10 +45,30 @@ class Tally:
         return fatal or next(iter(self.faults), None)
 
     @property
-    def nothing_arrived(self) -> str | None:
-        """Return why a run without a fault is red: everything that was to be sent was rejected."""
-        rejected = self.states["rejected"]
-        if not rejected or self.states["acknowledged"]:
-            return None
-        (_, reason), _ = next(item for item in self.reasons.most_common() if item[0][0] == "rejected")
-        return f"Nothing arrived: every one of the {rejected:,} events that were to be mailed was rejected ({reason})."
+    def complaint(self) -> str | None:
+        """Return why a run without a fault is red: all that it had was rejected, or Ometria counted some of it so."""
+        rejected, sent = self.states["rejected"], self.states["acknowledged"]
+        if rejected and not sent:
+            (_, reason), _ = next(item for item in self.reasons.most_common() if item[0][0] == "rejected")
+            return (
+                f"Nothing arrived: every one of the {rejected:,} events that were to be mailed was rejected ({reason})."
+            )
+        if self.doubtful:
+            return (
+                f"Ometria acknowledged {sent:,} events and counted {self.doubtful:,} of them as rejected, without "
+                "saying which. They are not sent again: look for the reason in Ometria, or in its error log."
+            )
+        return None
+
+
+def in_doubt(rejected: int, records: int) -> str | None:
+    """Return what is to be known of each event of an acknowledged request; None: nothing.
+
+    Events cannot be read back (contract/ometria.md, "Custom event"), so that all of them stay in doubt.
+
+    :param rejected: records that the answer counts as rejected.
+    :param records: how many the request held.
+    """
+    if not rejected:
+        return None
+    return f"Ometria counted {rejected:,} of the {records:,} records of its request as rejected, without saying which"

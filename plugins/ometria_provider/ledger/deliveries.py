@@ -24,7 +24,7 @@ IS_UNDONE = text("event_delivery.state IN ('waiting', 'sending')")
 #: Which event of the inbox a delivery is about.
 OF_ITS_EVENT = and_(EventDelivery.event_id == InboxEvent.event_id, EventDelivery.account == InboxEvent.account)
 
-#: How a delivery ends. Each but the first has a reason.
+#: How a delivery ends. Each but the first has a reason; the first one when Ometria's answer leaves it in doubt.
 ACKNOWLEDGED, FILTERED, EXPIRED, SKIPPED, REJECTED = "acknowledged", "filtered", "expired", "skipped", "rejected"
 STATES = (WAITING, SENDING, ACKNOWLEDGED, FILTERED, EXPIRED, SKIPPED, REJECTED)
 

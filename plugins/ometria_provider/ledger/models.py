@@ -342,6 +342,18 @@ class EventDelivery(Base):
     acknowledged_at: Mapped[datetime | None]
 
 
+class CampaignRun(Base):
+    """What a campaign run that had something to deliver found beside what became of each event."""
+
+    __tablename__ = "campaign_run"
+    __table_args__ = (Index(None, "ended_at"),)
+
+    account: Mapped[str] = mapped_column(String(200), primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(250), primary_key=True)
+    facts: Mapped[dict[str, Any]]
+    ended_at: Mapped[datetime]
+
+
 class WebhookToken(Base):
     """A signed token of a webhook that was used, until it expires: it is good for one event."""
 

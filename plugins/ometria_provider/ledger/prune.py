@@ -18,7 +18,15 @@ from ometria_provider.ledger import cursors
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import PRUNED
 from ometria_provider.ledger.incidents import prune_incidents
-from ometria_provider.ledger.models import ContactState, EventDelivery, InboxEvent, LateError, PushBatch, SyncRun
+from ometria_provider.ledger.models import (
+    CampaignRun,
+    ContactState,
+    EventDelivery,
+    InboxEvent,
+    LateError,
+    PushBatch,
+    SyncRun,
+)
 from ometria_provider.ledger.scans import is_complete_scan
 
 #: Events, and runs, deleted in one transaction: nobody waits long for the ledger.
@@ -55,6 +63,7 @@ def prune(
         _prune_events(ledger, min(before, datetime.now(UTC) - expiry), pruned, tell)
     with ledger.write() as connection:
         prune_incidents(connection, before)
+        connection.execute(delete(CampaignRun).where(CampaignRun.ended_at < before))
         pruned.late_errors = connection.execute(delete(LateError).where(LateError.until < before)).rowcount
     tell(pruned)
     return pruned

@@ -11,16 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.ledger.budget import RateBudget
+from ometria_provider.ledger.campaign_facts import ApiUse
 from ometria_provider.ledger.engine import Ledger
 
 if TYPE_CHECKING:
     from ometria_provider.hooks.antavo import AntavoHook
     from ometria_provider.hooks.base import JsonApiHook
     from ometria_provider.hooks.ometria import OmetriaHook
-    from ometria_provider.report import ApiUse
-
-#: Key of the XCom in which a task leaves what the APIs were asked for.
-REQUESTS = "requests"
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,6 @@ def uses(made: list[Used], seconds: float) -> list[ApiUse]:
 
     :param seconds: how long they were at it.
     """
-    from ometria_provider.report import ApiUse
-
     found = []
     for api in sorted({used.api for used in made}):
         own = [used for used in made if used.api == api]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.exceptions import Misconfigured, SyncError
-from ometria_provider.ledger import deliveries, installations
+from ometria_provider.ledger import campaign_facts, deliveries, installations
+from ometria_provider.ledger.campaign_facts import ApiUse, CampaignFacts, LateWords
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.metrics import emit, of_campaign
 from ometria_provider.operators import lineage
-from ometria_provider.operators.accounts import REQUESTS, noting, uses
+from ometria_provider.operators.accounts import noting, uses
 from ometria_provider.operators.base import PatientOperator
 from ometria_provider.operators.params import CampaignParams, campaign_params
 from ometria_provider.workflows.accounts import Campaigns, load_accounts
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from ometria_provider.operators.collect import Found
-    from ometria_provider.report import ApiUse
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +79,10 @@ class CampaignOperator(PatientOperator):
                 send_again=params.send_again,
             )
         apis = uses(made, monotonic() - began)
-        self._report(ledger, campaigns, run_id, apis, context)
+        facts = CampaignFacts(tuple(apis), tuple(LateWords(count, *words) for words, count in tally.late.items()))
+        if tally.states or facts.late or params.workflow:
+            campaign_facts.write(ledger, self.connection, run_id, facts)
+        self._report(ledger, campaigns, run_id, facts)
         self._measure(ledger, campaigns, run_id, since, apis)
         # Somebody who asked for one workflow hears of that one.
         if error := complaint(tally) or fault or (None if params.workflow else _broken(campaigns)):
@@ -150,9 +152,8 @@ class CampaignOperator(PatientOperator):
         log.info("%s", found.sentence())
         return found, None
 
-    def _report(self, ledger: Ledger, campaigns: Campaigns, run_id: str, apis: list[ApiUse], context: Context) -> None:
-        from ometria_provider.campaign_report import campaign_report, headline, render
-        from ometria_provider.report_text import requests_section
+    def _report(self, ledger: Ledger, campaigns: Campaigns, run_id: str, facts: CampaignFacts) -> None:
+        from ometria_provider.campaign_report import campaign_report, headline, of_run, render
 
         reports = [campaign_report(ledger, self.connection, name, run_id) for name in campaigns.workflows]
         busy = [report for report in reports if report.outcomes]
@@ -160,10 +161,8 @@ class CampaignOperator(PatientOperator):
             log.info("%s: %s", report.workflow, render(report))
         if not busy:
             log.info("%s", headline(reports[0]))
-        if apis:
-            log.info("%s", requests_section(apis))
-        if ti := context.get("ti"):  # for whoever watches the run from outside
-            ti.xcom_push(key=REQUESTS, value=[asdict(use) for use in apis])
+        if said := of_run(facts):
+            log.info("%s", said)
 
     def _measure(self, ledger: Ledger, campaigns: Campaigns, run_id: str, since: datetime, apis: list[ApiUse]) -> None:
         """Count what this attempt did, and not what one before it did."""

@@ -94,9 +94,10 @@ def complaint(tally: Tally) -> SyncError | None:
     """Return the error that a run ends with: None, when all is done.
 
     An event that waits for a server is tried again by Airflow, in a new attempt of the run, and by every run after it.
-    A run that ends with events waiting is red, and so is one that rejected all that it had to mail.
+    A run that ends with events waiting is red, and so is one that rejected all that it had to mail, and one of whose
+    events Ometria counted some as rejected.
     """
-    return tally.fault or (RunFailed(reason) if (reason := tally.nothing_arrived) else None)
+    return tally.fault or (RunFailed(reason) if (reason := tally.complaint) else None)
 
 
 def _deliver_to(ometria: str, preparing: Preparing) -> None:

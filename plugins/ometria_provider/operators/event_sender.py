@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from ometria_provider.delivery.batches import body
-from ometria_provider.delivery.campaign import Tally
+from ometria_provider.delivery.campaign import Tally, in_doubt
 from ometria_provider.delivery.poison import PoisonWatch
 from ometria_provider.exceptions import RecordRejected, SyncError
 from ometria_provider.hooks.ometria_answers import PushAnswer
@@ -108,8 +108,9 @@ class EventSender(Dispatcher[OutgoingEvent]):
         settled = [_refusal(*each) for each in refused]
         for _, batch, outcome in answered:
             if isinstance(outcome, PushAnswer):
-                self.tally.doubtful += len(batch) if outcome.rejected else 0
-                settled += [Settled(event.delivery, ACKNOWLEDGED) for event in batch]
+                self.tally.doubtful += min(outcome.rejected, len(batch))
+                doubt = in_doubt(outcome.rejected, len(batch))
+                settled += [Settled(event.delivery, ACKNOWLEDGED, doubt) for event in batch]
             elif not isinstance(outcome, RecordRejected):
                 settled += [Settled(event.delivery, WAITING, _words(outcome)) for event in batch]
         departing = [Departing(event.delivery, event.custom_event_id) for batch in going for event in batch]

@@ -4,7 +4,7 @@ The DAG's last task logs it, `make run` and `ometria-sync show RUN` print it, th
 """
 
 from ometria_provider.report.gathering import as_data, run_report
-from ometria_provider.report.shape import ApiUse, RunReport, StepTime
-from ometria_provider.report.usage import APIS, api_use, step_times
+from ometria_provider.report.shape import RunReport, StepTime
+from ometria_provider.report.usage import APIS, step_times, use_of
 
-__all__ = ["APIS", "ApiUse", "RunReport", "StepTime", "api_use", "as_data", "run_report", "step_times"]
+__all__ = ["APIS", "RunReport", "StepTime", "as_data", "run_report", "step_times", "use_of"]

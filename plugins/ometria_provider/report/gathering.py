@@ -21,7 +21,7 @@ from ometria_provider.report.shape import (
     RunReport,
     Verification,
 )
-from ometria_provider.report.usage import APIS, api_use, step_times
+from ometria_provider.report.usage import APIS, step_times, use_of
 
 
 def run_report(ledger: Ledger, run_id: int, *, most_followed: int | None = None) -> RunReport:
@@ -39,7 +39,7 @@ def run_report(ledger: Ledger, run_id: int, *, most_followed: int | None = None)
         steps=step_times(rows),
         rejections=rejections.rejection_groups(ledger, run_id),
         rules=rejections.failed_rules(ledger, run_id),
-        apis=[use for api, steps in APIS.items() if (use := api_use(api, steps, [*rows, *_farewells(rows)]))],
+        apis=[use for api, steps in APIS.items() if (use := use_of(api, steps, [*rows, *_farewells(rows)]))],
         dry_run=_dry_run(books, rows) if run.dry_run else None,
         limits=[sentence for row in rows for sentence in row.facts.get("breaches") or ()],
         doubtful=history.doubtful_batches(ledger, run_id),

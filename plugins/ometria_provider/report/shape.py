@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ometria_provider.ledger.approvals import ApprovalRow
+from ometria_provider.ledger.campaign_facts import ApiUse
 from ometria_provider.ledger.history import BatchRow, RunRow
 from ometria_provider.ledger.rejections import RejectionGroup, RuleRow
 
@@ -45,22 +46,6 @@ class StepTime:
     seconds: float | None
     started_at: datetime
     reason: str | None
-
-
-@dataclass(frozen=True)
-class ApiUse:
-    """The requests that one API got.
-
-    :param rate: the account's limit, in requests a second; None when no step said.
-    :param share: how much of the limit was used while requests were made, 0 to 1.
-    """
-
-    api: str
-    requests: int
-    throttled: int
-    retried: int
-    rate: float | None
-    share: float | None
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from ometria_provider.ledger.campaign_facts import ApiUse
 from ometria_provider.ledger.run_steps import WHOLE_RUN, StepRow
-from ometria_provider.report.shape import ApiUse, StepTime
+from ometria_provider.report.shape import StepTime
 
 #: The steps of a run, in their order.
 STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "report")
@@ -30,7 +31,7 @@ def step_times(rows: Sequence[StepRow]) -> list[StepTime]:
     return found
 
 
-def api_use(api: str, steps: Sequence[str], rows: Sequence[StepRow]) -> ApiUse | None:
+def use_of(api: str, steps: Sequence[str], rows: Sequence[StepRow]) -> ApiUse | None:
     """Return what one API was asked for by these steps, or None when none of them began."""
     # A reconcile that asked nothing is no news.
     own = [row for row in rows if row.step in steps and (row.step != "reconcile" or row.facts.get("requests"))]

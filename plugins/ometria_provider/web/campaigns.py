@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse
 
 from ometria_provider.campaign_report import campaign_report, headline
 from ometria_provider.dagdefaults import campaign_events_id
-from ometria_provider.ledger import campaign_runs
+from ometria_provider.ledger import campaign_facts, campaign_runs
 from ometria_provider.ledger.deliveries import STATES
 from ometria_provider.web.access import SignedIn, may_read
 from ometria_provider.web.reading import OpenLedger
@@ -42,5 +42,6 @@ def show_workflow(
         past=past,
         report=report,
         headline=headline(report),
+        facts=campaign_facts.facts_of(ledger, account, chosen),
         states=STATES,
     )

@@ -9,14 +9,14 @@ from datetime import datetime
 from markupsafe import Markup
 
 from ometria_provider.attention import Watched, freshness
-from ometria_provider.ledger import campaign_runs, cursors, history, run_steps
+from ometria_provider.ledger import campaign_facts, campaign_runs, cursors, history, run_steps
 from ometria_provider.ledger.campaign_runs import Past
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, REJECTED
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RunRow
 from ometria_provider.ledger.standing import standing
 from ometria_provider.mapping.freshness import PATIENCE
-from ometria_provider.report import APIS, api_use
+from ometria_provider.report import APIS, use_of
 from ometria_provider.settings import Settings
 from ometria_provider.text import moment
 from ometria_provider.web.charts import Bar, bars
@@ -30,6 +30,7 @@ class MappingCard:
     """One mapping.
 
     :param fresh: its freshness against its schedule, in words; `late`: whether it is late.
+    :param paused: whether its DAG is paused.
     :param broken: what is wrong with its file; empty: nothing that stops it.
     :param share: of the limit on pushes that its last run used while it pushed, 0 to 1.
     """
@@ -41,6 +42,7 @@ class MappingCard:
     late: bool
     chart: Markup | None
     share: float | None
+    paused: bool
     broken: str
 
 
@@ -52,6 +54,8 @@ class WorkflowCard:
     :param fresh: when its events were last read from Antavo, in words; `late`: whether that is too long ago.
     :param waiting: events that are still to be delivered.
     :param held: those of them that a run could not deliver.
+    :param share: of Ometria's limit on pushes that its last run used, 0 to 1.
+    :param paused: whether the connection's DAG is paused.
     """
 
     name: str
@@ -63,9 +67,11 @@ class WorkflowCard:
     waiting: int
     held: int
     chart: Markup | None
+    share: float | None
+    paused: bool
 
 
-def mapping_card(ledger: Ledger, settings: Settings, dag: Watched, now: datetime) -> MappingCard:
+def mapping_card(ledger: Ledger, settings: Settings, dag: Watched, now: datetime, *, paused: bool) -> MappingCard:
     """Return how a mapping stands."""
     past = history.list_runs(ledger, dag_ids=[dag.dag_id], limit=LAST)
     fresh = freshness(dag, standing(ledger, dag.dag_id).green_at, settings)
@@ -77,9 +83,9 @@ def mapping_card(ledger: Ledger, settings: Settings, dag: Watched, now: datetime
         due = "" if fresh.stale_at is None else f", {'late since' if late else 'late from'} {moment(fresh.stale_at)}"
         words = f"{fresh.schedule}: {green}{due}"
     last = past[0] if past else None
-    use = api_use("Ometria", APIS["Ometria"], run_steps.steps(ledger, last.id)) if last else None
+    use = use_of("Ometria", APIS["Ometria"], run_steps.steps(ledger, last.id)) if last else None
     share = use.share if use else None
-    return MappingCard(dag.name, dag.dag_id, last, words, late, _runs_chart(past), share, dag.broken)
+    return MappingCard(dag.name, dag.dag_id, last, words, late, _runs_chart(past), share, paused, dag.broken)
 
 
 def _runs_chart(past: Sequence[RunRow]) -> Markup | None:
@@ -94,7 +100,7 @@ def _runs_chart(past: Sequence[RunRow]) -> Markup | None:
     return bars(drawn, title=title)
 
 
-def workflow_card(ledger: Ledger, dag: Watched, name: str, now: datetime) -> WorkflowCard:
+def workflow_card(ledger: Ledger, dag: Watched, name: str, now: datetime, *, paused: bool) -> WorkflowCard:
     """Return how a workflow of a connection's campaigns stands."""
     past = campaign_runs.latest_runs(ledger, name, LAST)
     held, new = campaign_runs.undone(ledger, dag.name, name)
@@ -102,6 +108,7 @@ def workflow_card(ledger: Ledger, dag: Watched, name: str, now: datetime) -> Wor
     outcome = ", ".join(f"{count:,} {state}" for state, count in sorted(last.states.items())) if last else ""
     read_at = cursors.get(ledger, dag.name, "", f"collected:{name}")
     expected = read_at or dag.since
+    asked = campaign_facts.facts_of(ledger, last.account, [last.run_id]).apis if last else ()
     return WorkflowCard(
         name,
         dag.name,
@@ -112,6 +119,8 @@ def workflow_card(ledger: Ledger, dag: Watched, name: str, now: datetime) -> Wor
         waiting=held + new,
         held=held,
         chart=_campaign_chart(past),
+        share=next((use.share for use in asked if use.api == "Ometria"), None),
+        paused=paused,
     )
 
 

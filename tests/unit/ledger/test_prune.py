@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from ledgers import PastRun, green_run, unchanged_run, write_batch, write_contact
-from ometria_provider.ledger import deliveries, inbox, prune
+from ometria_provider.ledger import campaign_facts, deliveries, inbox, prune
+from ometria_provider.ledger.campaign_facts import CampaignFacts, LateWords
 from ometria_provider.ledger.deliveries import Settled
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Collected
@@ -120,6 +121,13 @@ def test_old_late_errors_go(ledger: Ledger) -> None:
         for until in (NOW - 2 * DAY, NOW):
             connection.execute(insert(LateError).values(since=until - DAY, until=until, **common))
     assert prune.prune(ledger, NOW - DAY, DAY).late_errors == 1
+
+
+@pytest.mark.parametrize(("before", "kept"), [(NOW - DAY, 1), (LATER, 0)])
+def test_what_old_campaign_runs_found_goes(ledger: Ledger, before: datetime, kept: int) -> None:
+    campaign_facts.write(ledger, ACCOUNT, "scheduled__1", CampaignFacts(late=(LateWords(1, "m", "p"),)))
+    prune.prune(ledger, before, DAY)
+    assert len(campaign_facts.facts_of(ledger, ACCOUNT, ["scheduled__1"]).late) == kept
 
 
 def test_progress_is_told(ledger: Ledger) -> None:

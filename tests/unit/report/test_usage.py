@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from ometria_provider.ledger.run_steps import StepRow
-from ometria_provider.report import api_use, step_times
+from ometria_provider.report import step_times, use_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -20,22 +20,22 @@ def test_api_use_of_slices_side_by_side_counts_their_time_once() -> None:
         step("push", 1, 0, 10, requests=40, rate=8.0, seconds=10.0),
         step("push", 2, 100, 10, requests=80, rate=8.0, seconds=10.0),
     ]
-    use = api_use("Ometria", ("push",), rows)
+    use = use_of("Ometria", ("push",), rows)
     assert use is not None
     assert use.share == pytest.approx(160 / (20 * 8))
 
 
 def test_api_use_without_times_has_no_share() -> None:
-    use = api_use("Antavo", ("plan",), [step("plan", -1, 0, 1, requests=2)])
+    use = use_of("Antavo", ("plan",), [step("plan", -1, 0, 1, requests=2)])
     assert use is not None
     assert (use.requests, use.rate, use.share) == (2, None, None)
 
 
 def test_api_use_of_a_push_with_nothing_to_send_is_no_request() -> None:
-    use = api_use("Ometria", ("push",), [step("push", 0, 0, 1)])
+    use = use_of("Ometria", ("push",), [step("push", 0, 0, 1)])
     assert use is not None
     assert use.requests == 0
-    assert api_use("Ometria", ("push",), [step("plan", -1, 0, 1, requests=2)]) is None
+    assert use_of("Ometria", ("push",), [step("plan", -1, 0, 1, requests=2)]) is None
 
 
 def test_step_times_merges_slices_from_first_start_to_last_end() -> None:

@@ -10,7 +10,8 @@ import pytest
 import requests
 from launcher.campaign import BEFORE, DURING, Watch
 from launcher.errors import Broken
-from ometria_provider.ledger import cursors, deliveries, inbox
+from ometria_provider.ledger import campaign_facts, cursors, deliveries, inbox
+from ometria_provider.ledger.campaign_facts import ApiUse, CampaignFacts
 from ometria_provider.ledger.deliveries import Settled
 from ometria_provider.ledger.inbox import Collected
 from ometria_provider.sandbox import SandboxSettings, running
@@ -18,17 +19,6 @@ from ometria_provider.workflows.files import load_workflow
 
 WORKFLOWS = Path(__file__).parents[3] / "include" / "workflows"
 KEY = {"X-Ometria-Auth": SandboxSettings.ometria_key}
-
-
-class Asked:
-    """An Airflow whose only task was at two APIs."""
-
-    def tasks(self, *_):
-        return [{"task_id": "campaigns"}]
-
-    def xcom(self, _task, key):
-        use = {"requests": 4, "throttled": 0, "retried": 0, "rate": 8.0, "share": 0.25}
-        return [{"api": "Ometria", **use}] if key == "requests" else None
 
 
 @pytest.fixture
@@ -66,7 +56,7 @@ def test_members_claim_before_the_run_and_while_it_works(workflow, sandbox, sqli
     while sandbox.control("claims")["to_come"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    watch.end(Asked(), "d", "r")
+    watch.end()
     said = watch.report(sqlite_ledger, "run", "success")
     assert f"{BEFORE + DURING} members claimed a reward in the sandbox, {BEFORE} of them before the run began" in said
     assert "came after the run had looked" not in said, "nobody was told of any: there was no run"
@@ -79,7 +69,7 @@ def test_newest_email_is_shown_and_those_of_earlier_runs_are_not_counted(workflo
     watch = Watch(workflow, sandbox.url)
     watch.begin(sqlite_ledger)
     push(sandbox, claimed("new", reward_name="Tote bag"))
-    watch.end(Asked(), "d", "r")
+    watch.end()
     said = watch.report(sqlite_ledger, "run", "success")
     assert "The newest of 1 e-mails" in said
     assert "  | Subject: Tote bag is yours" in said
@@ -89,7 +79,7 @@ def test_newest_email_is_shown_and_those_of_earlier_runs_are_not_counted(workflo
 def test_run_without_an_email_says_so(workflow, sandbox, sqlite_ledger):
     watch = Watch(workflow, sandbox.url)
     watch.begin(sqlite_ledger)
-    watch.end(Asked(), "d", "r")
+    watch.end()
     assert "sent no e-mail" in watch.report(sqlite_ledger, "run", "failed")
 
 
@@ -103,7 +93,7 @@ def test_claims_and_campaign_go_by_the_workflows_names(workflow, sandbox, sqlite
     )
     watch = Watch(data, sandbox.url)
     watch.begin(sqlite_ledger)
-    watch.end(Asked(), "d", "r")
+    watch.end()
     assert sandbox.control("settings", {})["campaign_event_type"] == "coupon_used"
     assert sandbox.control("claims")["claims"] == 0, "they are events of another action"
     sandbox.control("settings", {"campaign_event_type": "loyalty_reward_claimed"})
@@ -124,7 +114,7 @@ def test_claims_after_the_look_are_the_next_runs(workflow, sandbox, sqlite_ledge
     events = sandbox.control("claims")["claims"] - 2
     seen = [Collected(str(n), "reward", "c", datetime.now(UTC), b"{}", ("reward_claimed",)) for n in range(events)]
     inbox.put(sqlite_ledger, "antavo_default", seen, inbox.ASKED)
-    watch.end(Asked(), "d", "r")
+    watch.end()
     assert "2 of these came after the run had looked" in watch.report(sqlite_ledger, "run", "success")
 
 
@@ -135,7 +125,7 @@ def test_events_that_a_scheduled_run_delivered_meanwhile_are_counted(workflow, s
     inbox.put(sqlite_ledger, "antavo_default", [event], inbox.ASKED)
     (waiting,) = deliveries.waiting(sqlite_ledger, "antavo_default", limit=1)
     deliveries.write(sqlite_ledger, "scheduled__1", settled=[Settled(waiting.id, deliveries.ACKNOWLEDGED)])
-    watch.end(Asked(), "d", "r")
+    watch.end()
     said = watch.report(sqlite_ledger, "run", "success")
     assert "Meanwhile other runs delivered too, and are counted here: scheduled__1." in said
     assert "1 event sent to Ometria and acknowledged" in said
@@ -144,7 +134,9 @@ def test_events_that_a_scheduled_run_delivered_meanwhile_are_counted(workflow, s
 def test_real_accounts_are_left_alone(workflow, sqlite_ledger):
     watch = Watch(workflow, "")
     watch.begin(sqlite_ledger)
-    watch.end(Asked(), "d", "r")
+    watch.end()
+    facts = CampaignFacts((ApiUse("Ometria", 4, 0, 0, 8.0, 0.25),))
+    campaign_facts.write(sqlite_ledger, "antavo_default", "run", facts)
     said = watch.report(sqlite_ledger, "run", "success")
     assert "Run run of workflow reward_claimed: succeeded" in said
     assert "Ometria         4  8 a second  25%" in said

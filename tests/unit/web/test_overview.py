@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from ledgers import green_run, unchanged_run
-from ometria_provider.ledger import cursors, deliveries, inbox
+from ometria_provider.ledger import campaign_facts, cursors, deliveries, inbox
+from ometria_provider.ledger.campaign_facts import ApiUse, CampaignFacts
 from ometria_provider.ledger.deliveries import Settled
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Collected
 from ometria_provider.text import moment
 from pages import pages
+from sqlalchemy import delete
 
 MAPPING = "list: 1\nschedule: '@hourly'\nfields: []\n"
 
@@ -73,6 +76,30 @@ def test_overview_shows_the_share_of_the_rate_limit(known: Ledger, viewer: TestC
 
 
 @pytest.fixture
+def dags() -> Iterator[None]:
+    """Airflow knows `contact_sync__customers`, which is paused, and `contact_sync__other`."""
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.utils.session import create_session
+
+    ids = ("contact_sync__customers", "contact_sync__other")
+    with create_session() as session:
+        session.merge(DagBundleModel(name="of-a-test"))
+        for dag_id in ids:
+            session.merge(DagModel(dag_id=dag_id, bundle_name="of-a-test", is_paused=dag_id == ids[0]))
+    yield
+    with create_session() as session:
+        session.execute(delete(DagModel).where(DagModel.dag_id.in_(ids)))
+
+
+@pytest.mark.usefixtures("folders", "dags")
+def test_overview_says_which_dags_are_paused(known: Ledger, viewer: TestClient):
+    text = viewer.get("/ometria/").text
+    own = {name: text[text.index(f">{name}</a>") :].partition("</tr>")[0] for name in ("customers", "other")}
+    assert {name: ">paused</span>" in row for name, row in own.items()} == {"customers": True, "other": False}
+
+
+@pytest.fixture
 def workflow(folders: Path) -> None:
     """A workflow `claimed`."""
     text = "trigger: {event: reward}\naction: {event_type: claimed, payload: [{value: x, remote: y}]}\n"
@@ -93,8 +120,11 @@ def test_overview_shows_when_a_workflow_s_events_were_read_and_what_became_of_th
     waiting = deliveries.waiting(known, "antavo_default", limit=3)
     settled = [Settled(one.id, state, "bad") for one, state in zip(waiting, ends, strict=True)]
     deliveries.write(known, "run", settled=settled)
+    facts = CampaignFacts((ApiUse("Ometria", 3, 0, 0, 8.0, 0.27),))
+    campaign_facts.write(known, "antavo_default", "run", facts)
     text = viewer.get("/ometria/").text
     assert f"every minute: read at {moment(at)}" in text
+    assert '<td class="number">27%</td>' in text
     assert ": 2 acknowledged, 1 rejected</td>" in text
     assert ('<span class="state bad">late</span>' in text) is late
 
