@@ -196,6 +196,12 @@ MEANINGS: dict[str, dict[str, str]] = {
         "updated_at": "when this row changed last",
         "acknowledged_at": "when Ometria acknowledged it",
     },
+    "campaign_run": {
+        "account": "the Antavo connection's id",
+        "run_id": "Airflow's id of the run, which had something to deliver",
+        "facts": "what it asked each API for, and what Ometria's error log gained that may be about its events",
+        "ended_at": "when it was written down",
+    },
     "webhook_token": {
         "digest": "digest of the token's `jti`",
         "event_id": "the event that it came with; with another one it is refused",

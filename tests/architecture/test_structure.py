@@ -66,7 +66,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/consent.py": "integration/test_consent.py",
     "operators/contact_file.py": "docs/test_push_example.py",
     "operators/file_verification.py": "integration/test_file_push.py",
-    "operators/couriers.py": "integration/test_faults.py",
     "operators/departures.py": "integration/test_departures.py",
     "operators/farewell.py": "integration/test_departures.py",
     "operators/audience.py": "integration/test_campaigns.py",
