@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ometria_provider.ledger.campaign_facts import ApiUse
-from ometria_provider.report import RunReport, StepTime
+from ometria_provider.report import ApiUse, RunReport, StepTime
 from ometria_provider.text import duration, members, moment, table
 
 

@@ -68,6 +68,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "operators/file_verification.py": "integration/test_file_push.py",
     "operators/departures.py": "integration/test_departures.py",
     "operators/farewell.py": "integration/test_departures.py",
+    "web/paused.py": "integration/test_overview_page.py",
     "operators/audience.py": "integration/test_campaigns.py",
     "operators/dispatcher.py": "integration/test_faults.py",
     "cli/forget.py": "integration/test_forgetting.py",

@@ -33,7 +33,7 @@ class ApiUse:
 class LateWords(NamedTuple):
     """An error that Ometria's log gained, so many times, and that may be about an event of the run."""
 
-    count: int
+    times: int
     message: str
     path: str
 
@@ -74,11 +74,11 @@ def facts_of(ledger: Ledger, account: str, run_ids: Collection[str]) -> Campaign
     with ledger.read() as connection:
         found = [_read(facts) for facts in connection.execute(query).scalars()]
     late: dict[tuple[str, str], int] = {}
-    for count, message, path in (words for facts in found for words in facts.late):
-        late[message, path] = late.get((message, path), 0) + count
+    for times, message, path in (words for facts in found for words in facts.late):
+        late[message, path] = late.get((message, path), 0) + times
     return CampaignFacts(
         apis=found[-1].apis if found else (),
-        late=tuple(LateWords(count, *words) for words, count in late.items()),
+        late=tuple(LateWords(times, *words) for words, times in late.items()),
     )
 
 

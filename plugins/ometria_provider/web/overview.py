@@ -30,13 +30,14 @@ def overview(request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLRespon
         user=user,
         attention=needing_attention(ledger, settings, dags, now),
         kinds=KINDS,
+        unknown=asleep is None,
         mappings=[
-            mapping_card(ledger, settings, dag, now, paused=dag.dag_id in asleep)
+            mapping_card(ledger, settings, dag, now, paused=dag.dag_id in (asleep or ()))
             for dag in dags
             if dag.campaigns is None
         ],
         workflows=[
-            workflow_card(ledger, dag, name, now, paused=dag.dag_id in asleep)
+            workflow_card(ledger, dag, name, now, paused=dag.dag_id in (asleep or ()))
             for dag in dags
             if dag.campaigns is not None
             for name in dag.campaigns.workflows

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ometria_provider.exceptions import Retryable
+log = logging.getLogger(__name__)
 
 
-class AirflowUnasked(Retryable):
-    """Airflow's database does not say which DAGs are paused."""
+def paused(dag_ids: Collection[str]) -> frozenset[str] | None:
+    """Return those of some DAGs that start no run by schedule, as somebody paused them or nobody ever unpaused them.
 
-
-def paused(dag_ids: Collection[str]) -> frozenset[str]:
-    """Return those of some DAGs that Airflow does not schedule because somebody paused them, or nobody unpaused them.
-
-    :raises AirflowUnasked: when Airflow's database does not answer.
+    None when Airflow's database does not say: what the ledger knows is to be seen all the same.
     """
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
@@ -27,4 +24,5 @@ def paused(dag_ids: Collection[str]) -> frozenset[str]:
         with create_session() as session:
             return frozenset(session.scalars(query))
     except SQLAlchemyError as error:
-        raise AirflowUnasked("Airflow's database does not say which DAGs are paused. Is it up?") from error
+        log.warning("Airflow's database does not say which DAGs are paused: %s", type(error).__name__)
+        return None

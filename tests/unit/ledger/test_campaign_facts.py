@@ -27,4 +27,4 @@ def test_of_several_runs_late_errors_are_added_up_and_the_last_one_s_requests_co
     campaign_facts.write(ledger, ACCOUNT, "first", CampaignFacts(ASKED, (WORDS,)))
     campaign_facts.write(ledger, ACCOUNT, "second", CampaignFacts(ASKED[1:], (WORDS, LateWords(1, "gone", "root"))))
     found = campaign_facts.facts_of(ledger, ACCOUNT, ["first", "second"])
-    assert found == CampaignFacts(ASKED[1:], (WORDS._replace(count=4), LateWords(1, "gone", "root")))
+    assert found == CampaignFacts(ASKED[1:], (WORDS._replace(times=4), LateWords(1, "gone", "root")))
