@@ -50,11 +50,11 @@ endif
 # Both at once: those of a real Airflow mostly wait. What they say comes in one piece, when they have ended.
 tests-e2e:
 	@echo "Starting the tests of a real Airflow, too: what they say comes when they have ended."
-	@$(VENV)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m e2e tests/e2e > .venv/e2e.log 2>&1; \
+	@$(VENV)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m e2e --durations 15 --durations-min 5 tests/e2e > .venv/e2e.log 2>&1; \
 		code=$$?; cat .venv/e2e.log; exit $$code
 
 tests-of-parts:
-	$(VENV)/pytest -n $(JOBS) -m "not e2e"
+	$(VENV)/pytest -n $(JOBS) -m "not e2e" --durations 15 --durations-min 5
 
 bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline: BENCH='--quick --only cpu'
 	$(VENV)/python -m tests.benchmarks $(BENCH)
