@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeGuard
 
 from ometria_provider.dagdefaults import CONTACT_SYNC, campaign_events_id
 from ometria_provider.exceptions import Misconfigured
@@ -172,6 +173,11 @@ def freshness(dag: Watched, green_at: datetime | None, settings: Settings) -> Fr
     return Freshness(*dag.schedule, green_at, stale_at)
 
 
+def is_late(fresh: Freshness | None, where: Standing, now: datetime) -> TypeGuard[Freshness]:
+    """Say whether a mapping is late, and nobody knows why: one that waits for a person says so itself."""
+    return fresh is not None and fresh.is_stale(now) and where.awaiting is None
+
+
 def stale_after(settings: Settings) -> int:
     """Return after how many schedules without a green run a mapping counts as late.
 
@@ -190,7 +196,7 @@ def _of_mapping(ledger: Ledger, dag: Watched, where: Standing, settings: Setting
     elif dag.broken:
         words = f"{dag.broken}. Nothing runs until this is mended: `ometria-sync mappings check` shows all of it."
         yield Found(dag.dag_id, SYNC, "broken", words, where.ended.id if where.ended else None)
-    elif fresh and fresh.is_stale(now):
+    elif is_late(fresh, where, now):
         last = f"since {moment(fresh.green_at)}" if fresh.green_at else "ever"
         at_work = where.running
         why = (
@@ -204,7 +210,7 @@ def _of_mapping(ledger: Ledger, dag: Watched, where: Standing, settings: Setting
         )
         yield Found(dag.dag_id, SYNC, "stale", words, where.ended.id if where.ended else None)
     if run := where.awaiting:
-        yield Found(dag.dag_id, APPROVAL, "approval", _question(ledger, run.id), run.id)
+        yield Found(dag.dag_id, APPROVAL, "approval", _question(ledger, run.id), run.id, of_one_run=True)
 
 
 def _question(ledger: Ledger, run_id: int) -> str:
@@ -299,6 +305,7 @@ __all__ = [
     "Freshness",
     "Watched",
     "freshness",
+    "is_late",
     "look",
     "needing_attention",
     "oldest_undelivered",

@@ -14,7 +14,7 @@ import pytest
 from ledgers import PastRun
 from ometria_provider import attention
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.ledger import cursors, deliveries, inbox, incidents
+from ometria_provider.ledger import cursors, deliveries, inbox, incidents, runs
 from ometria_provider.ledger.deliveries import Settled
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Collected
@@ -81,6 +81,25 @@ def test_waiting_run_needs_a_person(ledger: Ledger, settings: Settings) -> None:
     mapping(settings)
     PastRun(state="awaiting_approval").write(ledger)
     assert found(ledger, settings) == [("contact_sync__customers", "approval")]
+
+
+def test_waiting_run_is_not_late_however_long_it_waits(ledger: Ledger, settings: Settings) -> None:
+    mapping(settings)
+    PastRun().write(ledger)
+    late = datetime.now(UTC) + 4 * HOUR
+    assert found(ledger, settings, late) == [("contact_sync__customers", "stale")]
+    PastRun(run_id="2", state="awaiting_approval").write(ledger)
+    assert found(ledger, settings, late) == [("contact_sync__customers", "approval")]
+
+
+def test_another_run_that_waits_is_told_as_well(ledger: Ledger, settings: Settings) -> None:
+    mapping(settings)
+    for number in (1, 2):
+        run = PastRun(run_id=str(number), state="awaiting_approval").write(ledger)
+        attention.look(ledger, settings)
+        runs.close_run(ledger, run.id, state="succeeded", reason=None, counts={})
+    known = incidents.list_incidents(ledger)
+    assert [(one.sync_run_id, one.over_at is None) for one in known] == [(2, True), (1, False)]
 
 
 @pytest.mark.parametrize("times", [None, "5"])

@@ -49,6 +49,7 @@ class Found:
     :param kind: what it is; `runbook.md` has a section for each.
     :param words: the sentence for people; no member's data.
     :param sync_run_id: the run that shows it.
+    :param of_one_run: it is about that run alone: another run's is another incident.
     """
 
     dag_id: str
@@ -56,6 +57,11 @@ class Found:
     kind: str
     words: str
     sync_run_id: int | None = None
+    of_one_run: bool = False
+
+    def is_still(self, known: IncidentRow) -> bool:
+        """Say whether an open incident of this DAG and topic is the same one."""
+        return not self.of_one_run or known.sync_run_id == self.sync_run_id
 
 
 _COLUMNS = [getattr(Incident, name) for name in IncidentRow.__dataclass_fields__]
@@ -75,7 +81,8 @@ def bring_up_to_date(
     """Open what is newly wrong, and end what is not wrong any more.
 
     What was stale and is red by now is told again: somebody who mended the one waits for good news in vain. Red once
-    more, for another reason, is the same incident: it says the latest reason, and nobody is told again.
+    more, for another reason, is the same incident: it says the latest reason, and nobody is told again. What is about
+    one run alone ends with that run: of the next one people hear anew.
 
     :param unsure: what may not be wrong: its incident stays as it is, open or not there.
     :param dag_ids: what was looked at; None: everything.
@@ -85,15 +92,16 @@ def bring_up_to_date(
     looked_at = [] if dag_ids is None else [Incident.dag_id.in_(list(dag_ids))]
     with ledger.write() as connection:
         open_ones = {
-            (row.dag_id, row.topic): row
+            (row.dag_id, row.topic): IncidentRow(*row)
             for row in connection.execute(select(*_COLUMNS).where(Incident.over_at.is_(None), *looked_at))
         }
-        kept = wrong.keys() | {(one.dag_id, one.topic) for one in unsure}
-        if gone := [row.id for key, row in open_ones.items() if key not in kept]:
+        still = {(one.dag_id, one.topic) for one in unsure}
+        still |= {key for key, one in wrong.items() if key in open_ones and one.is_still(open_ones[key])}
+        if gone := [row.id for key, row in open_ones.items() if key not in still]:
             connection.execute(update(Incident).where(Incident.id.in_(gone)).values(over_at=now, claimed_at=None))
         for key, one in wrong.items():
             values: dict[str, Any] = {"kind": one.kind, "words": one.words, "sync_run_id": one.sync_run_id}
-            known = open_ones.get(key)
+            known = open_ones[key] if key in still else None
             if known is None:
                 statement = insert(ledger, Incident).values(dag_id=one.dag_id, topic=one.topic, opened_at=now, **values)
                 ours = {"index_elements": ["dag_id", "topic"], "index_where": _IS_OPEN}

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from ometria_provider.attention import Watched, freshness
+from ometria_provider.attention import Watched, freshness, is_late
 from ometria_provider.ledger import campaign_facts, campaign_runs, cursors, history, run_steps
 from ometria_provider.ledger.campaign_runs import Past
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, REJECTED
@@ -74,13 +74,15 @@ class WorkflowCard:
 def mapping_card(ledger: Ledger, settings: Settings, dag: Watched, now: datetime, *, paused: bool) -> MappingCard:
     """Return how a mapping stands."""
     past = history.list_runs(ledger, dag_ids=[dag.dag_id], limit=LAST)
-    fresh = freshness(dag, standing(ledger, dag.dag_id).green_at, settings)
-    late = fresh is not None and fresh.is_stale(now)
+    where = standing(ledger, dag.dag_id)
+    fresh = freshness(dag, where.green_at, settings)
+    late = is_late(fresh, where, now)
     if fresh is None:
         words = "no schedule"
     else:
         green = f"green at {moment(fresh.green_at)}" if fresh.green_at else "never green so far"
-        due = "" if fresh.stale_at is None else f", {'late since' if late else 'late from'} {moment(fresh.stale_at)}"
+        since = None if where.awaiting else fresh.stale_at
+        due = "" if since is None else f", {'late since' if late else 'late from'} {moment(since)}"
         words = f"{fresh.schedule}: {green}{due}"
     last = past[0] if past else None
     use = use_of("Ometria", APIS["Ometria"], run_steps.steps(ledger, last.id)) if last else None

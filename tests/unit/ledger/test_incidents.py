@@ -120,6 +120,19 @@ def test_approval_beside_a_red_sync_is_an_incident_of_its_own(ledger: Ledger) ->
     assert len(incidents.claim_due(ledger)) == 2
 
 
+def test_run_that_waits_after_another_one_is_an_incident_of_its_own(ledger: Ledger) -> None:
+    def waits(run: int) -> Found:
+        return Found(DAG, "approval", "approval", f"Run {run} waits.", run, of_one_run=True)
+
+    incidents.bring_up_to_date(ledger, [waits(7)])
+    incidents.told(ledger, incidents.claim_due(ledger)[0])
+    incidents.bring_up_to_date(ledger, [waits(7)])
+    assert incidents.claim_due(ledger) == []
+    incidents.bring_up_to_date(ledger, [waits(8)])
+    due = [(one.sync_run_id, one.over_at is None) for one in incidents.claim_due(ledger)]
+    assert due == [(7, False), (8, True)]
+
+
 def test_pruning_takes_what_is_over_for_long(ledger: Ledger) -> None:
     incidents.bring_up_to_date(ledger, [RED])
     incidents.bring_up_to_date(ledger, [])
