@@ -27,9 +27,11 @@ def render(report: RunReport) -> str:
     return "\n\n".join(section for section in sections if section)
 
 
-_NOT_DONE = {
+_AT_WORK = {
     "running": "Still working; the numbers are those so far.",
     "awaiting_approval": "Waiting for a person to approve it.",
+}
+_UNSAID = {
     "failed": "It failed, and nothing says why.",
     "halted": "It was stopped, and nothing says why.",
 }
@@ -38,10 +40,10 @@ _NOT_DONE = {
 def headline(report: RunReport) -> str:
     """Say in a sentence or two what became of the run."""
     run, books = report.run, report.books
-    if run.reason:
-        return run.reason
-    if run.state in _NOT_DONE:
-        return _NOT_DONE[run.state]
+    if run.state in _AT_WORK:
+        return f"{_AT_WORK[run.state]}{f' Before: {run.reason}' if run.reason else ''}"
+    if run.reason or run.state in _UNSAID:
+        return run.reason or _UNSAID[run.state]
     if report.dry_run is not None:
         return f"A dry run: nothing was sent. {_would(report)}"
     left = f" {members(report.departures.done)} left." if report.departures.done else ""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from click.testing import Result
 from ometria_provider.cli.app import app
 from ometria_provider.ledger import inbox
 from ometria_provider.ledger.inbox import Collected
+from ometria_provider.operators import slice_push
 from sync import FIELDS, VALID, Sync
 from typer.testing import CliRunner
 
@@ -92,6 +94,26 @@ def test_nobody_is_forgotten_while_a_run_is_at_work(sync: Sync, member: str) -> 
     result = forget()
     assert result.exit_code == 1
     assert f"Run {started.row['id']} has not ended" in result.stderr
+
+
+def test_nobody_is_forgotten_while_a_cleared_push_is_at_work(
+    sync: Sync, member: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone(sync)
+    sync.member()
+    run = sync.run()
+    assert run.row["ended_at"]
+    original, said = slice_push.push_slice, []
+
+    def push_slice(*args: Any) -> None:
+        said.append(forget().stderr)
+        original(*args)
+
+    monkeypatch.setattr(slice_push, "push_slice", push_slice)
+    again = sync.clear(run, "push", "reconcile")
+    assert f"Run {run.row['id']} has not ended" in said[0]
+    assert again.books == run.books
+    assert forget().exit_code == 0, "its report closed it again"
 
 
 def test_nothing_is_removed_unless_somebody_says_yes(sync: Sync, member: str) -> None:

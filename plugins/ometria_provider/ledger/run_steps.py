@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, update
 from ometria_provider.exceptions import AwaitingApproval, Halted, SyncError
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import Rejection, RuleResult, SyncRun, SyncStep
-from ometria_provider.ledger.runs import AWAITING, RUNNING, Run
+from ometria_provider.ledger.runs import RUNNING, Run
 from ometria_provider.ledger.statements import insert
 
 #: The steps of a contact sync, in their order.
@@ -53,7 +53,8 @@ class StepRow:
 def working(ledger: Ledger, run: Run, step: str, slice_: int = WHOLE_RUN) -> Iterator[Step]:
     """Keep a step's times, facts and end in the ledger while the block works.
 
-    A step that is done again starts afresh: its facts give way.
+    A step that is done again starts afresh: its facts give way. One that begins in a run that waited, or had ended, as
+    a cleared task's does, makes it a run at work again, until its report or `runs.close_unreported` ends it.
     """
     work = Step()
     key = {"sync_run_id": run.id, "step": step, "slice": slice_}
@@ -67,7 +68,8 @@ def working(ledger: Ledger, run: Run, step: str, slice_: int = WHOLE_RUN) -> Ite
     with ledger.write() as connection:
         statement = insert(ledger, SyncStep).values(**key, **start)
         connection.execute(statement.on_conflict_do_update(index_elements=["sync_run_id", "step", "slice"], set_=start))
-        connection.execute(update(SyncRun).where(SyncRun.id == run.id, SyncRun.state == AWAITING).values(state=RUNNING))
+        at_work = {"state": RUNNING, "ended_at": None}
+        connection.execute(update(SyncRun).where(SyncRun.id == run.id, SyncRun.state != RUNNING).values(at_work))
     try:
         yield work
     except BaseException as error:
@@ -101,6 +103,11 @@ def steps(ledger: Ledger, run_id: int) -> list[StepRow]:
             select(*columns).where(SyncStep.sync_run_id == run_id).order_by(SyncStep.started_at, SyncStep.slice)
         )
         return [StepRow(*row) for row in rows]
+
+
+def last(ledger: Ledger, run: Run, step: str) -> StepRow | None:
+    """Return a step of the whole run as it ended last, or None when it never began."""
+    return next((row for row in steps(ledger, run.id) if row.step == step), None)
 
 
 def in_force(rows: list[StepRow]) -> list[StepRow]:

@@ -11,14 +11,14 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.models import SyncRun
+from ometria_provider.ledger.models import SyncRun, SyncStep
 from ometria_provider.ledger.statements import insert
 
 #: Strategies of a run (`sync_run.strategy`): a complete scan, those who changed, or those whom somebody chose.
 FULL, INCREMENTAL, CHOSEN = "full", "incremental", "chosen"
 
 #: States of a run at work, and of one that waits for a person.
-RUNNING, AWAITING = "running", "awaiting_approval"
+RUNNING, AWAITING = OPEN = ("running", "awaiting_approval")
 
 #: The reason of a run that somebody ended in place of an answer.
 UNANSWERED = "Nothing was sent: the run was ended while it waited for approval."
@@ -82,11 +82,13 @@ class Run:
 def open_run(ledger: Ledger, *, dag_id: str, run_id: str, mapping: str, dry_run: bool) -> Run:
     """Open a run, or continue it when its DAG run was cleared; close what earlier runs left open.
 
+    A run that is continued keeps the reason for which it was red until it ends anew.
+
     A DAG has one active run, so an older row still `running` belongs to a run that was killed; one that awaits approval
     was ended by somebody who did not answer.
     """
     now = datetime.now(UTC)
-    row = {"state": "running", "strategy": FULL, "dry_run": dry_run, "reason": None, "ended_at": None}
+    row = {"state": RUNNING, "strategy": FULL, "dry_run": dry_run, "ended_at": None}
     statement = insert(ledger, SyncRun).values(
         dag_id=dag_id,
         run_id=run_id,
@@ -151,7 +153,7 @@ def close_run(ledger: Ledger, run_id: int, *, state: str, reason: str | None, co
 
 
 def close_unreported(ledger: Ledger, *, dag_id: str, run_id: str) -> None:
-    """End a run whose report died, or was never begun: nobody else would close it before the next run."""
+    """End a run whose report died, or was not asked for: nobody else would close it before the next run."""
     with ledger.write() as connection:
         _end_open(connection, SyncRun.dag_id == dag_id, SyncRun.run_id == run_id)
 
@@ -168,9 +170,27 @@ def open_runs(ledger: Ledger) -> list[tuple[str, str]]:
 
 def _end_open(connection: Connection, *which: ColumnElement[bool]) -> None:
     """End runs that are at work, or wait for a person, as far as the ledger knows."""
-    for state, end, reason in ((RUNNING, "failed", KILLED), (AWAITING, "halted", UNANSWERED)):
-        own = update(SyncRun).where(*which, SyncRun.state == state)
-        connection.execute(own.values(state=end, ended_at=_now(), reason=reason))
+    at_work = connection.execute(select(SyncRun.id, SyncRun.state).where(*which, SyncRun.state.in_(OPEN))).all()
+    for run_id, state in at_work:
+        end, reason = ("halted", UNANSWERED) if state == AWAITING else _without_report(connection, run_id)
+        values = {"state": end, "reason": reason, "ended_at": _now()}
+        connection.execute(update(SyncRun).where(SyncRun.id == run_id).values(values))
+
+
+def _without_report(connection: Connection, run_id: int) -> tuple[str, str | None]:
+    """Return state and reason of a run at work that nobody reported on.
+
+    When tasks were cleared alone, after its report and without it, that report stands if all went well with them.
+    """
+    columns = (SyncStep.step, SyncStep.state, SyncStep.reason, SyncStep.facts, SyncStep.started_at)
+    steps = connection.execute(select(*columns).where(SyncStep.sync_run_id == run_id)).all()
+    report = next((step for step in steps if step.step == "report" and "state" in step.facts), None)
+    since = [step for step in steps if report is not None and step.started_at > report.started_at]
+    if report is None or any(step.step == "plan" for step in since):
+        return "failed", KILLED
+    if bad := [step for step in since if step.state != "done"]:
+        return "failed", next((step.reason for step in bad if step.reason), KILLED)
+    return report.facts["state"], report.facts["reason"]
 
 
 def _now() -> datetime:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, select
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RunRow
 from ometria_provider.ledger.models import SyncRun
-from ometria_provider.ledger.runs import CHOSEN
+from ometria_provider.ledger.runs import AWAITING, CHOSEN, OPEN, RUNNING
 
 _COLUMNS = [getattr(SyncRun, name) for name in RunRow.__dataclass_fields__]
 
@@ -19,6 +19,8 @@ _COLUMNS = [getattr(SyncRun, name) for name in RunRow.__dataclass_fields__]
 @dataclass(frozen=True)
 class Standing:
     """The runs that say where a mapping stands; dry runs say nothing.
+
+    A run that was red and is at work again, as tasks of it were cleared, is red until it ends anew: it has a reason.
 
     :param ended: the last run that ended, if it is for all members.
     :param chosen: a later one for chosen members, if there is any.
@@ -46,14 +48,14 @@ class Standing:
 
 def standing(ledger: Ledger, dag_id: str) -> Standing:
     """Return where the mapping of a DAG stands."""
-    whole, ended = SyncRun.strategy != CHOSEN, SyncRun.state.in_(("succeeded", "failed", "halted"))
+    whole, ended = SyncRun.strategy != CHOSEN, SyncRun.state.not_in(OPEN) | SyncRun.reason.is_not(None)
     last = _last(ledger, dag_id, whole, ended)
     chosen = _last(ledger, dag_id, ~whole, ended)
     return Standing(
         ended=last,
         chosen=chosen if chosen and (last is None or chosen.id > last.id) else None,
-        running=_last(ledger, dag_id, SyncRun.state == "running"),
-        awaiting=_last(ledger, dag_id, SyncRun.state == "awaiting_approval"),
+        running=_last(ledger, dag_id, SyncRun.state == RUNNING),
+        awaiting=_last(ledger, dag_id, SyncRun.state == AWAITING),
         green=_last(ledger, dag_id, whole, SyncRun.state == "succeeded"),
     )
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ometria_provider.delivery.books import Books, verdict
 from ometria_provider.delivery.limits import Breach, Counts, breaches
 from ometria_provider.exceptions import AwaitingApproval, Fatal, Halted
 from ometria_provider.ledger import approvals, batches, findings, history, rejections, run_steps, runs, scans
-from ometria_provider.ledger.engine import open_ledger
+from ometria_provider.ledger.engine import Ledger, open_ledger
+from ometria_provider.ledger.history import RunRow
 from ometria_provider.ledger.run_steps import StepRow, total
 from ometria_provider.metrics import emit, of_run
 from ometria_provider.operators import approval, changes, chosen, owners
@@ -172,6 +174,12 @@ class ReportOperator(SyncOperator):
 
     step = "report"
 
+    def open(self, ledger: Ledger, context: Context) -> runs.Run:
+        """Find the run, and how it was reported before: what was counted then is not counted again."""
+        run = super().open(ledger, context)
+        self._reported = run_steps.last(ledger, run, self.step)
+        return run
+
     def work(self, work: Work, facts: dict[str, Any], context: Context) -> None:  # noqa: ARG002 (the base's signature)
         """Write the books and the colour, and log the report."""
         steps = run_steps.steps(work.ledger, work.run.id)
@@ -185,7 +193,8 @@ class ReportOperator(SyncOperator):
         halted = any(step.state in ("halted", run_steps.WAITING) for step in steps)
         state = "succeeded" if reason is None else "halted" if halted else "failed"
         counts = {**books.columns(), "unverified": total(run_steps.in_force(steps), "reconcile", "unverified")}
-        before = history.run_row(work.ledger, work.run.id)
+        facts.update(state=state, reason=reason)
+        before = self._before(work)
         runs.close_run(work.ledger, work.run.id, state=state, reason=reason, counts=counts)
 
         from ometria_provider.report import run_report
@@ -197,6 +206,13 @@ class ReportOperator(SyncOperator):
         if reason is not None:
             raise RunFailed(reason)
         changes.delivered(work, steps)
+
+    def _before(self, work: Work) -> RunRow:
+        """Return the run as it was reported last; not ended when it never was."""
+        run, reported = history.run_row(work.ledger, work.run.id), self._reported
+        if reported is None or "state" not in reported.facts:
+            return run
+        return replace(run, state=reported.facts["state"], ended_at=reported.ended_at)
 
 
 def balance(work: Work, steps: list[StepRow]) -> Books:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ometria_provider.ledger import approvals, run_steps, runs
+from ometria_provider.ledger import approvals, forgetting, run_steps, runs
 from ometria_provider.ledger.engine import Ledger
 
 
@@ -42,3 +42,13 @@ def test_approval_answered_is_kept_until_it_is_asked_for_again(ledger: Ledger) -
     found = approvals.find(ledger, run)
     assert found
     assert (found.covers, found.answer, found.answered_by) == ({"always": 2}, None, None)
+
+
+def test_approval_asked_for_in_a_run_that_had_ended_makes_it_one_that_has_not(ledger: Ledger) -> None:
+    _run(ledger)
+    run = runs.get_run(ledger, dag_id="d", run_id="r")
+    runs.close_run(ledger, run.id, state="halted", reason="Refused.", counts={})
+    with run_steps.working(ledger, run, "gate"):
+        approvals.ask(ledger, run.id, {}, ["21 would change."], timedelta(hours=12))
+    assert _state(ledger) == "awaiting_approval"
+    assert forgetting.runs_at_work(ledger) == [run.id]

@@ -1,5 +1,6 @@
 """What is old goes, what somebody still needs stays."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,7 +20,7 @@ from ometria_provider.ledger.models import (
     SyncRun,
     SyncStep,
 )
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Table, func, insert, select, update
 
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(days=1)
@@ -32,7 +33,7 @@ def ids(ledger: Ledger) -> list[int]:
         return list(connection.execute(select(SyncRun.id).order_by(SyncRun.id)).scalars())
 
 
-def count(ledger: Ledger, model: type) -> int:
+def count(ledger: Ledger, model: type | Table) -> int:
     with ledger.read() as connection:
         return int(connection.execute(select(func.count()).select_from(model)).scalar_one())
 
@@ -130,9 +131,30 @@ def test_what_old_campaign_runs_found_goes(ledger: Ledger, before: datetime, kep
     assert len(campaign_facts.facts_of(ledger, ACCOUNT, ["scheduled__1"]).late) == kept
 
 
+def test_no_transaction_deletes_more_than_some_rows(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prune, "ROWS_AT_ONCE", 3)
+    run = green_run().write(ledger)
+    for _ in range(4):
+        write_batch(ledger, run)
+    write_batch(ledger, green_run(run_id="second").write(ledger))
+    green_run(run_id="third").write(ledger)
+    before = rows(ledger)
+    left = [before]
+    prune.prune(ledger, LATER, DAY, lambda _: left.append(rows(ledger)))
+    assert before - left[-1] > 20, "rejections, requests, steps and the run"
+    assert max(more - less for more, less in itertools.pairwise(left)) == 3
+
+
+def rows(ledger: Ledger) -> int:
+    """Return how many rows there are of runs and of what they found."""
+    return sum(count(ledger, table) for table in (SyncRun, *prune.OF_RUNS))
+
+
 def test_progress_is_told(ledger: Ledger) -> None:
     green_run().write(ledger)
     green_run(run_id="second").write(ledger)
-    heard: list[int] = []
-    prune.prune(ledger, LATER, DAY, lambda far: heard.append(far.runs))
-    assert heard[0] == 1
+    heard: list[str] = []
+    done = prune.prune(ledger, LATER, DAY, lambda far: heard.append(str(far)))
+    assert heard[0].startswith("runs 0, findings ")
+    assert heard[-1] == str(done)
+    assert done.runs == 1

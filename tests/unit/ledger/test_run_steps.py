@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from ledgers import open_run
 from ometria_provider.exceptions import Halted, Misconfigured
-from ometria_provider.ledger import findings, run_steps
+from ometria_provider.ledger import findings, forgetting, history, run_steps, runs
 from ometria_provider.ledger.engine import Ledger
 
 
@@ -51,6 +51,28 @@ def test_working_again_starts_the_step_afresh(ledger: Ledger) -> None:
     (after,) = run_steps.steps(ledger, run.id)
     assert (during.state, during.facts, during.reason, during.ended_at) == ("running", {}, None, None)
     assert (after.state, after.facts) == ("done", {"new": 2})
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed", "halted", "awaiting_approval"])
+def test_working_in_a_run_that_ended_or_waited_makes_it_a_run_at_work_again(ledger: Ledger, state: str) -> None:
+    run = open_run(ledger)
+    runs.close_run(ledger, run.id, state=state, reason="why", counts={"read": 7})
+    assert forgetting.runs_at_work(ledger) == []
+    with run_steps.working(ledger, run, "push", 0):
+        assert forgetting.runs_at_work(ledger) == [run.id]
+        row = history.run_row(ledger, run.id)
+    assert (row.state, row.ended_at, row.reason, row.read) == ("running", None, "why", 7)
+    assert forgetting.runs_at_work(ledger) == [run.id], "what follows the push is about to begin"
+
+
+def test_last_returns_a_step_as_it_ended(ledger: Ledger) -> None:
+    run = open_run(ledger)
+    assert run_steps.last(ledger, run, "report") is None
+    with run_steps.working(ledger, run, "report") as step:
+        step.facts.update(state="succeeded")
+    found = run_steps.last(ledger, run, "report")
+    assert found
+    assert (found.state, found.facts) == ("done", {"state": "succeeded"})
 
 
 def test_total_adds_one_fact_over_slices(ledger: Ledger) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from ledgers import DAG, open_run
-from ometria_provider.exceptions import Misconfigured
-from ometria_provider.ledger import runs
+from ometria_provider.exceptions import Halted, Misconfigured, Retryable
+from ometria_provider.ledger import run_steps, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import SyncRun
 from ometria_provider.ledger.runs import Run
@@ -32,7 +33,8 @@ def test_open_run_of_a_cleared_dag_run_continues_its_row(ledger: Ledger) -> None
     again = open_run(ledger)
     row = row_of(ledger, again)
     assert (again.id, again.mapping_json, again.started_at) == (first.id, "{}", first.started_at)
-    assert (row.state, row.reason, row.ended_at) == ("running", None, None)
+    assert (row.state, row.ended_at) == ("running", None)
+    assert row.reason == "broken", "why it was red, until it ends anew"
 
 
 def test_open_run_with_a_run_left_running_closes_that_one(ledger: Ledger) -> None:
@@ -42,6 +44,53 @@ def test_open_run_with_a_run_left_running_closes_that_one(ledger: Ledger) -> Non
     assert (row.state, row.reason) == ("failed", "The run was killed before it could report.")
     assert row.ended_at is not None
     assert row_of(ledger, elsewhere).state == "running"
+
+
+def do(ledger: Ledger, run: Run, step: str, error: BaseException | None = None, **facts: str | None) -> None:
+    with contextlib.suppress(Halted, Retryable), run_steps.working(ledger, run, step) as work:
+        work.facts.update(facts)
+        if error:
+            raise error
+
+
+@pytest.mark.parametrize(
+    ("reported", "cleared", "error", "end"),
+    [
+        (("succeeded", None), "push", None, ("succeeded", None)),
+        (("halted", "Too many."), "extract", None, ("halted", "Too many.")),
+        (("succeeded", None), "push", Retryable("No answer."), ("failed", "No answer.")),
+        (("succeeded", None), "plan", None, ("failed", runs.KILLED)),
+        (None, "push", None, ("failed", runs.KILLED)),
+    ],
+    ids=["well after green", "well after red", "in vain", "everything is to be done again", "never reported"],
+)
+def test_run_of_which_a_task_was_cleared_alone_ends_as_it_was_reported_unless_that_failed(
+    ledger: Ledger,
+    reported: tuple[str, str | None] | None,
+    cleared: str,
+    error: Retryable | None,
+    end: tuple[str, str | None],
+) -> None:
+    run = open_run(ledger)
+    do(ledger, run, "gate", Halted("Too many."))
+    if reported:
+        do(ledger, run, "report", state=reported[0], reason=reported[1])
+        runs.close_run(ledger, run.id, state=reported[0], reason=reported[1], counts={})
+    do(ledger, run, cleared, error)
+    runs.close_unreported(ledger, dag_id=DAG, run_id=run.run_id)
+    row = row_of(ledger, run)
+    assert (row.state, row.reason) == end
+    assert row.ended_at is not None
+
+
+def test_cleared_task_that_was_killed_makes_its_run_red(ledger: Ledger) -> None:
+    run = open_run(ledger)
+    do(ledger, run, "report", state="succeeded", reason=None)
+    runs.close_run(ledger, run.id, state="succeeded", reason=None, counts={})
+    begun = run_steps.working(ledger, run, "push", 0)
+    begun.__enter__()
+    open_run(ledger, "second")
+    assert (row_of(ledger, run).state, row_of(ledger, run).reason) == ("failed", runs.KILLED)
 
 
 def test_same_run_id_in_two_dags_are_two_runs(ledger: Ledger) -> None:

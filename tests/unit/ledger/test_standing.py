@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledgers import PastRun
-from ometria_provider.ledger import runs
+from ometria_provider.ledger import run_steps, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.standing import Standing, standing
 
@@ -58,3 +58,13 @@ def test_standing_knows_who_waits_for_a_person(ledger: Ledger) -> None:
     waits = run(ledger, 1, "awaiting_approval")
     found = standing(ledger, DAG)
     assert (found.awaiting and found.awaiting.id, found.red) == (waits, None)
+
+
+def test_standing_stays_red_while_a_red_run_is_at_work_again(ledger: Ledger) -> None:
+    run(ledger, 1, "succeeded")
+    bad = PastRun(run_id="manual__2", state="failed", reason="No answer.").write(ledger)
+    with run_steps.working(ledger, bad, "push", 0):
+        found = standing(ledger, DAG)
+        assert (found.red and found.red.id, found.running and found.running.id) == (bad.id, bad.id)
+    runs.close_run(ledger, bad.id, state="succeeded", reason=None, counts={})
+    assert standing(ledger, DAG).red is None

@@ -217,3 +217,8 @@ def test_report_as_data_is_json(sqlite_ledger: Ledger) -> None:
 def test_report_of_an_unknown_run_is_refused(sqlite_ledger: Ledger) -> None:
     with pytest.raises(UnknownRun):
         run_report(sqlite_ledger, 1)
+
+
+def test_report_of_a_red_run_that_is_at_work_again_says_both(sqlite_ledger: Ledger) -> None:
+    text = render(report_of(sqlite_ledger, PastRun(state="running", reason="No answer.")))
+    assert "Still working; the numbers are those so far. Before: No answer." in text
