@@ -49,5 +49,8 @@ def airflow_run(dag_id: str, run_id: str) -> str:
 
 
 def run_of(dag_id: str, run_id: str) -> str:
-    """Return what follows `/ometria` in the address that leads from an Airflow run to its page, as that has it."""
+    """Return what follows `/ometria` in the address that leads from an Airflow run to its page.
+
+    :param dag_id: as the ledger knows it.
+    """
     return f"/of/{quote(dag_id, safe='')}?run={quote(run_id, safe='')}"

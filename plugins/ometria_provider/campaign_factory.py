@@ -7,7 +7,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, get_parsing_context
 
-from ometria_provider.dagdefaults import DEFAULT_ARGS, START, campaign_events_id
+from ometria_provider.dagdefaults import CAMPAIGNS, DEFAULT_ARGS, START, campaign_events_id
 from ometria_provider.dagdoc import campaigns_doc
 from ometria_provider.operators.campaign import CampaignOperator, contested
 from ometria_provider.operators.params import CAMPAIGN_PARAMS
@@ -61,7 +61,7 @@ def _dag(id_: str, campaigns: Campaigns, *rivals: Campaigns, folders: Folders) -
         tags={"ometria", "campaign_events", *(["broken"] if campaigns.broken or rivals else [])},
         doc_md=contested(campaigns.account, names) if rivals else campaigns_doc(campaigns),
     ) as dag:
-        CampaignOperator(task_id="campaigns", connection=campaigns.account, rivals=names, folders=folders)
+        CampaignOperator(task_id=CAMPAIGNS, connection=campaigns.account, rivals=names, folders=folders)
     return dag
 
 

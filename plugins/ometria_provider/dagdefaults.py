@@ -9,6 +9,9 @@ from typing import Any
 #: What the ids of our DAGs begin with; a mapping or an Antavo connection follows.
 CONTACT_SYNC, CAMPAIGN_EVENTS = "contact_sync__", "campaign_events__"
 
+#: The only task of a campaign DAG.
+CAMPAIGNS = "campaigns"
+
 #: A task tries again by itself after an error that passes, sooner at first; other errors fail it at once.
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "ometria-sync",

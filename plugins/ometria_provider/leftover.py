@@ -10,6 +10,7 @@ from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import contacts, undelivered
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RunRow, find_run, run_row
+from ometria_provider.origin import origin_of
 from ometria_provider.staging.store import RunStore
 
 #: Members whom a run can be given by name: they travel in the DAG run's conf, which Airflow keeps in its database.
@@ -23,9 +24,14 @@ def run_to_retry(ledger: Ledger, reference: str, *, mapping: str, before: int | 
 
     :param reference: a RUN: the ledger's number, or `MAPPING:latest`.
     :param before: the retry's own number: `latest` is the latest before it.
-    :raises Misconfigured: when there is no such run, or it is another mapping's.
+    :raises Misconfigured: when there is no such run, or it is another mapping's, or pushed somebody's own file.
     """
     run = run_row(ledger, find_run(ledger, reference, before=before))
+    if (origin := origin_of(run)).sync is None:
+        raise Misconfigured(
+            f"Run {run.id} pushed a file of somebody's own, which no mapping reads: mend the file, and start the DAG "
+            f"{origin.dag_id} again. What was acknowledged does not go again; what was rejected does, once it changed."
+        )
     if run.mapping != mapping:
         raise Misconfigured(
             f"Run {run.id} is one of mapping {run.mapping}, not of {mapping}: retry it in the DAG of {run.mapping}."

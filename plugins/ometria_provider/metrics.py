@@ -72,12 +72,7 @@ BUDGET = Metric(
 EVENTS = Metric(
     "events", "counter", ("workflow", "state"), "campaign events that a run brought to a state, such as `acknowledged`"
 )
-DELAY = Metric(
-    "event_delay",
-    "timer",
-    ("workflow",),
-    "from what happened in Antavo to Ometria's acknowledgement, also of an event that was retried or sent again",
-)
+DELAY = Metric("event_delay", "timer", ("workflow",), "from what happened in Antavo to Ometria's acknowledgement")
 AGE = Metric(
     "undelivered_age",
     "gauge",

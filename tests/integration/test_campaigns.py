@@ -107,6 +107,20 @@ def test_run_that_pushed_contacts_first_is_no_mappings_latest(campaign: Campaign
     assert len(campaign.sync.query("SELECT id FROM sync_run")) == 2
 
 
+def test_contact_that_was_refused_when_it_was_pushed_first_is_retried_by_its_mapping(campaign: Campaign) -> None:
+    campaign.workflow()
+    member = campaign.sync.member()
+    campaign.sync.fault("poison", api="ometria", path="/v2/push", contacts=[member], status=400)
+    campaign.happens(member)
+    campaign.deliver()
+    (first,) = campaign.sync.query("SELECT id, run_id FROM sync_run")
+    campaign.sync.mend()
+    retry = campaign.sync.run(retry_run=first["id"])
+    assert retry.green, retry.text
+    assert (retry.row["retry_of"], retry.row["accepted"]) == (first["id"], 1)
+    assert campaign.sync.contact(member)
+
+
 def test_event_whose_contact_is_refused_is_rejected_and_others_go_on(campaign: Campaign) -> None:
     campaign.workflow()
     bad, good = campaign.sync.member(), campaign.sync.member(email="bea@example.com")

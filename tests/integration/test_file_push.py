@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from ometria_provider.cli.app import app
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.operators import readback
 from ometria_provider.operators.contact_file import NothingArrived
 from ometria_provider.operators.ometria import OmetriaPushOperator
 from sync import Sync
+from typer.testing import CliRunner
 
 Push = Callable[..., dict[str, int]]
 
@@ -114,6 +116,16 @@ def test_verify_off_asks_ometria_nothing_and_leaves_what_is_doubtful_pending(syn
     with pytest.raises(NothingArrived, match="30 records are pending"):
         push("first", verify="off")
     assert data_requests(sync) == 0
+
+
+def test_file_push_is_not_retried_by_a_mapping(sync: Sync, push: Push) -> None:
+    sync.fault("late_error", contacts=["c-07"])
+    push("first")
+    sync.mapping("shop")
+    assert "start the DAG shop again" in str(sync.planned("shop", retry_run=1).errors["plan"])
+    result = CliRunner().invoke(app, ["retry", "1"])
+    assert result.exit_code == 1
+    assert "start the DAG shop again" in result.stderr
 
 
 def test_verify_of_another_word_is_refused(push: Push) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from ometria_provider.cli.output import Misused, Output, print_json
 from ometria_provider.cli.reading import RunReference, open_for_reading
+from ometria_provider.dagdefaults import contact_sync_id
 from ometria_provider.exceptions import Retryable
 
 
@@ -35,12 +36,12 @@ def retry(
     asked = run_row(ledger, find_run(ledger, run))
     found = run_to_retry(ledger, str(asked.id), mapping=asked.mapping)
     members = left(ledger, read_settings().staging_path, found, reason=reason, only=customer or ())
-    started = None
+    started, dag_id = None, contact_sync_id(found.mapping)
     if members:
         conf: dict[str, Any] = {"retry_run": found.id}
         if reason is not None or customer:
             conf["customer_ids"] = _few(members)
-        started = trigger(found.dag_id, conf)
+        started = trigger(dag_id, conf)
     if output == "json":
         print_json({"run": found.id, "mapping": found.mapping, "undelivered": len(members), "started": started})
     elif started is None:
@@ -48,7 +49,7 @@ def retry(
     else:
         typer.echo(
             f"{len(members):,} of run {found.id} {'is' if len(members) == 1 else 'are'} undelivered. Airflow has the "
-            f"run {started} of {found.dag_id}; it starts as soon as the scheduler works and the DAG is not paused.\n"
+            f"run {started} of {dag_id}; it starts as soon as the scheduler works and the DAG is not paused.\n"
             f"ometria-sync show {found.mapping}:latest: what became of it"
         )
 

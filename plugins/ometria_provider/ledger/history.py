@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, true
+from sqlalchemy import func, or_, select, true
 
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger.engine import Ledger
@@ -156,12 +156,15 @@ def run_row(ledger: Ledger, run_id: int) -> RunRow:
     return RunRow(*row)
 
 
-def number_of(ledger: Ledger, dag_id: str, run_id: str) -> int | None:
-    """Return the number of an Airflow run; None when the ledger does not know it."""
+def runs_called(ledger: Ledger, run_id: str, *, of: str) -> list[RunRow]:
+    """Return the runs that bear one of Airflow's run ids, the DAG's own first.
+
+    :param of: the DAG's id; also that of what goes on behind a dot: its tasks that push a file, other mappings too.
+    """
+    is_its = or_(SyncRun.dag_id == of, SyncRun.dag_id.startswith(f"{of}.", autoescape=True))
+    query = select(*_RUN_COLUMNS).where(SyncRun.run_id == run_id, is_its).order_by(SyncRun.dag_id, SyncRun.id)
     with ledger.read() as connection:
-        return connection.execute(
-            select(SyncRun.id).where(SyncRun.dag_id == dag_id, SyncRun.run_id == run_id)
-        ).scalar_one_or_none()
+        return [RunRow(*row) for row in connection.execute(query)]
 
 
 def doubtful_batches(ledger: Ledger, run_id: int, limit: int = 5) -> list[BatchRow]:

@@ -7,18 +7,19 @@ sent once more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, Table, delete, func, or_, select, tuple_
 
 from ometria_provider.ledger import cursors
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import PRUNED
 from ometria_provider.ledger.incidents import prune_incidents
 from ometria_provider.ledger.models import (
+    Base,
     CampaignRun,
     ContactState,
     EventDelivery,
@@ -29,15 +30,31 @@ from ometria_provider.ledger.models import (
 )
 from ometria_provider.ledger.scans import is_complete_scan
 
-#: Events, and runs, deleted in one transaction: nobody waits long for the ledger.
-EVENTS_AT_ONCE, RUNS_AT_ONCE = 5_000, 10
+#: Rows, events and runs deleted in one transaction: nobody waits long for the ledger.
+ROWS_AT_ONCE, EVENTS_AT_ONCE, RUNS_AT_ONCE = 5_000, 5_000, 10
+
+
+def _table(model: type[Base]) -> Table:
+    return Base.metadata.tables[model.__tablename__]
+
+
+_RUNS = _table(SyncRun)
+
+#: What goes with its run: millions of rejections in one transaction, if they were left to the database's cascade.
+OF_RUNS = [
+    table for table in Base.metadata.sorted_tables if any(key.column.table is _RUNS for key in table.foreign_keys)
+]
 
 
 @dataclass
 class Pruned:
-    """How much was let go."""
+    """How much was let go.
+
+    :param findings: rows of what the runs did and found: steps, requests, rejections, results of rules.
+    """
 
     runs: int = 0
+    findings: int = 0
     events: int = 0
     late_errors: int = 0
 
@@ -56,17 +73,37 @@ def prune(
     """
     pruned = Pruned()
     for ids in _chunks(_old_runs(ledger, before), RUNS_AT_ONCE):
-        with ledger.write() as connection:
-            pruned.runs += connection.execute(delete(SyncRun).where(SyncRun.id.in_(ids))).rowcount
-        tell(pruned)
+        for table in OF_RUNS:
+            for gone in _delete(ledger, table, table.c.sync_run_id.in_(ids)):
+                pruned.findings += gone
+                tell(pruned)
+        for gone in _delete(ledger, _RUNS, _RUNS.c.id.in_(ids)):
+            pruned.runs += gone
+            tell(pruned)
     if expiry is not None:
         _prune_events(ledger, min(before, datetime.now(UTC) - expiry), pruned, tell)
     with ledger.write() as connection:
         prune_incidents(connection, before)
-        connection.execute(delete(CampaignRun).where(CampaignRun.ended_at < before))
-        pruned.late_errors = connection.execute(delete(LateError).where(LateError.until < before)).rowcount
-    tell(pruned)
+    for gone in _delete(ledger, _table(CampaignRun), CampaignRun.ended_at < before):
+        pruned.findings += gone
+        tell(pruned)
+    for gone in _delete(ledger, _table(LateError), LateError.until < before):
+        pruned.late_errors += gone
+        tell(pruned)
     return pruned
+
+
+def _delete(ledger: Ledger, table: Table, *which: ColumnElement[bool]) -> Iterator[int]:
+    """Delete rows in small steps, and yield after each how many it took."""
+    keys = table.primary_key.columns
+    some = select(*keys).where(*which).limit(ROWS_AT_ONCE)
+    while True:
+        with ledger.write() as connection:
+            gone = connection.execute(delete(table).where(tuple_(*keys).in_(some))).rowcount
+        if gone:
+            yield gone
+        if gone < ROWS_AT_ONCE:
+            return
 
 
 def _old_runs(ledger: Ledger, before: datetime) -> list[int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, or_, select, update
 
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger.engine import Ledger
@@ -158,14 +158,10 @@ def close_unreported(ledger: Ledger, *, dag_id: str, run_id: str) -> None:
         _end_open(connection, SyncRun.dag_id == dag_id, SyncRun.run_id == run_id)
 
 
-def open_runs(ledger: Ledger) -> list[tuple[str, str]]:
-    """Return the runs that have not ended, as Airflow knows them: DAG and run id."""
+def open_runs(ledger: Ledger) -> list[Run]:
+    """Return the runs that have not ended."""
     with ledger.read() as connection:
-        wanted = and_(SyncRun.ended_at.is_(None), SyncRun.run_id.not_like(f"{PUSHED_FIRST}%"))
-        return [
-            (dag_id, run_id)
-            for dag_id, run_id in connection.execute(select(SyncRun.dag_id, SyncRun.run_id).where(wanted))
-        ]
+        return [Run.of(row) for row in connection.execute(select(SyncRun).where(SyncRun.ended_at.is_(None)))]
 
 
 def _end_open(connection: Connection, *which: ColumnElement[bool]) -> None:

@@ -26,6 +26,7 @@ from ometria_provider.staging.store import RunStore, SliceStore
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import TaskInstanceKey
 
     from ometria_provider.mapping.model import Mapping
     from ometria_provider.validation.suites import Suite
@@ -171,6 +172,10 @@ class PatientOperator(BaseOperator):
         kwargs["retry_policy"] = kwargs.get("retry_policy") or retry_policy()
         super().__init__(**kwargs)
         self.folders = folders
+
+    def ledger_dag_id(self, ti_key: TaskInstanceKey) -> str:
+        """Return the id of the DAG as the ledger knows it."""
+        return ti_key.dag_id
 
     def settings(self) -> Settings:
         """Return the settings that the task works by."""

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.operators import lineage
 from ometria_provider.operators.base import SyncOperator, Window, Work
+from ometria_provider.origin import file_push_id
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
+    from airflow.sdk.types import TaskInstanceKey
 
 
 class OmetriaPushOperator(SyncOperator):
@@ -77,10 +79,14 @@ class OmetriaPushOperator(SyncOperator):
             account=self.ometria_conn_id,
             verify=self.verify == "suspects",
         )
-        # A task of its own is a run of its own: two pushes of one DAG keep their books apart.
-        index = getattr(context.get("ti"), "map_index", -1)
-        part = "" if index is None or index < 0 else f"[{index}]"
-        return push_file(file, dag_id=f"{self.dag_id}.{self.task_id}{part}", run_id=str(context["run_id"]))
+        dag_id = file_push_id(self.dag_id, self.task_id, getattr(context.get("ti"), "map_index", None))
+        return push_file(file, dag_id=dag_id, run_id=str(context["run_id"]))
+
+    def ledger_dag_id(self, ti_key: TaskInstanceKey) -> str:
+        """Return the id of the DAG as the ledger knows it: a push of a file has one of its own."""
+        if self.mapping:
+            return super().ledger_dag_id(ti_key)
+        return file_push_id(ti_key.dag_id, ti_key.task_id, ti_key.map_index)
 
     def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
         """Return what is about to be written, by the file as it is."""

@@ -14,6 +14,7 @@ from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.metrics import emit, of_watch
 from ometria_provider.notifications.telling import tell
 from ometria_provider.operators.base import PatientOperator
+from ometria_provider.origin import origin_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -52,13 +53,16 @@ class WatchOperator(PatientOperator):
 
     def _close_ended(self, ledger: Ledger, context: Context) -> None:
         """Close the runs that have ended in Airflow, and not in the ledger."""
-        for dag_id, run_id in runs.open_runs(ledger):
+        for run in runs.open_runs(ledger):
+            origin = origin_of(run)
+            if origin.run_id is None:
+                continue
             try:
-                state = context["ti"].get_dagrun_state(dag_id, run_id)
+                state = context["ti"].get_dagrun_state(origin.dag_id, origin.run_id)
             except AirflowRuntimeError as error:
                 # Deleted, or another Airflow's: the next run closes it.
-                self.log.warning("Airflow does not say whether run %s of %s has ended: %s", run_id, dag_id, error)
+                self.log.warning("Airflow does not say whether the DAG run of run %s has ended: %s", run.id, error)
                 continue
             if state in ENDED:
-                runs.close_unreported(ledger, dag_id=dag_id, run_id=run_id)
-                self.log.warning("Run %s of %s ended without a report: it is closed in the ledger", run_id, dag_id)
+                runs.close_unreported(ledger, dag_id=run.dag_id, run_id=run.run_id)
+                self.log.warning("Run %s ended without a report: it is closed in the ledger", run.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ometria_provider.ledger import runs
 from ometria_provider.ledger.history import RunRow
+from ometria_provider.origin import origin_of
 from ometria_provider.report.shape import RunReport
 
 
@@ -19,15 +20,16 @@ def _while_open(run: RunRow) -> list[str]:
 def next_steps(report: RunReport) -> list[str]:
     """Return what to look at next, each with the exact command or click."""
     run, books = report.run, report.books
+    origin = origin_of(run)
     lines = _while_open(run)
     failed = [step for step in report.steps if step.state == "failed" and step.step != "report"]
     if failed:
-        lines.append(f"Airflow, DAG {run.dag_id}, run {run.run_id}: the log of task `{failed[0].step}`")
+        task = origin.task or failed[0].step
+        which = f", run {origin.run_id}" if origin.run_id else ""
+        lines.append(f"Airflow, DAG {origin.dag_id}{which}: the log of task `{task}`")
         lines.append("ometria-sync doctor: checks connections, lists, clocks, files and folders")
-        lines.append(
-            f"When it is mended, clear `{failed[0].step}` (and what follows it), or start a new run: nothing that was "
-            "acknowledged is sent again"
-        )
+        then = f"clear `{task}` (and what follows it), or start a new run" if which else "the next run tries again"
+        lines.append(f"When it is mended, {then}: nothing that was acknowledged is sent again")
     if run.state == "halted" and not run.sent:
         lines.append(
             "Nothing was sent. When that is meant to go out, change the limit as said above and start a new run"
@@ -37,7 +39,11 @@ def next_steps(report: RunReport) -> list[str]:
     if books.new and report.rejections:
         lines.append(f"ometria-sync rejections {run.id}: all that this run rejected, and where they stand now")
         if not run.dry_run and run.ended_at is not None:
-            lines.append(f"ometria-sync retry {run.id}: once they are mended, try them again with today's data")
+            lines.append(
+                f"ometria-sync retry {run.id}: once they are mended, try them again with today's data"
+                if origin.sync
+                else f"Mend the file and start the DAG {origin.dag_id} again: what was rejected goes once it changed"
+            )
         if first := report.rejections[0].first_ids:
             lines.append(f"ometria-sync trace {first[0]}: where one of them stands")
     if report.departures.refused:

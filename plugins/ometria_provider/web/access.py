@@ -17,6 +17,8 @@ from airflow.api_fastapi.core_api.security import get_user
 from airflow.configuration import conf
 from fastapi import Depends, Request
 
+from ometria_provider.origin import dag_of
+
 #: The signed-in user, by cookie or bearer token. Who is signed out is refused (`pages.sign_in`).
 SignedIn = Annotated[BaseUser, Depends(get_user)]
 
@@ -36,8 +38,8 @@ def may_edit(user: BaseUser, dag_id: str) -> bool:
 
 
 def readable(user: BaseUser, dag_ids: Iterable[str]) -> list[str]:
-    """Return those of some DAGs at which the user may look."""
-    return [dag_id for dag_id in dag_ids if may_read(user, dag_id)]
+    """Return those of some DAGs, by the ledger's ids, at which the user may look."""
+    return [dag_id for dag_id in dag_ids if may_read(user, dag_of(dag_id))]
 
 
 def require_read(user: BaseUser, dag_id: str) -> None:

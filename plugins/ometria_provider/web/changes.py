@@ -12,6 +12,7 @@ from ometria_provider.addresses import airflow_run
 from ometria_provider.ledger import approvals, history, runs
 from ometria_provider.ledger.engine import open_ledger
 from ometria_provider.operators.comparing import SAMPLE, of_run
+from ometria_provider.origin import origin_of
 from ometria_provider.settings import read_settings
 from ometria_provider.web import audit
 from ometria_provider.web.access import SignedIn, may_edit, require_read
@@ -25,7 +26,7 @@ router = APIRouter()
 def show_changes(number: Number, request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLResponse:
     """Show what a run is to do and who is asked about it, and where the members' table goes."""
     row = history.run_row(ledger, number)
-    require_read(user, row.dag_id)
+    require_read(user, origin_of(row).dag_id)
     return render(
         request,
         "changes.html",
@@ -44,7 +45,7 @@ def show_members(number: Number, request: Request, user: SignedIn, ledger: OpenL
     Ometria is asked now, once for each of them, within the account's rate budget (which is written to the ledger).
     """
     row = history.run_row(ledger, number)
-    require_read(user, row.dag_id)
+    require_read(user, origin_of(row).dag_id)
     settings, sees_values = read_settings(), may_edit(user, row.dag_id)
     run = runs.get_run(ledger, dag_id=row.dag_id, run_id=row.run_id)
     audit.note(user, audit.COMPARED, values=sees_values)

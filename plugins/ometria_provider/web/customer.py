@@ -20,6 +20,7 @@ from ometria_provider.mapping.files import check_folder
 from ometria_provider.mapping.model import Mapping
 from ometria_provider.operators.explaining import Explained, Explainer
 from ometria_provider.operators.finding import contacts_by_email
+from ometria_provider.origin import origin_of
 from ometria_provider.settings import read_settings
 from ometria_provider.web import audit
 from ometria_provider.web.access import NotAllowed, SameOrigin, SignedIn, may_edit, may_read
@@ -106,7 +107,7 @@ def _page(
 
 def _readable_rows(ledger: Ledger, user: BaseUser, rows: Iterable[RejectionRow]) -> list[RejectionRow]:
     rows = list(rows)
-    allowed = {run: may_read(user, history.run_row(ledger, run).dag_id) for run in {row.run for row in rows}}
+    allowed = {run: may_read(user, origin_of(history.run_row(ledger, run)).dag_id) for run in {row.run for row in rows}}
     return [row for row in rows if allowed[row.run]]
 
 

@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse
 
 from ometria_provider.dagdefaults import campaign_events_id
 from ometria_provider.ledger import campaign_runs, history
+from ometria_provider.origin import origin_of
 from ometria_provider.web.access import SignedIn, require_read
 from ometria_provider.web.reading import OpenLedger
 
@@ -17,14 +18,19 @@ router = APIRouter()
 
 @router.get("/of/{dag_id}")
 def page_of_run(dag_id: str, run: str, request: Request, user: SignedIn, ledger: OpenLedger) -> RedirectResponse:
-    """Lead to the page of an Airflow run: of a contact sync its own, of campaigns that of the first workflow in it.
+    """Lead to the page of an Airflow run: of a contact sync or a file push its own, of campaigns that of the first
+    workflow in it.
 
+    :param dag_id: Airflow's, or as the ledger knows the push of a file.
     :param run: Airflow's id of the run.
     """
-    require_read(user, dag_id)
     root = request.scope.get("root_path", "")
-    if number := history.number_of(ledger, dag_id, run):
-        return RedirectResponse(f"{root}/runs/{number}", 303)
+    for row in history.runs_called(ledger, run, of=dag_id):
+        origin = origin_of(row)
+        if dag_id in (row.dag_id, origin.dag_id):
+            require_read(user, origin.dag_id)
+            return RedirectResponse(f"{root}/runs/{row.id}", 303)
+    require_read(user, dag_id)
     names = [name for account, name in campaign_runs.workflows_of(ledger, run) if campaign_events_id(account) == dag_id]
     if names:
         return RedirectResponse(f"{root}/campaigns/{quote(names[0], safe='')}?run={quote(run, safe='')}", 303)

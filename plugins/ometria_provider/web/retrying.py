@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ometria_provider.dagdefaults import contact_sync_id
 from ometria_provider.exceptions import Retryable
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RunRow
 from ometria_provider.leftover import left, run_to_retry
+from ometria_provider.origin import origin_of
 from ometria_provider.report import RunReport
 from ometria_provider.settings import read_settings
 
@@ -31,7 +33,7 @@ class Started:
 def worth_it(report: RunReport) -> bool:
     """Say whether a run may have left something that another could deliver."""
     run = report.run
-    if run.dry_run or run.account is None or run.ended_at is None:
+    if run.dry_run or run.account is None or run.ended_at is None or origin_of(run).sync is None:
         return False
     return bool(
         report.books.pending
@@ -49,7 +51,8 @@ def retry(ledger: Ledger, run: RunRow, user: str) -> Started:
     """
     found = run_to_retry(ledger, str(run.id), mapping=run.mapping)
     members = left(ledger, read_settings().staging_path, found)
-    return Started(len(members), trigger(found.dag_id, {"retry_run": found.id}, user) if members else None)
+    conf = {"retry_run": found.id}
+    return Started(len(members), trigger(contact_sync_id(found.mapping), conf, user) if members else None)
 
 
 def trigger(dag_id: str, conf: dict[str, int], user: str) -> str:

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BeforeValidator, Field, StringConstraints
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
-from ometria_provider.addresses import airflow_run
+from ometria_provider.addresses import airflow_dag, airflow_run
 from ometria_provider.ledger import findings, history, rejections, run_detail, run_steps
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.history import RunRow
 from ometria_provider.ledger.undelivered import endings
-from ometria_provider.report import RunReport, run_report
+from ometria_provider.origin import Origin, origin_of
+from ometria_provider.report import run_report
 from ometria_provider.report_text import headline
 from ometria_provider.web import export, retrying
 from ometria_provider.web.access import SameOrigin, SignedIn, may_edit, readable, require_edit, require_read
@@ -97,6 +98,7 @@ def show_run(
     :param left: how many members it found undelivered.
     """
     run = _readable_run(ledger, user, number)
+    origin = origin_of(run)
     report = run_report(ledger, number, most_followed=FOLLOWED)
     pushing = next((use for use in report.apis if use.api == "Ometria"), None)
     refused = findings.refused_by_stage(ledger, number, run_steps.steps(ledger, number))
@@ -110,9 +112,10 @@ def show_run(
         stages=funnel(report, refused),
         timeline=timeline(run_detail.requests_over_time(ledger, number), pushing.rate if pushing else None),
         retries=run_detail.retries_of(ledger, number),
-        tasks=_tasks(report),
-        airflow_run=airflow_run(run.dag_id, run.run_id),
-        can_retry=may_edit(user, run.dag_id) and retrying.worth_it(report),
+        tasks=[(step, _task(origin, step.step)) for step in report.steps],
+        origin=origin,
+        in_airflow=_in_airflow(origin),
+        can_retry=origin.sync is not None and may_edit(user, origin.sync) and retrying.worth_it(report),
         started=started,
         left=left,
     )
@@ -122,7 +125,8 @@ def show_run(
 def retry_run(number: Number, request: Request, user: SignedIn, ledger: OpenLedger) -> Response:
     """Start a run for what this one left undelivered, in the user's name."""
     run = history.run_row(ledger, number)
-    require_edit(user, run.dag_id)
+    origin = origin_of(run)
+    require_edit(user, origin.sync or origin.dag_id)
     done = retrying.retry(ledger, run, user.get_name())
     query = urlencode({"left": done.members, **({"started": done.started} if done.started else {})})
     root = request.scope.get("root_path", "")
@@ -174,18 +178,21 @@ def rejections_as_file(
 
 def _readable_run(ledger: Ledger, user: Any, number: int) -> RunRow:
     run = history.run_row(ledger, number)
-    require_read(user, run.dag_id)
+    require_read(user, origin_of(run).dag_id)
     return run
 
 
-def _tasks(report: RunReport) -> list[tuple[Any, str]]:
-    """Return the steps, each with the place of its task's logs in the Airflow run."""
+def _in_airflow(origin: Origin) -> str:
+    """Return the place of a run in Airflow's own pages; of its DAG, when nobody knows which run of that it was."""
+    return airflow_run(origin.dag_id, origin.run_id) if origin.run_id else airflow_dag(origin.dag_id)
+
+
+def _task(origin: Origin, step: str) -> str | None:
+    """Return the place of a step's task, with its logs, in the Airflow run; None when there is no such place."""
+    if origin.run_id is None:
+        return None
+    if origin.task is not None:
+        mapped = "" if origin.map_index is None else f"/mapped/{origin.map_index}"
+        return f"/tasks/{origin.task}{mapped}"
     in_group = {"extract", "map", "validate"}
-    return [
-        (
-            step,
-            f"/tasks/{f'prepare.{step.step}' if step.step in in_group else step.step}"
-            + ("/mapped" if step.step in {*in_group, "push"} else ""),
-        )
-        for step in report.steps
-    ]
+    return f"/tasks/{'prepare.' if step in in_group else ''}{step}" + ("/mapped" if step in {*in_group, "push"} else "")

@@ -178,7 +178,7 @@ def test_prune_says_what_is_gone(command, ledger: Ledger, monkeypatch: pytest.Mo
     green_run(run_id="third").write(ledger)
     result = command("ledger", "prune")
     assert result.exit_code == 0
-    assert result.stdout.strip().endswith("UTC: runs 1, events 0, late errors 0.")
+    assert result.stdout.strip().endswith("UTC: runs 1, findings 20, events 0, late errors 0.")
     assert command("ledger", "prune", "--keep-days", 0).exit_code == 2
 
 

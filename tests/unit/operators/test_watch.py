@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
-from ledgers import PastRun
+from ledgers import PastRun, green_run
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.ledger import cursors, incidents, runs
+from ometria_provider.ledger import cursors, history, incidents, run_steps, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.notifications.telling import AlertNotSent
 from ometria_provider.operators.watch import WatchOperator
@@ -52,13 +52,16 @@ def connect(monkeypatch: pytest.MonkeyPatch, config: Any) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_ALERTS", value)
 
 
-def watch(**airflow: str) -> int:
+def watch(asked: list[str] | None = None, **airflow: str) -> int:
     """Watch once.
 
+    :param asked: gets the DAGs of whose runs Airflow was asked.
     :param airflow: the states in which Airflow has DAG runs, by run id; the others it does not know.
     """
 
-    def state(_: str, run_id: str) -> str:
+    def state(dag_id: str, run_id: str) -> str:
+        if asked is not None:
+            asked.append(dag_id)
         if run_id not in airflow:
             raise AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR))
         return airflow[run_id]
@@ -185,3 +188,35 @@ def test_run_that_was_ended_in_airflow_as_a_whole_is_closed_and_told(
     with sqlite_ledger.read() as connection:
         assert connection.execute(text("SELECT state, reason FROM sync_run")).one() == (closed, reason)
     assert f"Ometria sync customers is red: {closed}" in titles(service)
+
+
+def test_run_of_which_a_task_was_cleared_alone_is_closed_as_it_was(sqlite_ledger: Ledger, service: Posts) -> None:
+    run = green_run(run_id="a", facts={("report", -1): {"state": "succeeded", "reason": None}}).write(sqlite_ledger)
+    with run_steps.working(sqlite_ledger, run, "push", 0):
+        watch(a="running")
+        assert runs.open_runs(sqlite_ledger)
+    watch(a="success")
+    assert runs.open_runs(sqlite_ledger) == []
+    assert history.run_row(sqlite_ledger, run.id).state == "succeeded"
+    assert titles(service) == []
+
+
+def test_file_push_that_was_killed_is_closed_once_its_dag_run_has_ended(sqlite_ledger: Ledger) -> None:
+    for dag_id, run_id in (("own.push", "a"), ("campaign_events__antavo_default", "contacts__5e0c")):
+        runs.open_run(sqlite_ledger, dag_id=dag_id, run_id=run_id, mapping="shop", dry_run=False)
+    asked: list[str] = []
+    watch(asked, a="running")
+    assert asked == ["own"], "of contacts that a campaign pushes first Airflow knows no run"
+    assert len(runs.open_runs(sqlite_ledger)) == 2
+    watch(a="failed")
+    assert [run.dag_id for run in runs.open_runs(sqlite_ledger)] == ["campaign_events__antavo_default"]
+
+
+def test_red_run_that_is_tried_again_is_not_over_before_it_ends(sqlite_ledger: Ledger, service: Posts) -> None:
+    run = PastRun(run_id="a", state="failed", reason="No answer.").write(sqlite_ledger)
+    watch()
+    with run_steps.working(sqlite_ledger, run, "push", 0):
+        assert watch(a="running") == 0
+    runs.close_run(sqlite_ledger, run.id, state="succeeded", reason=None, counts={})
+    watch()
+    assert titles(service) == ["Ometria sync customers is red: failed", "Ometria sync customers is green again"]

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from fastapi.testclient import TestClient
 from ledgers import green_run
 from ometria_provider.addresses import run_of
-from ometria_provider.ledger import deliveries, inbox
+from ometria_provider.ledger import deliveries, inbox, runs
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, Settled
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Collected
@@ -20,6 +21,18 @@ def test_run_of_airflow_leads_to_its_page(known: Ledger, viewer: TestClient):
     assert (answer.status_code, answer.headers["location"]) == (303, "/ometria/runs/1")
     assert pages("").get("/ometria" + run_of("contact_sync__customers", RUN)).status_code == 403
     assert viewer.get("/ometria" + run_of("contact_sync__customers", "another")).status_code == 404
+
+
+@pytest.mark.parametrize("dag_id", ["own.push", "own"], ids=["of the task", "of its DAG"])
+def test_task_that_pushes_a_file_leads_to_its_run(known: Ledger, viewer: TestClient, dag_id: str):
+    push = runs.open_run(known, dag_id="own.push", run_id=RUN, mapping="shop", dry_run=False)
+    answer = viewer.get("/ometria" + run_of(dag_id, RUN))
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/ometria/runs/{push.id}")
+
+
+def test_run_of_a_mapping_whose_name_begins_so_is_not_taken_for_it(known: Ledger, viewer: TestClient):
+    green_run(run_id=RUN, mapping="customers.uk").write(known)
+    assert viewer.get("/ometria" + run_of("contact_sync__customers", RUN)).status_code == 404
 
 
 def test_run_of_campaigns_leads_to_a_workflow(known: Ledger, viewer: TestClient):

@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fastapi.testclient import TestClient
 from ledgers import PastRun, green_run, unchanged_run, write_batch
+from ometria_provider.ledger import findings, run_steps, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import SyncRun
+from ometria_provider.web import access
 from pages import FORM, pages
 from sqlalchemy import update
 
@@ -152,6 +154,61 @@ def test_retry_of_a_dry_run_is_refused_saying_what_to_do(known: Ledger, editor: 
     answer = editor.post("/ometria/runs/1/retry", headers=FORM)
     assert answer.status_code == 409
     assert "was a dry run" in answer.text
+
+
+@pytest.fixture
+def pushed(known: Ledger) -> str:
+    """Return the page of a file push, `own.push[2]`, whose only row was rejected."""
+    push = runs.open_run(known, dag_id="own.push[2]", run_id="manual__1", mapping="shop", dry_run=False)
+    runs.keep_plan(known, push, account="ometria_default", collection="shop", plan="Push a file.")
+    with run_steps.working(known, push, "push", 0):
+        findings.reject(known, push.id, 0, "push", [("c-1", "email", "is no address")])
+    runs.close_run(known, push.id, state="failed", reason="Nothing arrived.", counts={"read": 1, "rejected": 1})
+    return f"/ometria/runs/{push.id}"
+
+
+def test_page_of_a_file_push_leads_to_its_task_and_offers_no_retry(editor: TestClient, pushed: str, triggered):
+    text = editor.get(pushed).text
+    assert 'data-airflow href="/dags/own/runs/manual__1"' in text
+    assert 'data-airflow href="/dags/own/runs/manual__1/tasks/push/mapped/2"' in text
+    assert "/mappings/shop" not in text
+    assert "Retry what is undelivered" not in text
+    assert "ometria-sync retry" not in text
+    assert "Mend the file and start the DAG own again" in text
+    answer = editor.post(f"{pushed}/retry", headers=FORM)
+    assert answer.status_code == 409
+    assert "mend the file, and start the DAG own again" in answer.text
+    assert triggered == []
+
+
+def test_file_push_is_for_those_who_may_read_its_dag(
+    known: Ledger, pushed: str, viewer: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+    monkeypatch.setattr(access, "may_read", lambda _user, dag_id: asked.append(dag_id) or True)
+    assert listed(viewer.get("/ometria/runs")) == [1]
+    assert viewer.get(pushed).status_code == 200
+    assert asked == ["own", "own"]
+
+
+def test_page_of_contacts_that_a_campaign_pushed_first_leads_to_its_dag_and_retries_by_the_mapping(
+    known: Ledger, editor: TestClient, triggered
+):
+    first = runs.open_run(
+        known, dag_id="campaign_events__antavo_default", run_id="contacts__5e0c", mapping="customers", dry_run=False
+    )
+    runs.keep_plan(known, first, account="ometria_default", collection="customers")
+    with run_steps.working(known, first, "push", 0):
+        findings.reject(known, first.id, 0, "push", [("m1", "email", "is no address")])
+    runs.close_run(known, first.id, state="failed", reason="Nothing arrived.", counts={"read": 1, "rejected": 1})
+    text = editor.get("/ometria/runs/1").text
+    assert 'data-airflow href="/dags/campaign_events__antavo_default"' in text
+    assert "contacts__" not in text
+    assert 'href="/ometria/mappings/customers"' in text
+    assert "Retry what is undelivered" in text
+    answer = editor.post("/ometria/runs/1/retry", headers=FORM)
+    assert triggered == [("contact_sync__customers", {"retry_run": 1}, "user")]
+    assert 'href="/dags/contact_sync__customers/runs/manual__retry"' in editor.get(answer.headers["location"]).text
 
 
 @pytest.mark.parametrize(
