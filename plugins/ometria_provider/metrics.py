@@ -72,7 +72,12 @@ BUDGET = Metric(
 EVENTS = Metric(
     "events", "counter", ("workflow", "state"), "campaign events that a run brought to a state, such as `acknowledged`"
 )
-DELAY = Metric("event_delay", "timer", ("workflow",), "from what happened in Antavo to Ometria's acknowledgement")
+DELAY = Metric(
+    "event_delay",
+    "timer",
+    ("workflow",),
+    "from what happened in Antavo to Ometria's acknowledgement, also of an event that was retried or sent again",
+)
 AGE = Metric(
     "undelivered_age",
     "gauge",

@@ -40,7 +40,8 @@ def page() -> str:
         "[transforms](mapping.md#transforms) are those of mapping files.",
         "## What is sent\n\n" + "\n".join(f"- {line}" for line in _sent()),
         "## What is not sent, and why\n\n" + markdown.table(("event", "state of its delivery", "reason"), _refusals()),
-        "What the ledger knows of the member (opted out, departed) is asked when the event is delivered.",
+        "What the ledger knows of the member (opted out, departed) is asked when the event is delivered. Of an event "
+        "that was sent before and not acknowledged, the reason also says that it may have arrived.",
         "## Fields of the event\n\n" + markdown.table(("field", "type", "meaning"), _rows("event", EVENT_FIELDS)),
         "## Fields of the reward\n\nFor these `reward_id` says where the event names its reward.\n\n"
         + markdown.table(("field", "type", "meaning"), _rows("reward", REWARD_FIELDS)),
@@ -81,11 +82,11 @@ def _refusals() -> Iterator[tuple[str, str, str]]:
     yield "older than `expires_after` when its turn comes", "expired", "the limit"
     yield "names no customer, or one whom Antavo does not know", "skipped", "which of the two"
     yield "names no reward, or one that Antavo does not know, and the workflow reads `reward.*`", "skipped", "the same"
-    yield "has no time, or none that can be read", "rejected", "a webhook with it is kept all the same, for `trace`"
+    yield "has no time, or none that can be read", "rejected", "which of the two; a webhook with it is answered 422"
     yield f"lies more than {minutes:g} minutes ahead", "rejected", "`timestamp lies in the future`"
     yield (
         f"has more than {events.MOST_PROPERTIES:,} properties, or is larger than {events.LARGEST_EVENT // 1024} KB",
         "rejected",
-        "which of the two; kept without its properties",
+        "which of the two; kept without its properties, and a webhook with it is answered 422",
     )
     yield "a value that cannot be converted, a record that is too large, no identity", "rejected", "property and reason"

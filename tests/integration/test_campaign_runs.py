@@ -73,6 +73,15 @@ def test_claim_becomes_a_custom_event_once_however_often_it_is_read(campaign: Ca
     assert campaign.sync.query("SELECT count(*) AS n FROM event_inbox WHERE body IS NOT NULL") == [{"n": 0}]
 
 
+def test_run_for_one_workflow_finds_what_was_backdated_beyond_the_overlap(campaign: Campaign) -> None:
+    campaign.workflow()
+    run(campaign)
+    event = happened(campaign, timestamp=(datetime.now(UTC) - timedelta(minutes=20)).isoformat())
+    assert run(campaign)["new"] == 0, "the sweep of this hour is done, and it lies before the overlap"
+    run(campaign, workflow="thanks")
+    assert campaign.fate(event) == ("acknowledged", None)
+
+
 def test_run_tells_what_it_asked_each_api_for_as_the_apis_counted_it(campaign: Campaign) -> None:
     campaign.workflow()
     claims(campaign, 3)

@@ -110,7 +110,6 @@ class RateBudget:
         self._intervals = {bucket: 1 / (rate * PACE) for bucket, rate in rates.items()}
         self._queues: dict[str, _Queue] = defaultdict(_Queue)
         self._mine = _Leased()
-        self.waited = 0.0
         self.granted: Counter[str] = Counter()
 
     def acquire(self, bucket: str) -> None:
@@ -125,7 +124,6 @@ class RateBudget:
             with queue.turn:
                 while not queue.taken:
                     if (wait := self._lease(bucket, queue)) > 0:
-                        self.waited += wait + self._courtesy
                         time.sleep(wait + self._courtesy)
                     elif time.monotonic() - queue.leased_at > LOST:
                         queue.taken = 0

@@ -53,6 +53,9 @@ def _from(since: datetime | None) -> list[ColumnElement[bool]]:
 def delays(ledger: Ledger, run_ids: Collection[str], workflow: str, *, since: datetime | None = None) -> list[float]:
     """Return how many seconds passed between what happened and its acknowledgement, for each event, ascending.
 
+    That of an event which was tried again later, or sent again on purpose, counts from the same time: the ledger keeps
+    no trace of the delivery before.
+
     :param since: only of those acknowledged from then on.
     """
     query = (

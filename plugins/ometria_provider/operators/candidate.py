@@ -15,6 +15,9 @@ from ometria_provider.workflows.events import Event
 from ometria_provider.workflows.model import Workflow
 from ometria_provider.workflows.records import CustomEvent, Recipe
 
+#: Added to why an event is not mailed whose request went before: perhaps only the answer was lost.
+SENT_BEFORE = "it was sent before, and may have arrived"
+
 
 @dataclass
 class Candidate:
@@ -63,6 +66,8 @@ class Ends:
     def end(self, one: Candidate | Waiting, state: str, reason: str) -> None:
         """Note that an event is done, and why it is not mailed."""
         row = one.row if isinstance(one, Candidate) else one
+        if row.attempts and state != WAITING:
+            reason = f"{reason}; {SENT_BEFORE}"
         self._noted.append(Settled(row.id, state, reason))
 
     def wait(self, one: Candidate | Waiting, fault: SyncError) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from ometria_provider.workflows.events import Event, UnreadableEvent, event_view
 
-_SHAPE = 'send {"event": {"id": …, "action": …, "customer": {"id": …}, "timestamp": …}}'
+_SHAPE = 'send {"event": {"id": …, "action": …, "customer": {"id": …}, "timestamp": …, "properties": {…}}}'
 
 
 class Unreadable(Exception):
@@ -16,8 +16,8 @@ class Unreadable(Exception):
 def read_webhook(body: bytes) -> Event:
     """Read a request's body.
 
-    An event that could never be mailed is not taken: Antavo's own list may hold it whole, and the first one that is
-    kept counts.
+    An event that could never be mailed is not taken, nor one without `properties`: Antavo's own list may hold it whole,
+    and the first one that is kept counts.
 
     :raises Unreadable: saying what is wrong and what to do.
     """
@@ -35,4 +35,6 @@ def read_webhook(body: bytes) -> Event:
         raise Unreadable(f"{event.problem}; {_SHAPE}")
     if event.customer_id is None:
         raise Unreadable(f"`customer.id` of the event is missing; {_SHAPE}")
+    if not isinstance(content["event"].get("properties"), (dict, list)):
+        raise Unreadable(f"`properties` of the event are missing, or neither object nor list; empty ones do; {_SHAPE}")
     return event

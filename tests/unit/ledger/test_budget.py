@@ -116,7 +116,6 @@ def test_yield_for_holds_everybody_back(ledger: Ledger) -> None:
     first.yield_for("push", 0.3)
     second.acquire("push")
     assert time.monotonic() - started >= 0.29
-    assert second.waited > 0
 
 
 def test_leases_after_yielding_are_spaced_and_no_herd(ledger: Ledger) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import hmac
 import json
 import time
 from types import SimpleNamespace
@@ -70,6 +72,21 @@ def test_basic_anything_else_is_denied_without_repeating_it(header):
         credentials().check(header)
     for secret in (LOGIN, PASSWORD, SECRET):
         assert secret not in str(denied.value)
+
+
+@pytest.mark.parametrize("header", [basic(), basic(password="other"), f"Bearer {token()}"])
+def test_secrets_are_compared_in_constant_time_and_by_digests_of_one_length(header, monkeypatch):
+    asked: list[tuple[bytes, bytes]] = []
+    compare = hmac.compare_digest
+
+    def compare_and_note(given: bytes, right: bytes) -> bool:
+        asked.append((given, right))
+        return compare(given, right)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare_and_note)
+    with contextlib.suppress(Denied):
+        credentials(**BOTH).check(header)
+    assert [(len(given), len(right)) for given, right in asked] == [(32, 32)]
 
 
 @pytest.mark.parametrize("extra", [BOTH, {**BOTH, "jwt_algorithm": "hs256"}, {"jwt_key": SECRET}])

@@ -30,6 +30,11 @@ def test_payload_event_of_the_future_is_read_for_somebody_to_see_it():
     assert read_webhook(body(event(timestamp="2099-01-01T00:00:00Z"))).id == "e1"
 
 
+@pytest.mark.parametrize("properties", [{}, []])
+def test_payload_event_whose_properties_are_empty_is_read(properties):
+    assert read_webhook(body(event(properties=properties))).properties == {}
+
+
 @pytest.mark.parametrize("timestamp", [None, "yesterday", ""])
 def test_payload_event_without_a_time_is_left_to_antavos_own_list(timestamp):
     with pytest.raises(Unreadable, match=r"^timestamp is"):
@@ -63,6 +68,9 @@ def test_payload_event_with_very_many_properties_is_left_to_antavos_own_list():
         (body(event(customer=None)), "`customer.id`"),
         (body(event(customer={})), "`customer.id`"),
         (body(event(customer={"id": "sécret\n"})), "`customer.id`"),
+        (body(event(properties=None)), "`properties` of the event are missing"),
+        (body({"event": {**event()["event"], "properties": None}}), "`properties` of the event are missing"),
+        (body(event(properties="sécret")), "neither object nor list"),
     ],
 )
 def test_payload_unknown_shape_says_field_and_what_to_send_and_no_value(content, said):
