@@ -44,6 +44,8 @@ def env_text(profiles: Collection[str]) -> str:
         f"AIRFLOW_EXECUTOR={'CeleryExecutor' if celery else 'LocalExecutor'}",
         f"AIRFLOW_PARALLELISM={16 if celery else 4}",
         "WORKERS=2",
+        "# Of one DAG at once: fewer than workers have room for, so that no sync keeps others and campaigns waiting.",
+        f"AIRFLOW_TASKS_PER_DAG={6 if celery else 3}",
         f"STAGING_PATH={'s3://staging@ometria-staging/runs' if s3 else 'file:///opt/airflow/staging'}",
         "# A ledger says what an account holds: the sandbox and real accounts never share one.",
         f"LEDGER_DATABASE={'ometria_sandbox' if sandbox else 'ometria_ledger'}",

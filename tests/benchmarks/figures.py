@@ -41,6 +41,12 @@ class Row:
         return self.figure, self.measured, self.baseline, self.target, self.verdict
 
 
+def broken_off(figure: str, error: Exception) -> Row:
+    """Return the line of what could not be measured to its end: it is missed."""
+    said = str(error).splitlines() or [""]
+    return Row(figure, f"broken off: {type(error).__name__}: {said[0]}", met=False)
+
+
 HEAD = ("Figure", "Measured", "Baseline, same run", "Target", "")
 
 
@@ -56,16 +62,18 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def rewrite(page: Path, text: str) -> None:
-    """Put a text between the page's markers.
+def rewrite(page: Path, table: str, *, note: str = "") -> None:
+    """Put a table between the page's markers, below when and where it was measured.
 
+    :param note: what else is to be said of that.
     :raises ValueError: when the page has no markers.
     """
     old = page.read_text(encoding="utf-8")
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if not pattern.search(old):
         raise ValueError(f"{page} has no markers {BEGIN} … {END}")
-    page.write_text(pattern.sub(lambda _: f"{BEGIN}\n{text}\n{END}", old), encoding="utf-8")
+    text = f"{BEGIN}\n{' '.join(filter(None, [measured_here(), note]))}\n\n{table}\n{END}"
+    page.write_text(pattern.sub(lambda _: text, old), encoding="utf-8")
 
 
 def median(values: Iterable[float]) -> float:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
 from deployment import Deployment
 from env_file import write_env_file
 from launcher.api import Airflow, Login
@@ -24,12 +24,15 @@ from object_store import ObjectStore, object_store
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
+from own_include import own_include
 from sqlalchemy import text
 
 from tests.benchmarks.world import let_first
+from tests.scale.memory import Memory, known_as, task_of
 
-CHECKOUT = Path(__file__).parents[2]
-DAG = "contact_sync__customers"
+DAG, CAMPAIGNS = "contact_sync__customers", "campaign_events__antavo_default"
+#: Who may post to the webhooks' receiver.
+WEBHOOK = {"login": "antavo", "password": "a password of these measurements"}
 STEPS = ("plan", "extract", "map", "validate", "gate", "push", "reconcile", "report")
 #: Seconds within which a run must have ended.
 LIMIT = 3_600.0
@@ -52,51 +55,18 @@ def say(words: str) -> None:
 
 
 @dataclass
-class Memory:
-    """Peak memory of task processes, by the task instance's id: the kernel's high-water mark while they live."""
-
-    peaks: dict[str, int] = field(default_factory=dict)
-    _is_over: threading.Event = field(default_factory=threading.Event)
-
-    def watch(self) -> None:
-        """Look until told to stop."""
-        while not self._is_over.wait(1.0):
-            for process in psutil.process_iter():
-                with contextlib.suppress(psutil.Error, OSError, StopIteration, ValueError):
-                    command = " ".join(process.cmdline())
-                    if command.startswith(_TASK):
-                        id_ = command.removeprefix(_TASK).strip()[:30]
-                        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-                        peak = int(next(row for row in status.splitlines() if row.startswith("VmHWM")).split()[1])
-                        self.peaks[id_] = max(self.peaks.get(id_, 0), peak * 1024)
-
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch while the block works."""
-        thread = threading.Thread(target=self.watch, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._is_over.set()
-            thread.join()
-
-
-#: What the process that runs a task's code calls itself, before the task instance's id.
-_TASK = "airflow worker -- "
-
-
-@dataclass
 class Site:
     """A deployment at work.
 
     :param wire: between the workers and both APIs.
+    :param include: its mapping and workflow files.
     """
 
     deployment: Deployment
     sandbox: RunningSandbox
     store: ObjectStore
     wire: Line
+    include: Path
     memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
@@ -130,14 +100,25 @@ class Site:
             step=step,
         )
 
-    def acknowledged(self, run_id: str) -> int:
-        """Return how many requests of a run the ledger has as acknowledged."""
-        (row,) = self.query(
-            "SELECT count(*) AS n FROM push_batch b JOIN sync_run r ON r.id = b.sync_run_id "
-            "WHERE r.run_id = :run_id AND b.state = 'acknowledged'",
+    def acknowledged(self, run_id: str) -> Counter[int]:
+        """Return how many requests of each slice of a run the ledger has as acknowledged."""
+        return Counter({row["slice"]: row["requests"] for row in self._requests(run_id, "acknowledged")})
+
+    def in_flight(self, run_id: str, slices: Collection[int] | None = None) -> int:
+        """Return how many records are in requests that the ledger has as on their way.
+
+        :param slices: of these; None: of all.
+        """
+        found = self._requests(run_id, "sending")
+        return sum(int(row["records"]) for row in found if slices is None or row["slice"] in slices)
+
+    def _requests(self, run_id: str, state: str) -> list[dict[str, Any]]:
+        return self.query(
+            "SELECT b.slice, count(*) AS requests, sum(b.records) AS records FROM push_batch b "
+            "JOIN sync_run r ON r.id = b.sync_run_id WHERE r.run_id = :run_id AND b.state = :state GROUP BY b.slice",
             run_id=run_id,
+            state=state,
         )
-        return int(row["n"])
 
     def end(self, run_id: str, *, limit: float = LIMIT) -> dict[str, Any]:
         """Wait for a run's end; return its row in the ledger, `colour` being Airflow's."""
@@ -172,32 +153,46 @@ class Site:
             time.sleep(pause)
         return found
 
-    def worker_of(self, run_id: str, step: str) -> int:
-        """Return the number of the worker on which a task of a step runs, when one does."""
+    def at_work(self, run_id: str, step: str) -> dict[int, set[int]]:
+        """Return the numbers of the workers that are at work on a step, and on which slices each is."""
+        slices = {known_as(task["id"]): task["map_index"] for task in self._tasks(run_id, step, "running")}
+        found: dict[int, set[int]] = {}
+        for (name, number), container in self.deployment.containers.items():
+            if name == "worker":
+                its = {slices[id_] for process in container.tree() if (id_ := task_of(process)) in slices}
+                found |= {number: its} if its else {}
+        return found
 
-        def found() -> int | None:
-            ids = {
-                task["id"][:30]
-                for task in self.airflow.tasks(DAG, run_id)
-                if task["task_id"].rpartition(".")[2] == step and task["state"] == "running"
-            }
-            for (name, number), container in self.deployment.containers.items():
-                if name == "worker":
-                    for process in container.tree():
-                        with contextlib.suppress(psutil.Error):
-                            command = " ".join(process.cmdline())
-                            if command.startswith(_TASK) and command.removeprefix(_TASK)[:30] in ids:
-                                return number
-            return None
+    def workers_at_once(self, run_id: str, step: str) -> int:
+        """Return on how many workers slices of a step, which is over, were at work at once, at most."""
+        workers = {
+            task["map_index"]: self.deployment.who_logged("worker", task["id"])
+            for task in self._tasks(run_id, step, "success")
+        }
+        rows = self.step(run_id, step)
+        return max(
+            len({workers.get(row["slice"]) for row in rows if row["started_at"] <= at <= row["ended_at"]} - {None})
+            for at in (row["started_at"] for row in rows)
+        )
 
-        return int(self.wait(found, f"a task of {step} to run on a worker"))
+    def told(self) -> int:
+        """Return how often the triggerer told Airflow that something came into the inbox."""
+        return int(self.airflow._call("GET", "/api/v2/assets/events?limit=1")["total_entries"])
+
+    def slow_down(self, milliseconds: int) -> None:
+        """Let every answer of both APIs take so long from now on."""
+        self.sandbox.control("settings", {"latency_ms": milliseconds})
+
+    def _tasks(self, run_id: str, step: str, state: str) -> list[dict[str, Any]]:
+        tasks = self.airflow.tasks(DAG, run_id)
+        return [task for task in tasks if task["task_id"].rpartition(".")[2] == step and task["state"] == state]
 
     def peaks(self, run_id: str) -> dict[str, float]:
         """Return the largest peak of each step's tasks in a run, in MB."""
         found: dict[str, float] = {}
         for task in self.airflow.tasks(DAG, run_id):
             step = task["task_id"].rpartition(".")[2]
-            if peak := self.memory.peaks.get(task["id"][:30]):
+            if peak := self.memory.peaks.get(known_as(task["id"])):
                 found[step] = max(found.get(step, 0.0), peak / 1e6)
         return found
 
@@ -219,18 +214,18 @@ class Site:
             )
             steps = {row["step"]: f"{row['step']} {row['done']}/{row['n']}" for row in done}
             said = ", ".join(steps[step] for step in STEPS if step in steps)
-            return f"{said}; {self.acknowledged(run_id):,} requests acknowledged"
+            return f"{said}; {self.acknowledged(run_id).total():,} requests acknowledged"
         return "the ledger does not answer"
 
 
 @contextlib.contextmanager
 def site(
-    settings: SandboxSettings, *, ometria: Mapping[str, Any] | None = None, options: Mapping[str, str] | None = None
+    settings: SandboxSettings, *, ometria: Mapping[str, Any] | None = None, concurrency: int = 3
 ) -> Iterator[Site]:
     """Start everything, and end it.
 
     :param ometria: extras of the Ometria connection.
-    :param options: variables of every Airflow part.
+    :param concurrency: tasks that a worker does at once.
     """
     folder = Path(tempfile.mkdtemp(prefix="scale-")).resolve()
     folder.chmod(0o711)
@@ -244,14 +239,15 @@ def site(
         env_file = folder / ".env"
         write_env_file(env_file, ["celery"])
         with env_file.open("a", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in _variables(sandbox, store, wire, ometria or {}))
+            lines = [*_variables(sandbox, store, wire, ometria or {}), f"WORKER_CONCURRENCY={concurrency}"]
+            file.writelines(f"{line}\n" for line in lines)
         (folder / "deployment").mkdir(mode=0o711)
-        made = Deployment(env_file, folder / "deployment", extra={**IMPATIENT, **(options or {})})
-        _with_folders(made)
+        made = Deployment(env_file, folder / "deployment", extra=IMPATIENT)
+        include = own_include(made)
         stack.callback(made.down)
         say("  starting PostgreSQL, broker, API server, scheduler, DAG processor, triggerer, two workers ...")
         made.up()
-        found = Site(made, sandbox, store, wire)
+        found = Site(made, sandbox, store, wire, include)
         stack.callback(found.ledger.engine.dispose)
         with found.memory.watching():
             yield found
@@ -266,31 +262,16 @@ def _variables(sandbox: RunningSandbox, store: ObjectStore, wire: Line, ometria:
         f"AIRFLOW_CONN_ANTAVO_DEFAULT='{antavo}'",
         f"AIRFLOW_CONN_OMETRIA_DEFAULT='{connection}'",
         f"AIRFLOW_CONN_AWS_DEFAULT='{store.connection}'",
+        f"AIRFLOW_CONN_ANTAVO_WEBHOOK='{json.dumps({'conn_type': 'http', **WEBHOOK})}'",
         f"STAGING_PATH={store.staging_path}",
         "AIRFLOW_PARALLELISM=8",
-        "WORKER_CONCURRENCY=3",
     ]
 
 
-def _with_folders(deployment: Deployment) -> None:
-    """Give it mapping files of its own: the shipped one, which nothing starts but a test."""
-    include = deployment.folder / "volumes" / "include"
-    shutil.copytree(CHECKOUT / "include", include)
-    for file in (include / "mappings").glob("*.yaml"):
-        if file.name == "customers.yaml":
-            file.write_text(file.read_text().replace('schedule: "@hourly"', "schedule: null"))
-        else:
-            file.unlink()
-    shutil.rmtree(include / "workflows")
-    (include / "workflows").mkdir()
-    deployment.services = {
-        name: replace(each, mounts={inside: _own(inside, source) for inside, source in each.mounts.items()})
-        for name, each in deployment.services.items()
-    }
-
-
-def _own(inside: str, source: str) -> str:
-    return "include" if inside == "/opt/airflow/include" else source
+def balances(row: Mapping[str, Any], members: int) -> bool:
+    """Say whether all members were read, and each is in one account of the run's books."""
+    parts = ("unchanged", "filtered", "rejected", "accepted", "pending")
+    return bool(row["read"] == members == sum(row[name] for name in parts))
 
 
 def pretty(numbers: Mapping[str, float], unit: str = "") -> str:

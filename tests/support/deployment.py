@@ -5,7 +5,6 @@
         deployment.execute("api-server", ["ometria-sync", "doctor"])
         deployment.kill("worker", 2)                       # kill -9 of all its processes
         deployment.start("worker", 2)
-        deployment.restart("redis")
 
 A container becomes a process with the very command and environment of the file. What differs, and nothing else:
 
@@ -177,12 +176,6 @@ class Deployment:
         if container.process:
             container.process.wait()
 
-    def restart(self, name: str, number: int = 1) -> None:
-        """Stop and start a container, and return when it is well."""
-        self.stop(name, number)
-        self.start(name, number)
-        self.wait_until_well(name)
-
     def revive(self) -> list[str]:
         """Start again what ended by itself or was killed, as `restart: unless-stopped` does, and return their names."""
         revived = []
@@ -278,6 +271,14 @@ class Deployment:
         """Return the last lines of a container's output."""
         text = container.log.read_text(errors="replace") if container.log.exists() else "(no output)"
         return "\n".join([f"--- {container.name}", *text.splitlines()[-lines:]])
+
+    def who_logged(self, name: str, words: str) -> int | None:
+        """Return the number of the container of a service that said some words last, now or before a restart."""
+        logs = sorted(self.folder.glob(f"{name}-*.log"), key=lambda log: log.stat().st_mtime)
+        numbers = [
+            int(log.name.split(".")[0].split("-")[-1]) for log in logs if words in log.read_text(errors="replace")
+        ]
+        return numbers[-1] if numbers else None
 
     def url(self, name: str, port: int, number: int = 1) -> str:
         """Return the root of what a container serves on one of its ports."""
@@ -390,13 +391,21 @@ _HERE = ("127.0.0.1", "localhost", "0.0.0.0")
 
 @contextlib.contextmanager
 def deployed(
-    env_file: Path, *, scale: Mapping[str, int] | None = None, extra: Mapping[str, str] | None = None
+    env_file: Path,
+    *,
+    scale: Mapping[str, int] | None = None,
+    extra: Mapping[str, str] | None = None,
+    prepare: Callable[[Deployment], None] = lambda _deployment: None,
 ) -> Iterator[Deployment]:
-    """Run the deployment in a temporary folder, and end it and remove the folder at the end."""
+    """Run the deployment in a temporary folder, and end it and remove the folder at the end.
+
+    :param prepare: changes something before it is up.
+    """
     folder = Path(tempfile.mkdtemp(prefix="deployment-")).resolve()
     folder.chmod(0o711)
     deployment = Deployment(env_file, folder, scale=scale, extra=extra)
     try:
+        prepare(deployment)
         deployment.up()
         yield deployment
     finally:

@@ -8,7 +8,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from composefile import read_env_file
+from composefile import read_env_file, services
+from deployment import CHECKOUT
 from env_file import env_text, main, write_env_file
 from ometria_provider.sandbox.process import RunningSandbox
 from ometria_provider.sandbox.settings import SandboxSettings
@@ -78,3 +79,14 @@ def test_env_file_of_the_sandbox_has_its_connections():
     del expected["extra"]  # the hook's own defaults
     assert ometria == expected
     assert "AIRFLOW_CONN" not in "".join(line for line in env_text([]).splitlines() if not line.startswith("#"))
+
+
+@pytest.mark.parametrize("profiles", [[], ["celery"]], ids=["LocalExecutor", "Celery"])
+def test_one_dag_takes_fewer_places_than_there_are(tmp_path, profiles):
+    write_env_file(tmp_path / ".env", profiles)
+    found = services(CHECKOUT / "docker-compose.yaml", read_env_file(tmp_path / ".env"))
+    given = found["scheduler"].environment
+    places = int(given["AIRFLOW__CORE__PARALLELISM"])
+    if worker := found.get("worker"):
+        places = min(places, worker.replicas * int(given["AIRFLOW__CELERY__WORKER_CONCURRENCY"]))
+    assert 1 < int(given["AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG"]) < places
