@@ -22,6 +22,8 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
 
 FROM python:${PYTHON}
 COPY --from=build /opt/venv /opt/venv
+# /entrypoint and /clean-logs, which Airflow's Helm chart calls by name.
+COPY scripts/image/ /
 # The base image comes without bytecode of Python's own library, and the user below may not write any.
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/local/lib/python3.11
 # Volumes take over owner and mode of what they are mounted on.

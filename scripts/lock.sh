@@ -17,7 +17,7 @@ project = tomllib.load(open("pyproject.toml", "rb"))
 extras = project["project"]["optional-dependencies"]
 # The build backend too: the project itself is installed without build isolation.
 run = project["project"]["dependencies"] + project["build-system"]["requires"]
-deploy = run + [each for extra in ("postgres", "alerts", "celery", "fab", "s3") for each in extras[extra]]
+deploy = run + [each for extra in ("postgres", "alerts", "celery", "fab", "metrics", "s3") for each in extras[extra]]
 groups = {"run": run, "deploy": deploy, "dev": deploy + extras["dev"]}
 print("\n".join(groups[sys.argv[1]]))
 PY
@@ -37,7 +37,7 @@ resolve run -c "$work/dev.txt"
 
 { echo "# Written by \`make lock\`: what \`make run\` installs."; cat "$work/run.txt"; } > requirements.txt
 {
-    echo "# Written by \`make lock\`: what a deployment installs on top (PostgreSQL, Celery, FAB users, S3, alerts)."
+    echo "# Written by \`make lock\`: what a deployment installs on top (PostgreSQL, Celery, FAB users, S3, alerts, metrics)."
     echo "-r requirements.txt"
     grep -v -x -F -f "$work/run.txt" "$work/deploy.txt"
 } > requirements-deploy.txt

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from composefile import ComposeError, interpolate, load, read_env_file, services
 from env_file import PROFILES, env_text, write_env_file
@@ -178,6 +183,46 @@ def test_image_is_built_in_stages_for_nobody_special() -> None:
     assert re.search(r"python -m compileall", first)
     assert not re.search(r"apt-get|gcc|build-essential|pip install", last)
     assert re.search(r"ARG PYTHON=3\.11\.\d+-slim-\w+", text)
+
+
+@contextlib.contextmanager
+def called(name: str, *arguments: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program that the image has at its root, and end what is left of it."""
+    assert re.search(r"(?m)^COPY scripts/image/ /$", DOCKERFILE.read_text())
+    command = [CHECKOUT / "scripts" / "image" / name, *arguments]
+    environment = {**os.environ, **more}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("command", "code"), [(["true"], 0), (["false"], 1)], ids=["well", "not well"])
+def test_entrypoint_that_probes_of_the_helm_chart_call_is_the_command_itself(command: list[str], code: int) -> None:
+    with called("entrypoint", *command) as process:
+        assert process.wait(timeout=30) == code
+
+
+@pytest.mark.timeout(60)
+def test_log_groomer_of_the_helm_chart_removes_old_files_and_ends_when_it_is_told(tmp_path: Path) -> None:
+    old, new = tmp_path / "logs" / "old" / "1.log", tmp_path / "logs" / "new" / "2.log"
+    for file in (old, new):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    os.utime(old, (0, 0))
+    with called("clean-logs", AIRFLOW_HOME=str(tmp_path), AIRFLOW__LOG_RETENTION_DAYS="3") as process:
+        assert process.stdout
+        assert process.stdout.readline() == f"{old}\n"
+        while "sleep" not in {child.name() for child in psutil.Process(process.pid).children()}:
+            pass
+        assert not old.parent.exists()
+        assert new.exists()
+        process.terminate()
+        assert process.wait(timeout=10) == 0
 
 
 def test_build_context_leaves_out_everything_but_what_the_image_is_made_of() -> None:

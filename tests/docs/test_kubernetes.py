@@ -42,12 +42,17 @@ def values(folder: Path, name: str = "values") -> dict[str, Any]:
     return found
 
 
-def environment(folder: Path, name: str = "values") -> dict[str, str]:
-    return {entry["name"]: entry["value"] for entry in values(folder, name)["env"]}
+def named(entries: list[dict[str, str]]) -> dict[str, str]:
+    """Return a list of environment variables by name."""
+    return {entry["name"]: entry["value"] for entry in entries}
 
 
 def options_in(names: Any) -> set[str]:
     return {name.removeprefix("AIRFLOW__OMETRIA__").lower() for name in names if name.startswith("AIRFLOW__OMETRIA__")}
+
+
+def folders_in(options: dict[str, str]) -> dict[str, str]:
+    return {name: place for name, place in options.items() if name.endswith("_folder")}
 
 
 def test_image_and_airflow_are_those_of_this_version(folder: Path, root: Path, how_to: str) -> None:
@@ -62,24 +67,58 @@ def test_image_and_airflow_are_those_of_this_version(folder: Path, root: Path, h
     assert built == [*base, f"{image['repository']}:{image['tag']}"]
 
 
-def test_environment_names_options_that_there_are(folder: Path, how_to: str) -> None:
-    for name in ("values", "git-sync"):
-        assert options_in(environment(folder, name)) <= OPTIONS
+def test_options_are_those_that_there_are(folder: Path, how_to: str) -> None:
+    for name in ("values", "git-sync", "secrets-manager"):
+        said = {key.removesuffix("_secret") for key in values(folder, name)["config"]["ometria"]}
+        assert said <= OPTIONS, name
     assert options_in(re.findall(r"AIRFLOW__[A-Z_]+", how_to)) <= OPTIONS
-    assert {key.removesuffix("_secret") for key in values(folder, "secrets-manager")["config"]["ometria"]} <= OPTIONS
-
-
-def test_git_sync_says_all_of_the_environment_as_helm_replaces_lists(folder: Path) -> None:
-    assert environment(folder, "git-sync").keys() == environment(folder).keys()
 
 
 def test_folders_are_where_the_image_and_git_sync_put_them(folder: Path) -> None:
     copied = dict(re.findall(r"^COPY (\S+)/ (\S+)/$", (folder / "Dockerfile").read_text(), re.MULTILINE))
     for name, root in (("values", copied["include"]), ("git-sync", "/opt/airflow/dags/repo/include")):
-        places = [value for key, value in environment(folder, name).items() if key.endswith("_FOLDER")]
-        assert len(places) == 3
-        assert all(place.startswith(f"{root}/") for place in places)
+        places = folders_in(values(folder, name)["config"]["ometria"])
+        assert places == {f"{each}_folder": f"{root}/{each}" for each in ("mappings", "workflows", "expectations")}
     assert copied["dags"] == "/opt/airflow/dags"
+
+
+def test_api_server_has_no_git_sync_and_reads_the_image_s_folders(folder: Path) -> None:
+    given = named(values(folder, "git-sync")["apiServer"]["env"])
+    of_the_image = folders_in(values(folder)["config"]["ometria"])
+    assert given == {f"AIRFLOW__OMETRIA__{name.upper()}": place for name, place in of_the_image.items()}
+    # A name twice in a container's environment is refused when Helm applies it on the server.
+    assert not given.keys() & named(values(folder)["env"]).keys()
+
+
+def test_airflow_reaches_its_database_with_drivers_that_are_in_the_image(
+    folder: Path, how_to: str, tmp_path: Path
+) -> None:
+    chart = values(folder)
+    (connection,) = re.findall(
+        rf"generic {chart['data']['metadataSecretName']} --from-literal=connection='(.+)'", how_to
+    )
+    secrets = {(chart["data"]["metadataSecretName"], "connection"): connection}
+    # What the chart gives each container of Airflow's.
+    given = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": connection,
+        **{each["envName"]: secrets[each["secretName"], each["secretKey"]] for each in chart["secret"]},
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVERS],
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path), **given},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split()[-2:] == ["psycopg", "psycopg"], done.stderr[-2000:]
+
+
+def test_ledger_is_upgraded_before_the_pods_of_an_upgrade(folder: Path) -> None:
+    job = values(folder)["migrateDatabaseJob"]
+    assert "ometria-sync ledger upgrade" in job["args"][-1]
+    # With the chart's own hook on, it says post-upgrade, and no other annotation counts.
+    assert job["useHelmHooks"] is False
+    assert set(job["jobAnnotations"]["helm.sh/hook"].split(",")) == {"post-install", "pre-upgrade"}
 
 
 def test_configuration_names_options_of_airflow(folder: Path) -> None:
@@ -107,7 +146,7 @@ def test_connections_are_json_of_types_that_there_are(folder: Path, how_to: str)
     shown = [json.loads(text) for text in re.findall(r"'(\{.+\})'", how_to)]
     assert [connection["conn_type"] for connection in shown] == ["antavo", "ometria"] * 2
     assert shown[:2] == shown[2:]
-    assert json.loads(environment(folder)["AIRFLOW_CONN_AWS_DEFAULT"])["conn_type"] == "aws"
+    assert json.loads(named(values(folder)["env"])["AIRFLOW_CONN_AWS_DEFAULT"])["conn_type"] == "aws"
 
 
 def test_secrets_backend_finds_what_the_page_puts_there(folder: Path, how_to: str) -> None:
@@ -120,10 +159,10 @@ def test_secrets_backend_finds_what_the_page_puts_there(folder: Path, how_to: st
     ]
 
 
-def test_every_service_that_reads_the_staging_may_do_so(folder: Path) -> None:
+@pytest.mark.parametrize("part", ["migrateDatabaseJob", "apiServer", "scheduler", "dagProcessor", "triggerer"])
+def test_every_part_that_reads_the_staging_or_asks_for_secrets_may_do_so(folder: Path, part: str) -> None:
     chart = values(folder)
-    accounts = [chart[name]["serviceAccount"] for name in ("apiServer", "scheduler", "dagProcessor", "triggerer")]
-    assert all(each == chart["workers"]["celery"]["serviceAccount"] for each in accounts)
+    assert chart[part]["serviceAccount"] == chart["workers"]["celery"]["serviceAccount"]
 
 
 def test_secrets_backend_gives_the_connections_and_the_ledger_that_the_page_stores(
@@ -166,6 +205,9 @@ def test_secrets_backend_gives_the_connections_and_the_ledger_that_the_page_stor
     assert found["ometria_default"] == json.loads(asked["airflow/connections/ometria_default"])["password"]
     assert found["ledger"] == asked["airflow/config/ometria_ledger"]
 
+
+#: As every part of Airflow makes its engines when it starts.
+DRIVERS = "from airflow import settings; print(settings.engine.driver, settings.async_engine.driver)"
 
 #: As a task or command asks for them.
 ASKING = """

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 FILES = ("requirements.txt", "requirements-deploy.txt", "requirements-dev.txt")
 #: What a deployment installs beside the package's own dependencies.
-DEPLOYED = ("postgres", "alerts", "celery", "fab", "s3")
+DEPLOYED = ("postgres", "alerts", "celery", "fab", "metrics", "s3")
 
 
 def _pins(file):
