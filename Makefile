@@ -59,7 +59,7 @@ tests-of-parts:
 bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline: BENCH='--quick --only cpu'
 	$(VENV)/python -m tests.benchmarks $(BENCH)
 
-scale-test: install-dev ## A million members, faults, many accounts; writes docs/scale.md: SCALE='--only members,faults,accounts --members 100000'
+scale-test: install-dev ## A million members, faults, many accounts, upgrades; writes docs/scale.md: SCALE='--only members,faults --members 100000'
 	@sh scripts/scale_test.sh $(SCALE)
 
 prove: install-dev ## Meet every fault and kill every task at every step, and write docs/reliability.md

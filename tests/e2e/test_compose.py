@@ -1,4 +1,4 @@
-"""docker-compose.yaml, started as plain processes: PostgreSQL, broker, two Celery workers, FAB users, the sandbox."""
+"""docker-compose.yaml as plain processes: PostgreSQL, broker, FAB users, a sandbox, two workers and two schedulers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import shutil
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,9 @@ from deployment import Deployment, deployed
 from env_file import write_env_file
 from launcher.api import Airflow, Login
 from ometria_provider.ledger.engine import open_ledger
+from ometria_provider.sandbox.members import Generator, iso
+from ometria_provider.sandbox.settings import SandboxSettings
+from own_include import change_constant, own_include
 from sqlalchemy import text
 
 pytestmark = [
@@ -25,15 +29,31 @@ pytestmark = [
 ]
 
 DAG = "contact_sync__customers"
+#: Members of two slices, of 50,000 and the rest. The mapping takes those who joined after these: a push takes its time.
+MEMBERS, OLD = 52_000, 49_000
 
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     env_file = tmp_path_factory.mktemp("compose") / ".env"
     write_env_file(env_file, ["celery", "sandbox", "s3"])
-    # No run of the clock: begun at a full hour, it would do the work of a test's own run.
-    with deployed(env_file, extra={"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}) as found:
+    with env_file.open("a", encoding="utf-8") as file:
+        file.write("WORKER_CONCURRENCY=1\n")  # two slices at work are at work on two workers
+    with deployed(env_file, scale={"scheduler": 2}, prepare=of_two_slices) as found:
         yield found
+
+
+def of_two_slices(deployment: Deployment) -> None:
+    """Let the sandbox have members of two slices, and the mapping take some of each."""
+    sandbox = deployment.services["sandbox"]
+    command = [*(sandbox.command or []), "--members", str(MEMBERS)]
+    deployment.services = {**deployment.services, "sandbox": replace(sandbox, command=command)}
+    file = own_include(deployment) / "mappings" / "customers.yaml"
+    since = iso(Generator(SandboxSettings.seed, MEMBERS).joined(OLD))
+    whole = file.read_text()
+    some = whole.replace("\nwhere:\n", f"\nwhere:\n  created_at: {{gte: '{since}'}}\n")
+    assert some != whole
+    file.write_text(some)
 
 
 def sandbox(deployment: Deployment, path: str, content: Any = None) -> Any:
@@ -92,7 +112,7 @@ def test_deployment_syncs_on_celery_and_shows_it_behind_the_login(deployment: De
     assert ended(deployment, airflow, run_id) == "success"
 
     run = books(deployment, run_id)
-    assert run["read"] == 2000 == run["accepted"] + run["filtered"] + run["rejected"]
+    assert run["read"] == MEMBERS == run["accepted"] + run["filtered"] + run["rejected"]
     arrived = sandbox(deployment, "contacts")["collections"]["customers"]
     assert arrived["contacts"] == arrived["received"] == run["accepted"] > 1500
     # Both workers are of the same queue; each has a disk of its own, and staging went through the bucket.
@@ -105,25 +125,38 @@ def test_deployment_syncs_on_celery_and_shows_it_behind_the_login(deployment: De
     assert f"Run {run['id']} of" in page.text
 
 
-def test_deployment_whose_database_and_broker_restart_in_push_loses_and_repeats_nothing(deployment: Deployment) -> None:
+def test_deployment_whose_parts_restart_and_die_while_both_workers_push_loses_and_repeats_nothing(
+    deployment: Deployment,
+) -> None:
     url, password = deployment.url("api-server", 8080), deployment.variables["AIRFLOW_ADMIN_PASSWORD"]
     airflow = Airflow(url, Login("admin", password))
-    # Everybody differs from what Ometria has, and 20 requests of two seconds, 8 at once, leave time to strike in.
-    sandbox(deployment, "members", {"change": 2000, "set": {"score": 4711}, "silently": True})
-    sandbox(deployment, "settings", {"latency_ms": 2000})
+    change_constant(deployment.folder / "volumes" / "include", "again")
     before = sandbox(deployment, "contacts")["collections"]["customers"]
     run_id = airflow.trigger(DAG, {})
 
-    def acknowledged() -> int:
-        batches = (
-            "SELECT count(*) FROM push_batch b JOIN sync_run r ON r.id = b.sync_run_id "
-            "WHERE r.run_id = :run_id AND b.state = 'acknowledged'"
-        )
+    def count(query: str) -> int:
         with open_ledger(deployment.ledger_url()).read() as connection:
-            return int(connection.execute(text(batches), {"run_id": run_id}).scalar_one())
+            found = f"SELECT count(*) FROM {query} x JOIN sync_run r ON r.id = x.sync_run_id WHERE r.run_id = :run_id"
+            return int(connection.execute(text(found), {"run_id": run_id}).scalar_one())
 
-    deployment.wait_for(lambda: acknowledged() >= 3, lambda: "worker-1 worker-2")
-    assert acknowledged() < 15, "the push was over too soon for a restart to strike it"
+    def acknowledged() -> int:
+        return count("(SELECT * FROM push_batch WHERE state = 'acknowledged')")
+
+    def pushing() -> set[int | None]:
+        """The workers that are pushing a slice now."""
+        tasks = [task for task in airflow.tasks(DAG, run_id) if task["task_id"] == "push"]
+        return {deployment.who_logged("worker", task["id"]) for task in tasks if task["state"] == "running"}
+
+    # 30 requests of four seconds, 8 at once for each slice, leave time to strike in.
+    opened = "(SELECT * FROM sync_step WHERE step = 'gate' AND state = 'done')"
+    deployment.wait_for(lambda: count(opened), lambda: "scheduler-1 scheduler-2 worker-1 worker-2")
+    sandbox(deployment, "settings", {"latency_ms": 4000})
+    deployment.wait_for(
+        lambda: pushing() == {1, 2} and acknowledged() >= 3, lambda: "scheduler-1 scheduler-2 worker-1 worker-2"
+    )
+    assert acknowledged() < 25, "the push was over too soon to be struck"
+    deployment.kill("scheduler", 1)
+    deployment.stopped.add(("scheduler", 1))
     for name in ("postgres", "redis"):
         deployment.stop(name)
         deployment.start(name)
@@ -131,11 +164,7 @@ def test_deployment_whose_database_and_broker_restart_in_push_loses_and_repeats_
     assert ended(deployment, airflow, run_id) == "success"
 
     run = books(deployment, run_id)
-    assert run["read"] == 2000 == run["accepted"] + run["filtered"] + run["rejected"]
+    assert run["read"] == MEMBERS == run["accepted"] + run["filtered"] + run["rejected"]
     after = sandbox(deployment, "contacts")["collections"]["customers"]
     assert after["received"] - before["received"] == run["accepted"] > 1500
     assert after["contacts"] == before["contacts"]
-    # Either worker has done a part of it.
-    for number in (1, 2):
-        logs = deployment.folder.glob(f"worker-{number}*.log")
-        assert any("succeeded in" in log.read_text() for log in logs)
