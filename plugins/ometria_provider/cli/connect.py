@@ -43,7 +43,7 @@ def ready_ledger() -> Ledger | None:
         return None
 
 
-class Pace:
+class ProcessLimiter:
     """The rates within this process alone: what there is to keep to while there is no ledger (a hooks' `Limiter`).
 
     :param rates: requests a second, by bucket.
@@ -76,7 +76,7 @@ def antavo(conn_id: str) -> AntavoHook:
     from ometria_provider.hooks.antavo import AntavoHook
 
     hook = AntavoHook(conn_id)
-    hook.limiter = Pace({"requests": hook.requests_per_minute / 60})
+    hook.limiter = ProcessLimiter({"requests": hook.requests_per_minute / 60})
     return hook
 
 
@@ -89,5 +89,5 @@ def ometria(conn_id: str) -> OmetriaHook:
     from ometria_provider.hooks.ometria import OmetriaHook
 
     hook = OmetriaHook(conn_id)
-    hook.limiter = Pace({"push": hook.push_requests_per_second, "data": hook.data_requests_per_second})
+    hook.limiter = ProcessLimiter({"push": hook.push_requests_per_second, "data": hook.data_requests_per_second})
     return hook

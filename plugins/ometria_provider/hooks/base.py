@@ -25,7 +25,7 @@ from ometria_provider.hooks.answer import Action, Verdict, judge_failure, judge_
 from ometria_provider.hooks.connection import Extras
 from ometria_provider.hooks.departure import noticing
 from ometria_provider.hooks.failure import error_of
-from ometria_provider.hooks.pace import ATTEMPTS, FIRST_WAIT, PATIENCE, Limiter, Pace, Usage
+from ometria_provider.hooks.pace import ATTEMPTS, FIRST_WAIT, PATIENCE, Limiter, Retries, Usage
 from ometria_provider.hooks.request import Api, Call
 from ometria_provider.hooks.session import ApiSession
 
@@ -67,7 +67,7 @@ class JsonApiHook(HttpHook):
         self.skew: float | None = None
         self.timeout = READ_TIMEOUT
         self._limiter = limiter
-        self._pace = Pace(attempts, first_wait)
+        self._retries = Retries(attempts, first_wait)
         self._sleep = sleep
         self._lock = threading.RLock()
         self._session: requests.Session | None = None
@@ -143,11 +143,11 @@ class JsonApiHook(HttpHook):
     @contextlib.contextmanager
     def _asking_once(self) -> Iterator[None]:
         """Try each request once: somebody waits for the answer."""
-        pace, self._pace = self._pace, replace(self._pace, attempts=1)
+        usual, self._retries = self._retries, replace(self._retries, attempts=1)
         try:
             yield
         finally:
-            self._pace = pace
+            self._retries = usual
 
     # -- the HTTP provider's own seams ----------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class JsonApiHook(HttpHook):
     def _error(self, what: str, verdict: Verdict, **kind: bool) -> SyncError:
         """Return the error that the last verdict ends as (`error_of`)."""
         return error_of(
-            what, verdict, conn_id=self.conn_id, attempts=self._pace.attempts, advice=self.denied_advice, **kind
+            what, verdict, conn_id=self.conn_id, attempts=self._retries.attempts, advice=self.denied_advice, **kind
         )
 
     def _try_again(
@@ -212,9 +212,9 @@ class JsonApiHook(HttpHook):
         """
         made = [first]
         verdict: Verdict = tenacity.Retrying(
-            stop=lambda state: self._pace.is_last(_last(state), state.attempt_number),
+            stop=lambda state: self._retries.is_last(_last(state), state.attempt_number),
             after=lambda state: self._hold_back(call, state),
-            wait=lambda state: self._pace.pause(_last(state), state.attempt_number),
+            wait=lambda state: self._retries.pause(_last(state), state.attempt_number),
             retry=tenacity.retry_if_result(lambda verdict: verdict.again and not (absent and absent(verdict))),
             retry_error_callback=_last,
             before_sleep=lambda state: self._announce(call, state),
@@ -270,7 +270,7 @@ class JsonApiHook(HttpHook):
             self._count(throttled=1)
             if self._limiter:
                 # Never for longer than a worker may wait: what is longer is for the scheduler to wait for.
-                pause = min(self._pace.pause(verdict, state.attempt_number), PATIENCE)
+                pause = min(self._retries.pause(verdict, state.attempt_number), PATIENCE)
                 self._limiter.yield_for(call.bucket, pause)
 
     def _announce(self, call: Call, state: tenacity.RetryCallState) -> None:
@@ -280,7 +280,7 @@ class JsonApiHook(HttpHook):
             call,
             _last(state).describe(),
             state.attempt_number,
-            self._pace.attempts,
+            self._retries.attempts,
             state.next_action.sleep if state.next_action else 0.0,
         )
 

@@ -42,7 +42,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Pace:
+class Retries:
     """The attempts of a request.
 
     :param attempts: how often it is sent before the fault is the caller's.

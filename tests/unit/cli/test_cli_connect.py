@@ -1,6 +1,6 @@
 import pytest
 from ometria_provider.cli import connect
-from ometria_provider.cli.connect import Pace
+from ometria_provider.cli.connect import ProcessLimiter
 
 
 class Clock:
@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_pace_spaces_requests_by_the_buckets_rate(clock: Clock) -> None:
-    pace = Pace({"push": 8.0, "data": 4.0})
+    pace = ProcessLimiter({"push": 8.0, "data": 4.0})
     for _ in range(5):
         pace.acquire("data")
     assert clock.now == 1_001.0
@@ -32,7 +32,7 @@ def test_pace_spaces_requests_by_the_buckets_rate(clock: Clock) -> None:
 
 
 def test_pace_after_a_429_waits_as_long_as_asked(clock: Clock) -> None:
-    pace = Pace({"data": 4.0})
+    pace = ProcessLimiter({"data": 4.0})
     pace.acquire("data")
     pace.yield_for("data", 30.0)
     pace.acquire("data")
