@@ -269,15 +269,17 @@ def _all_rejected(ledger: Ledger, account: str, campaigns: Campaigns, now: datet
 def oldest_undelivered(ledger: Ledger, dags: Iterable[Watched]) -> dict[str, datetime | None]:
     """Return since when something may be undelivered, by DAG id; None: nothing is.
 
-    Of a scheduled mapping: since its last green run for all members began (one that never had any is not there); of
-    campaigns: since the oldest event came that waits.
+    Of a scheduled mapping: since its last green run for all members began; of one without any since its schedule was
+    first seen (one that nobody has seen yet is not there); of campaigns: since the oldest event came that waits.
     """
     found: dict[str, datetime | None] = {}
     for dag in dags:
         if dag.campaigns is not None:
             found[dag.dag_id] = deliveries.oldest_undone(ledger, dag.name)
-        elif dag.schedule and (green := standing(ledger, dag.dag_id).green):
-            found[dag.dag_id] = green.started_at
+        elif dag.schedule:
+            green = standing(ledger, dag.dag_id).green
+            if since := green.started_at if green else dag.since:
+                found[dag.dag_id] = since
     return found
 
 

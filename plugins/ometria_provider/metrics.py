@@ -83,7 +83,8 @@ AGE = Metric(
     "gauge",
     ("dag",),
     "seconds: how old the oldest change may be that is not delivered. Of a mapping: since its last green run for all "
-    "members began; of campaigns: since the oldest event that waits came, 0 when none does",
+    "members began, or since its schedule was first seen when there was none; of campaigns: since the oldest event "
+    "that waits came, 0 when none does",
 )
 INCIDENTS = Metric("incidents", "gauge", ("kind",), "incidents that are not over")
 

@@ -10,8 +10,9 @@ from ometria_provider.cli.app import app
 from ometria_provider.exceptions import Misconfigured
 from ometria_provider.ledger import runs
 from ometria_provider.operators.comparing import Comparison, of_run
+from ometria_provider.operators.forgetting import mark
 from ometria_provider.settings import read_settings
-from pages import audited, pages
+from pages import FORM, audited, pages
 from sync import Sync
 from typer.testing import CliRunner
 from work import Outcome
@@ -74,19 +75,21 @@ def test_run_whose_staging_is_gone_cannot_be_compared_and_says_so(sync: Sync, re
 @pytest.mark.usefixtures("airflow_database")
 def test_page_shows_values_to_who_may_edit_and_to_nobody_else(sync: Sync, ready: tuple[Outcome, list[str]]) -> None:
     place = f"/ometria/runs/{ready[0].row['id']}/changes/members"
-    seen = pages("USER").get(place)
+    seen = pages("USER").post(place, headers=FORM)
     assert seen.status_code == 200
     assert "Berta" in seen.text
-    hidden = pages("VIEWER").get(place)
+    hidden = pages("VIEWER").post(place, headers=FORM)
     assert hidden.status_code == 200
     assert "firstname" in hidden.text
     assert "emptied" in hidden.text
     assert not [value for value in ("Ann", "Berta", "Cora", "ann@example.com") if value in hidden.text]
-    assert [line for line in audited() if line[0] == "ometria_run_compared"][-2:] == [
-        ("ometria_run_compared", "user", '{"values": true}'),
-        ("ometria_run_compared", "viewer", '{"values": false}'),
-    ]
-    assert pages("").get(place).status_code == 403
+    lines = [line for line in audited() if line.event == "ometria_run_compared"][-2:]
+    assert [(line.owner, line.extra["values"]) for line in lines] == [("user", True), ("viewer", False)]
+    run, (renamed, emptied, _, joined) = ready
+    for line in lines:
+        assert (line.dag_id, line.run_id, line.extra["run"]) == (run.work.dag_id, run.work.run_id, run.row["id"])
+        assert sorted(line.extra["customer_digests"]) == sorted(map(mark, (renamed, emptied, joined)))
+    assert pages("").post(place, headers=FORM).status_code == 403
 
 
 @pytest.mark.usefixtures("airflow_database")
@@ -108,7 +111,7 @@ def test_members_of_a_run_whose_staging_is_gone_are_refused_in_words(
     for path in sync.staging.rglob("map*.parquet"):
         path.unlink()
     place = f"/ometria/runs/{ready[0].row['id']}/changes/members"
-    answer = pages("VIEWER", accept="application/json").get(place)
+    answer = pages("VIEWER").post(place, headers=FORM | {"accept": "application/json"})
     assert answer.status_code == 409
     assert "new run" in answer.json()["error"]["message"]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any, NamedTuple
+
 from airflow.api_fastapi.app import create_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.api_fastapi.core_api.security import get_user
@@ -30,11 +33,23 @@ def pages(role: str | None, **client: str) -> TestClient:
     return TestClient(outer, base_url="http://airflow.test", headers={**BROWSER, **client}, follow_redirects=False)
 
 
-def audited() -> list[tuple[str, str, str]]:
-    """Return the lines of Airflow's audit log about looks at members: event, user, and what is known of it."""
+class Line(NamedTuple):
+    """A line of Airflow's audit log."""
+
+    event: str
+    owner: str
+    dag_id: str | None
+    run_id: str | None
+    extra: dict[str, Any]
+
+
+def audited() -> list[Line]:
+    """Return the lines of Airflow's audit log about looks at members."""
     from airflow.models.log import Log
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        query = select(Log.event, Log.owner, Log.extra).where(Log.event.like("ometria_%")).order_by(Log.id)
-        return [(event, owner, extra) for event, owner, extra in session.execute(query)]
+        query = select(Log).where(Log.event.like("ometria_%")).order_by(Log.id)
+        return [
+            Line(log.event, log.owner, log.dag_id, log.run_id, json.loads(log.extra)) for log in session.scalars(query)
+        ]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import PastRun
+from ledgers import PastRun, green_run
 from ometria_provider import attention
 from ometria_provider.exceptions import Misconfigured
-from ometria_provider.ledger import cursors, deliveries, inbox, incidents, runs
+from ometria_provider.ledger import cursors, deliveries, history, inbox, incidents, runs
 from ometria_provider.ledger.deliveries import Settled
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Collected
@@ -321,6 +321,19 @@ def test_look_after_another_schedule_counts_from_now_on(ledger: Ledger, settings
     attention.look(ledger, settings)
     assert [one.kind for one in before] == ["stale"], "what the ledger held before the look"
     assert incidents.list_incidents(ledger) == []
+
+
+def test_oldest_undelivered_of_a_sync_that_was_never_green_is_its_schedules_first_sight(
+    ledger: Ledger, settings: Settings
+) -> None:
+    mapping(settings)
+    PastRun(state="failed", reason="x").write(ledger)
+    assert attention.oldest_undelivered(ledger, attention.watched_dags(settings, ledger)) == {}
+    attention.look(ledger, settings)
+    (dag,) = attention.watched_dags(settings, ledger)
+    assert attention.oldest_undelivered(ledger, [dag]) == {dag.dag_id: dag.since}
+    run = green_run(run_id="green").write(ledger)
+    assert attention.oldest_undelivered(ledger, [dag]) == {dag.dag_id: history.run_row(ledger, run.id).started_at}
 
 
 def test_look_without_the_mappings_folder_ends_nothing(ledger: Ledger, settings: Settings) -> None:

@@ -15,7 +15,7 @@ from ometria_provider.operators.comparing import SAMPLE, of_run
 from ometria_provider.origin import origin_of
 from ometria_provider.settings import read_settings
 from ometria_provider.web import audit
-from ometria_provider.web.access import SignedIn, may_edit, require_read
+from ometria_provider.web.access import SameOrigin, SignedIn, may_edit, require_read
 from ometria_provider.web.reading import Number, OpenLedger
 from ometria_provider.web.render import render
 
@@ -38,7 +38,7 @@ def show_changes(number: Number, request: Request, user: SignedIn, ledger: OpenL
     )
 
 
-@router.get("/runs/{number}/changes/members", response_class=HTMLResponse)
+@router.post("/runs/{number}/changes/members", response_class=HTMLResponse, dependencies=[SameOrigin])
 def show_members(number: Number, request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLResponse:
     """Give the part of the page that shows some members before and after; values to those only who may edit the DAG.
 
@@ -48,8 +48,9 @@ def show_members(number: Number, request: Request, user: SignedIn, ledger: OpenL
     require_read(user, origin_of(row).dag_id)
     settings, sees_values = read_settings(), may_edit(user, row.dag_id)
     run = runs.get_run(ledger, dag_id=row.dag_id, run_id=row.run_id)
-    audit.note(user, audit.COMPARED, values=sees_values)
     found = of_run(open_ledger(settings.ledger_url), run, settings.staging_path, attempts=1)
+    ids = [member.contact_id for member in found.members]
+    audit.note(user, audit.COMPARED, ids, values=sees_values, dag_id=row.dag_id, run_id=row.run_id, run=row.id)
     return render(
         request,
         "changed_members.html",

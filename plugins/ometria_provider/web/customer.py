@@ -65,7 +65,7 @@ def find(request: Request, user: SignedIn, ledger: OpenLedger, who: Text = "") -
 @router.get("/customers/{contact:path}", response_class=HTMLResponse)
 def show(contact: str, request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLResponse:
     """Show what the ledger knows of a customer."""
-    audit.note(user, audit.VIEWED, contact)
+    audit.note(user, audit.VIEWED, [contact])
     return _page(request, user, ledger, contact, None)
 
 
@@ -76,7 +76,7 @@ def explain(contact: str, request: Request, user: SignedIn, ledger: OpenLedger) 
     readable = [each for each in _mappings() if may_read(user, contact_sync_id(each.name))]
     if not readable:
         raise NotAllowed("You may not look at any mapping's DAG: who runs your Airflow can allow you to read one.")
-    audit.note(user, audit.EXPLAINED, contact, values=bool(editing))
+    audit.note(user, audit.EXPLAINED, [contact], values=bool(editing))
     found = Explainer(ledger, contact, read_settings().expectations_folder, IMPATIENT).explain(readable)
     shown = [one if one.mapping in editing else one.without_values() for one in found]
     return _page(request, user, ledger, contact, shown, frozenset(editing))

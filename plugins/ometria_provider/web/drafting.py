@@ -71,6 +71,15 @@ class DraftBody(BaseModel):
         return Draft(self.keys, rows)
 
 
+class LoadedDraftBody(DraftBody):
+    """A draft with the file that it was made of.
+
+    :param loaded: that file's text, comments and all.
+    """
+
+    loaded: Annotated[str, Field(max_length=2 * _LARGEST)]
+
+
 @dataclass(frozen=True)
 class Opened:
     """A mapping file, or what a new one begins with.
@@ -123,6 +132,17 @@ def check(name: str, body: DraftBody) -> tuple[Opened, Checked]:
             "make the change there."
         )
     return opened, check_draft(opened.path, opened.text, body.draft())
+
+
+def text_of(name: str, body: LoadedDraftBody) -> str:
+    """Return a draft's text over the file as it was loaded; the file as it is now has no part in it.
+
+    :raises HTTPException: when the draft cannot be put into that text.
+    """
+    checked = check_draft(mapping_path(name), body.loaded, body.draft())
+    if checked.text is None:
+        raise HTTPException(422, f"There is no file to download: {checked.findings[0].message}.")
+    return checked.text
 
 
 def answer(checked: Checked) -> dict[str, Any]:

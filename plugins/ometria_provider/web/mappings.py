@@ -22,7 +22,7 @@ from ometria_provider.settings import read_settings
 from ometria_provider.text import json_text
 from ometria_provider.web import audit, drafting
 from ometria_provider.web.access import NotAllowed, SameOrigin, SignedIn, may_edit, may_read, require_edit, require_read
-from ometria_provider.web.drafting import DraftBody
+from ometria_provider.web.drafting import DraftBody, LoadedDraftBody
 from ometria_provider.web.reading import OpenLedger
 from ometria_provider.web.render import render
 from ometria_provider.web.sampling import SHOWN, Sample, Samples
@@ -113,6 +113,13 @@ def check(name: str, user: SignedIn, body: DraftBody) -> dict[str, Any]:
     return drafting.answer(drafting.check(name, body)[1])
 
 
+@router.post("/mappings/{name}/text", dependencies=[SameOrigin])
+def text(name: str, user: SignedIn, body: LoadedDraftBody) -> dict[str, str]:
+    """Give a draft's text over the file as it was loaded, whatever became of that: nobody loses what they wrote."""
+    require_read(user, contact_sync_id(name))
+    return {"text": drafting.text_of(name, body)}
+
+
 @router.post("/mappings/{name}/save", dependencies=[SameOrigin])
 def save(name: str, user: SignedIn, body: DraftBody) -> dict[str, Any]:
     """Write the file, where this Airflow lets a page do that."""
@@ -128,7 +135,7 @@ def save(name: str, user: SignedIn, body: DraftBody) -> dict[str, Any]:
     return {"digest": digest, **drafting.answer(checked)}
 
 
-@router.get("/mappings/{name}/lists", dependencies=[SameOrigin])
+@router.post("/mappings/{name}/lists", dependencies=[SameOrigin])
 def lists(name: str, user: SignedIn, ledger: OpenLedger) -> dict[str, Any]:
     """Ask Ometria for its lists: one request."""
     from ometria_provider.operators.accounts import ometria_hook
@@ -138,7 +145,7 @@ def lists(name: str, user: SignedIn, ledger: OpenLedger) -> dict[str, Any]:
     return {"lists": [asdict(one) for one in sorted(found, key=lambda one: one.title.casefold())]}
 
 
-@router.get("/mappings/{name}/fields", dependencies=[SameOrigin])
+@router.post("/mappings/{name}/fields", dependencies=[SameOrigin])
 def fields(name: str, user: SignedIn, ledger: OpenLedger) -> dict[str, Any]:
     """Look at Antavo's newest members for the fields that they fill: one request. No value of theirs is told."""
     from ometria_provider.operators.accounts import antavo_hook
@@ -155,7 +162,8 @@ def preview(name: str, request: Request, user: SignedIn, ledger: OpenLedger, bod
     The connection asked is that of the saved file: a draft opens no other account. The same members are shown again
     with each change, for a few minutes, so that a preview that follows somebody who types asks Antavo once.
     """
-    require_edit(user, contact_sync_id(name))
+    dag_id = contact_sync_id(name)
+    require_edit(user, dag_id)
     mapping = drafting.check(name, body)[1].mapping
     if mapping is None:
         raise HTTPException(422, "There are errors in it: a preview shows what a mapping without any does.")
@@ -164,9 +172,11 @@ def preview(name: str, request: Request, user: SignedIn, ledger: OpenLedger, bod
     def read() -> Sample:
         from ometria_provider.operators.accounts import antavo_hook
 
-        audit.note(user, audit.PREVIEWED, values=True)
         hook = antavo_hook(ledger, account, attempts=1)
-        return Sample(hook, hook.sample(SHOWN))
+        customers = hook.sample(SHOWN)
+        ids = [str(customer.get("_id")) for customer in customers]
+        audit.note(user, audit.PREVIEWED, ids, values=True, dag_id=dag_id, mapping=name)
+        return Sample(hook, customers)
 
     samples: Samples = request.app.state.samples
     sample = samples.get(user.get_name(), account, read)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -164,6 +166,27 @@ def test_save_over_a_file_that_changed_meanwhile_is_refused(editor: TestClient, 
     assert (folder / "members.yaml").read_text() == TEXT + "mode: v2\n"
 
 
+def test_text_is_the_draft_over_the_file_as_loaded_whatever_became_of_it(
+    viewer: TestClient, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__OMETRIA__MAPPINGS_EDITABLE", "False")
+    (folder / "members.yaml").write_bytes(TEXT.replace("\n", "\r\n").encode())
+    page = viewer.get("/ometria/mappings/members").text
+    loaded = json.loads(html.unescape(re.findall(r"data-loaded='([^']*)'", page)[0]))
+    assert loaded == TEXT.replace("\n", "\r\n"), "byte for byte"
+    (folder / "members.yaml").unlink()
+    draft = {"digest": "of another state", "loaded": TEXT, "rows": ROWS, "keys": {"list": "17"}}
+    found = post(viewer, "text", **draft).json()
+    assert found == {"text": TEXT.replace("4821", "17").replace("firstname}", "firstname, transform: [strip]}")}
+
+
+def test_text_of_what_cannot_be_put_into_the_file_is_refused(viewer: TestClient) -> None:
+    answer = post(viewer, "text", loaded=TEXT, keys={"limits": "{a: ["})
+    assert answer.status_code == 422
+    assert "There is no file to download: " in answer.json()["error"]["message"]
+    assert post(pages(""), "text", loaded=TEXT).status_code == 403
+
+
 def test_save_of_a_draft_with_errors_is_refused(editor: TestClient, folder: Path) -> None:
     answer = post(editor, "save", digest=digest(editor), keys={"list": "many"})
     assert answer.status_code == 422
@@ -199,14 +222,16 @@ def test_new_mapping_begins_with_a_name_and_a_list(editor: TestClient, folder: P
 def test_preview_shows_live_members_of_the_draft_to_who_may_edit_only(
     viewer: TestClient, editor: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noted: list[str] = []
-    monkeypatch.setattr(audit, "note", lambda user, event, values: noted.append(event))
+    noted: list[Any] = []
+    monkeypatch.setattr(audit, "note", lambda user, event, customers, **facts: noted.append((event, customers, facts)))
     body = {"digest": digest(editor), "rows": ROWS}
     assert post(viewer, "preview", **body).status_code == 403
     members = post(editor, "preview", **body).json()["members"]
     assert len(members) == 5
     (first,) = [field for field in members[0]["fields"] if field["remote"] == "firstname"]
-    assert noted == ["ometria_mapping_previewed"], "looking leaves a line, and a refusal none"
+    facts = {"values": True, "dag_id": "contact_sync__members", "mapping": "members"}
+    ids = [member["customer"] for member in members]
+    assert noted == [("ometria_mapping_previewed", ids, facts)], "looking leaves a line, and a refusal none"
     assert "strip → " in first["way"]
     assert first["sent"].startswith('"')
 
@@ -216,7 +241,7 @@ def test_preview_of_each_change_asks_antavo_no_more_than_the_first_one(
     editor: TestClient, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[str] = []
-    monkeypatch.setattr(audit, "note", lambda user, event, values: noted.append(event))
+    monkeypatch.setattr(audit, "note", lambda user, event, customers, **facts: noted.append(event))
     points = {"loyalty": "extensions.expiring_points.total", "remote": "expiring"}
     before, seen = requests(sandbox), []
     for transform in ("strip", "upper", "lower"):
@@ -231,16 +256,18 @@ def test_preview_of_each_change_asks_antavo_no_more_than_the_first_one(
 
 @pytest.mark.usefixtures("live")
 def test_lists_and_fields_are_asked_live(viewer: TestClient, editor: TestClient) -> None:
-    answer = editor.get("/ometria/mappings/members/lists", headers=JSON)
+    answer = post(editor, "lists")
     assert answer.status_code == 200, answer.text
     lists = answer.json()["lists"]
     assert {one["id"]: one["type"] for one in lists} == {4821: "STATIC", 5100: "DYNAMIC"}
-    found = editor.get("/ometria/mappings/members/fields", headers=JSON).json()
+    found = post(editor, "fields").json()
     filled = {one["name"]: one["filled"] for one in found["fields"]}
     assert found["members"] == filled["id"] == 40
     assert filled["properties.favourite_store"]
     for what in ("lists", "fields"):
-        assert viewer.get(f"/ometria/mappings/members/{what}", headers=JSON).status_code == 403
+        assert post(viewer, what).status_code == 403
+        over_http = {"accept": "application/json", "origin": "http://airflow.test"}
+        assert post(editor, what, headers=over_http).status_code == 200, "all that a browser says over plain http"
 
 
 def test_file_with_a_number_that_cannot_be_read_takes_no_other_page_with_it(viewer: TestClient, folder: Path) -> None:

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from ledgers import green_run
+from ometria_provider.ledger import deliveries, inbox
+from ometria_provider.ledger.deliveries import Settled
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.ledger.inbox import Collected
+from ometria_provider.web import audit
+from ometria_provider.web.access import SameOrigin
+from ometria_provider.web.pages import create_app
 from ometria_provider.web.render import STATIC, files
 from pages import pages
+from starlette.responses import HTMLResponse
 
-EVERY_PAGE = ("/ometria/", "/ometria/runs", "/ometria/runs/1", "/ometria/runs/1/rejections", "/ometria/mappings")
+EVERY_PAGE = (
+    "/ometria/",
+    "/ometria/runs",
+    "/ometria/runs/1",
+    "/ometria/runs/1/rejections",
+    "/ometria/runs/1/changes",
+    "/ometria/customers",
+    "/ometria/customers/m1",
+    "/ometria/campaigns/thanks",
+    "/ometria/mappings",
+    "/ometria/mappings/customers",
+)
 
 
 @pytest.mark.parametrize("page", [*EVERY_PAGE, "/ometria/static/style.css"])
@@ -34,8 +54,15 @@ def test_page_signed_out_refuses_a_program_in_json(page):
 
 
 @pytest.mark.parametrize("page", EVERY_PAGE)
-def test_page_is_for_viewers_and_loads_nothing_from_elsewhere(page, known: Ledger, viewer: TestClient):
+def test_page_is_for_viewers_and_loads_nothing_from_elsewhere(
+    page, known: Ledger, viewer: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(audit, "note", lambda *args, **facts: None)
     green_run().write(known)
+    event = Collected("e1", "reward", "ann", datetime.now(UTC), b"{}", ("thanks",))
+    inbox.put(known, "antavo_default", [event], inbox.ASKED)
+    (waits,) = deliveries.waiting(known, "antavo_default", limit=9)
+    deliveries.write(known, "run", settled=[Settled(waits.id, deliveries.ACKNOWLEDGED)])
     answer = viewer.get(page)
     assert answer.status_code == 200, answer.text
     policy = answer.headers["content-security-policy"]
@@ -48,6 +75,24 @@ def test_page_is_for_viewers_and_loads_nothing_from_elsewhere(page, known: Ledge
     for each in loaded:
         if each.startswith("/ometria/static/"):
             assert viewer.get(each).status_code == 200, each
+
+
+def routes() -> list[APIRoute]:
+    return [one for one in create_app().routes if isinstance(one, APIRoute)]
+
+
+def test_every_page_is_among_those_that_are_looked_at():
+    pages = [one for one in routes() if "GET" in one.methods and one.response_class is HTMLResponse]
+    paths = [page.removeprefix("/ometria") for page in EVERY_PAGE]
+    assert {one.path for one in pages if not any(one.path_regex.match(path) for path in paths)} == set()
+    assert len(pages) == len(paths)
+
+
+def test_what_acts_or_asks_the_apis_is_a_post_from_a_page_here():
+    posts = {one.path for one in routes() if "POST" in one.methods}
+    guarded = {one.path: one.methods for one in routes() if SameOrigin in one.dependencies}
+    assert guarded == {path: {"POST"} for path in posts}, "over plain http a GET does not say where it comes from"
+    assert len(posts) == 10
 
 
 def test_page_shows_where_it_is_and_who_looks(known: Ledger, viewer: TestClient):

@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fastapi.testclient import TestClient
 from ledgers import PastRun, green_run, unchanged_run, write_batch
-from ometria_provider.ledger import findings, run_steps, runs
+from ometria_provider.ledger import approvals, findings, run_steps, runs
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.models import SyncRun
+from ometria_provider.validation.run import RuleResult
 from ometria_provider.web import access
 from pages import FORM, pages
 from sqlalchemy import update
@@ -77,6 +78,25 @@ def test_run_shows_plan_funnel_rejections_requests_and_steps(known: Ledger, view
     assert '<a class="code" href="/ometria/customers/m0">m0</a>' in text
     assert 'data-airflow href="/dags/contact_sync__customers/runs/manual__1"' in text
     assert 'data-airflow href="/dags/contact_sync__customers/runs/manual__1/tasks/prepare.map/mapped"' in text
+
+
+def test_run_shows_rules_and_who_answered_for_it(known: Ledger, viewer: TestClient):
+    run = green_run().write(known)
+    result = RuleResult("points is not negative", "row", "warning", failed=3, detail="-5 at least")
+    findings.keep_rule_result(known, run, 0, result, ["m1", "m2"])
+    text = viewer.get("/ometria/runs/1").text
+    rules = text[text.index('<h2 id="rules">') : text.index('<h2 id="requests">')]
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", rules)
+    assert cells[:4] == ["3", "warning", "points is not negative", "-5 at least"]
+    assert re.findall(r">(m\d)</a>", cells[4]) == ["m1", "m2"]
+    assert '<h2 id="approval">' not in text
+    approvals.ask(known, run.id, {"max_changed_share": 21}, ["21 of 40 would change."], timedelta(hours=12))
+    assert "Waits for a person until" in viewer.get("/ometria/runs/1").text
+    approvals.answer(known, run.id, approvals.REFUSED, by="ann")
+    text = viewer.get("/ometria/runs/1").text
+    approval = text[text.index('<h2 id="approval">') : text.index('<h2 id="members">')]
+    assert re.search(r"<p>Refused by ann, .*: 21 of 40 would change\.</p>", approval)
+    assert "Waits for a person" not in approval
 
 
 def test_run_s_rejections_are_listed_with_where_they_stand_now(known: Ledger, viewer: TestClient):

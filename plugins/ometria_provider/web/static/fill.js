@@ -8,7 +8,7 @@ for (const place of document.querySelectorAll("[data-fill]")) {
     place.replaceChildren(said);
   };
   try {
-    const answer = await fetch(place.dataset.fill, { headers: { Accept: "application/json" } });
+    const answer = await fetch(place.dataset.fill, { method: "POST", headers: { Accept: "application/json" } });
     const type = answer.headers.get("Content-Type") ?? "";
     if (answer.ok && type.startsWith("text/html")) place.innerHTML = await answer.text();
     else say((await answer.json().catch(() => ({}))).error?.message ?? `The server answered ${answer.status}.`);

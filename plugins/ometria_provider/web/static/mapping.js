@@ -8,7 +8,7 @@ const keys = [...form.querySelectorAll("[data-key]")];
 const loaded = new Map(keys.map((input) => [input.dataset.key, input.value]));
 const options = [...document.getElementById("loyalty-fields").options];
 let digest = form.dataset.digest || null;
-let text = null;
+let fileText = JSON.parse(form.dataset.loaded); // of the file as it was loaded, or saved from here since
 let asked = 0;
 let saving = false;
 // The preview follows what is written, one request at a time.
@@ -35,10 +35,11 @@ const draft = () => ({
 });
 
 async function ask(what, body) {
+  // Always a POST: over plain http a browser says with no other request that it comes from this page.
   const answer = await fetch(`${form.dataset.url}/${what}`, {
-    method: body ? "POST" : "GET",
-    headers: { Accept: "application/json", ...(body && { "Content-Type": "application/json" }) },
-    body: body && JSON.stringify(body),
+    method: "POST",
+    headers: { Accept: "application/json", "Content-Type": "application/json" },
+    body: JSON.stringify(body ?? {}),
   });
   const data = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(data.error?.message ?? `The server answered ${answer.status}.`);
@@ -46,7 +47,6 @@ async function ask(what, body) {
 }
 
 function show(found) {
-  text = found.text;
   const errors = found.problems.filter((one) => !one.warning);
   const list = document.getElementById("problems");
   for (const input of form.querySelectorAll("[aria-invalid]")) {
@@ -74,10 +74,9 @@ function show(found) {
   document.getElementById("difference").replaceChildren(
     ...lines.map((line) => element("span", `${line}\n`, line.startsWith("+") ? "added" : line.startsWith("-") ? "gone" : "")),
   );
-  if (saveButton) saveButton.disabled = errors.length > 0 || text === null || (!found.difference && digest !== null);
-  document.getElementById("download").disabled = text === null;
+  if (saveButton) saveButton.disabled = errors.length > 0 || found.text === null || (!found.difference && digest !== null);
   offer();
-  if (preview.on) follow(errors.length > 0 || text === null);
+  if (preview.on) follow(errors.length > 0 || found.text === null);
 }
 
 // In legacy mode only what it can map is offered.
@@ -157,6 +156,7 @@ form.addEventListener("submit", async (event) => {
     const saved = await ask("save", draft());
     said.textContent = "Saved. The next run uses it.";
     digest = saved.digest;
+    fileText = saved.text;
     for (const [key, value] of written) loaded.set(key, value);
     sent.forEach((row, index) => { row.dataset.origin = index; });
     if (window.location.search) history.replaceState(null, "", window.location.pathname);
@@ -166,21 +166,6 @@ form.addEventListener("submit", async (event) => {
   }
   saving = false;
   await check();
-});
-
-document.getElementById("download").addEventListener("click", async () => {
-  clearTimeout(timer);
-  await check();
-  if (text === null) return;
-  // Airflow's frame may not download by itself; its page around the frame is of the same origin, and may.
-  const outer = window.parent === window ? document : window.parent.document;
-  const link = outer.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "application/yaml" }));
-  link.download = `${form.dataset.name}.yaml`;
-  outer.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 });
 
 async function busy(button, work) {
@@ -199,6 +184,20 @@ const on = (id, work) => {
   const button = document.getElementById(id);
   button?.addEventListener("click", () => busy(button, work));
 };
+
+// The text of what the form says now, over the file as it was loaded: also when the file is another one by now.
+on("download", async () => {
+  const { text } = await ask("text", { ...draft(), loaded: fileText });
+  // Airflow's frame may not download by itself; its page around the frame is of the same origin, and may.
+  const outer = window.parent === window ? document : window.parent.document;
+  const link = outer.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/yaml" }));
+  link.download = `${form.dataset.name}.yaml`;
+  outer.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+});
 
 on("load-lists", async () => {
   const { lists } = await ask("lists");
