@@ -1,11 +1,17 @@
-"""A claim becomes a custom event through real API server, triggerer, scheduler and worker."""
+"""A claim becomes a custom event through real API server, triggerer, scheduler and worker.
+
+One Airflow serves these tests, in their order; each begins where the one before ended.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from launcher.api import Airflow
@@ -14,6 +20,9 @@ from ometria_provider.sandbox.process import running
 from ometria_provider.sandbox.settings import SandboxSettings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+#: Ten requests: at eight a second some are answered while others are on their way.
+CLAIMS = 1_000
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +33,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, Airfl
             yield live, airflow
 
 
+def in_airflow(live: Live, query: str) -> list[Any]:
+    """Ask Airflow's own database, read-only."""
+    with contextlib.closing(sqlite3.connect(f"file:{live.home / 'airflow.db'}?mode=ro", uri=True)) as database:
+        return database.execute(query).fetchall()
+
+
 def is_watched(live: Live) -> bool:
     """Say whether the triggerer has taken up the watch of the inbox, which may be a while after Airflow is up."""
-    with contextlib.closing(sqlite3.connect(live.home / "airflow.db")) as database:
-        return bool(database.execute("SELECT 1 FROM trigger WHERE triggerer_id IS NOT NULL").fetchall())
+    return bool(in_airflow(live, "SELECT 1 FROM trigger WHERE triggerer_id IS NOT NULL"))
 
 
 def away_from_the_clock(live: Live, airflow: Airflow) -> None:
@@ -66,3 +80,36 @@ def test_claim_by_webhook_starts_a_run_at_once_and_arrives_once(site):
     events = live.sandbox.control("stats")["events"]
     assert (events["stored"], events["received"], events["most_for_one"]) == (1, 1, 1)
     assert len(live.query("SELECT id FROM event_inbox")) == 1
+
+
+def kill_the_task(live: Live) -> None:
+    """Kill -9 the process in which the campaign DAG's task runs, whichever run it is of."""
+    ((pid,),) = in_airflow(live, f"SELECT pid FROM task_instance WHERE dag_id = '{DAG}' AND state = 'running'")
+    os.kill(pid, signal.SIGKILL)
+
+
+def counted(live: Live, state: str) -> int:
+    (row,) = live.query(f"SELECT count(*) AS n FROM event_delivery WHERE state = '{state}'")
+    return int(row["n"])
+
+
+def test_task_killed_between_sending_and_writing_it_down_sends_only_what_was_in_flight_again(site):
+    live, airflow = site
+    live.post_webhooks(airflow, copies=0)  # this time they are asked for
+    (known,) = live.query("SELECT customer_id FROM event_inbox LIMIT 1")
+    before = live.sandbox.control("stats")["events"]
+    live.sandbox.control("settings", {"latency_ms": 2_000})  # Ometria takes a request at once, and answers later
+    live.sandbox.control("claims", {"count": CLAIMS, "customers": [known["customer_id"]]})
+    airflow.trigger(DAG, {})
+    live.wait_for(lambda: counted(live, "acknowledged") >= before["stored"] + 100)
+    kill_the_task(live)
+    in_flight = counted(live, "sending")
+    live.sandbox.control("settings", {"latency_ms": 0})
+    assert 0 < in_flight < CLAIMS, "some were on their way, and some had arrived"
+
+    live.wait_for(lambda: counted(live, "acknowledged") == before["stored"] + CLAIMS)
+    live.sandbox.control("validate", {})
+    events = live.sandbox.control("stats")["events"]
+    assert events["stored"] == before["stored"] + CLAIMS, "whoever went twice went under the same id"
+    assert 0 < events["received"] - before["received"] - CLAIMS <= in_flight
+    assert events["most_for_one"] == 2
