@@ -25,7 +25,7 @@ def own_include(deployment: Deployment) -> Path:
         else:
             file.unlink()
     deployment.services = {
-        name: replace(each, mounts=each.mounts | ({_INSIDE: "include"} if _INSIDE in each.mounts else {}))
+        name: replace(each, mounts={**each.mounts, **({_INSIDE: "include"} if _INSIDE in each.mounts else {})})
         for name, each in deployment.services.items()
     }
     return include
