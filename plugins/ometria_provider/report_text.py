@@ -15,6 +15,7 @@ def render(report: RunReport) -> str:
         _approval(report),
         _members(report),
         _dry_run(report),
+        _left_out(report),
         _departures(report),
         _rejections(report),
         _consent(report),
@@ -185,6 +186,13 @@ def _rejections(report: RunReport) -> str:
         ends = [(end.members, end.words) for end in report.ended]
         text += "\n  where they stand now\n" + table(("", ""), ends, indent="    ")
     return text
+
+
+def _left_out(report: RunReport) -> str:
+    if not report.left_out:
+        return ""
+    rows = [(each.members, each.reason, ", ".join(each.first_ids[:3])) for each in report.left_out]
+    return "Left out by the mapping's `where`\n" + table(("members", "rule", "such as"), rows, indent="  ")
 
 
 def _consent(report: RunReport) -> str:

@@ -304,3 +304,19 @@ def test_two_mappings_own_their_contacts_apart(sync: Sync) -> None:
     sync.change(member, score=5)
     assert sync.run("two").row["sent"] == 1
     assert sync.run("one").row["sent"] == 1
+
+
+def test_run_counts_whom_the_where_leaves_out_by_its_rules_also_when_nothing_changed(sync: Sync) -> None:
+    sync.nobody()
+    kept, banned, gone = sync.member(), sync.member(status="banned"), sync.member(country="US")
+    sync.mapping(where={"country": "GB"})
+    for _ in range(2):
+        run = sync.run()
+        assert run.row["filtered"] == 2
+        found = run.facts("map")["left_out"]
+        assert {ids for one in found.values() for ids in one["first_ids"]} == {banned, gone}
+        assert [one["members"] for one in found.values()] == [1, 1]
+        assert {reason.split()[1] for reason in found} == {"status", "country"}
+    text = sync.show(run)
+    assert "Left out by the mapping's `where`" in text
+    assert kept not in text

@@ -119,6 +119,10 @@ def trace(
         bool, typer.Option("--now", help="Ask Antavo and Ometria too: each field live, and what the next run does.")
     ] = False,
     mapping: Annotated[str | None, typer.Option(help="With --now: only under this mapping.")] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="All its rejections and events, not the latest 20 alone; JSON holds all."),
+    ] = False,
     output: Output = "table",
 ) -> None:
     """Say where one customer or one event stands, and why.
@@ -132,6 +136,7 @@ def trace(
     from ometria_provider.cli.events import explained
     from ometria_provider.cli.tracing import explain
     from ometria_provider.ledger.events import deliveries_about
+    from ometria_provider.ledger.trace import LATEST
     from ometria_provider.ledger.trace import trace as look_up
 
     ledger = open_for_reading()
@@ -143,7 +148,7 @@ def trace(
     if output == "json":
         print_json({**_fields(found), "events": events, "known": known, **({"now": asked} if now else {})})
     else:
-        typer.echo(explain(found, events))
+        typer.echo(explain(found, events, None if every else LATEST))
         if now:
             typer.echo("\n" + explaining.now_text(asked))
     if not known or any(one.problem for one in asked):

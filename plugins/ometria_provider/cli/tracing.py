@@ -31,10 +31,11 @@ _BECAME = {
 }
 
 
-def explain(trace: Trace, events: Sequence[Delivery] = ()) -> str:
+def explain(trace: Trace, events: Sequence[Delivery] = (), most: int | None = None) -> str:
     """Return what the ledger knows of a contact and of events, as text.
 
     :param events: the contact's, or one event's.
+    :param most: rejections and events that are told; None: all.
     """
     blocks = [f"Contact {trace.contact_id}"]
     if not trace.known and events:
@@ -44,14 +45,21 @@ def explain(trace: Trace, events: Sequence[Delivery] = ()) -> str:
     else:
         blocks += ["\n".join(_standing(standing)) for standing in trace.standings]
         if trace.rejections:
-            rows = [(row.run, row.created_at, row.stage, row.field, row.reason) for row in trace.rejections]
+            rows = [(row.run, row.created_at, row.stage, row.field, row.reason) for row in trace.rejections[:most]]
             blocks.append(
                 "Its rejections, the newest first\n"
                 + table(("run", "when", "stage", "field", "reason"), rows, indent="  ")
+                + _more(trace.rejections, most)
             )
     if events:
-        blocks += ["Its events, the newest first", *("\n".join(_delivery(each)) for each in events)]
+        blocks += ["Its events, the newest first", *("\n".join(_delivery(each)) for each in events[:most])]
+        blocks += filter(None, [_more(events, most).strip("\n")])
     return "\n\n".join(blocks)
+
+
+def _more(rows: Sequence[object], most: int | None) -> str:
+    left = 0 if most is None else len(rows[most:])
+    return f"\n  {left:,} more: --all shows them" if left else ""
 
 
 def _delivery(delivery: Delivery) -> Iterator[str]:

@@ -86,13 +86,13 @@ def list_deliveries(
         return [Delivery(*row) for row in connection.execute(query)]
 
 
-def deliveries_about(ledger: Ledger, id_: str, limit: int = 20) -> list[Delivery]:
-    """Return the latest deliveries of an event, or of a customer's events, the newest first.
+def deliveries_about(ledger: Ledger, id_: str) -> list[Delivery]:
+    """Return all deliveries of an event, or of a customer's events, the newest first.
 
     :param id_: Antavo's id of either.
     """
     events = select(InboxEvent.id).where(or_(InboxEvent.event_id == id_, InboxEvent.customer_id == id_))
-    query = _select().where(InboxEvent.id.in_(events)).order_by(EventDelivery.id.desc()).limit(limit)
+    query = _select().where(InboxEvent.id.in_(events)).order_by(EventDelivery.id.desc())
     with ledger.read() as connection:
         return [Delivery(*row) for row in connection.execute(query)]
 

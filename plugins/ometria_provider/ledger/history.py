@@ -16,6 +16,9 @@ from ometria_provider.ledger.runs import PUSHED_FIRST
 #: States of `sync_run` (design.md, "Ledger").
 RUN_STATES = ("running", "succeeded", "failed", "halted", "awaiting_approval")
 
+#: Runs asked for in one statement.
+CHUNK = 500
+
 
 class UnknownRun(Misconfigured):
     """Nobody can show a run that the ledger does not know."""
@@ -142,6 +145,17 @@ def latest_runs(ledger: Ledger) -> list[RunRow]:
     query = select(*_RUN_COLUMNS).where(SyncRun.id.in_(latest)).order_by(SyncRun.mapping)
     with ledger.read() as connection:
         return [RunRow(*row) for row in connection.execute(query)]
+
+
+def run_rows(ledger: Ledger, numbers: Collection[int]) -> dict[int, RunRow]:
+    """Return those of some runs that the ledger still knows, by number."""
+    found: dict[int, RunRow] = {}
+    wanted = list(numbers)
+    with ledger.read() as connection:
+        for start in range(0, len(wanted), CHUNK):
+            query = select(*_RUN_COLUMNS).where(SyncRun.id.in_(wanted[start : start + CHUNK]))
+            found.update({row.id: RunRow(*row) for row in connection.execute(query)})
+    return found
 
 
 def run_row(ledger: Ledger, run_id: int) -> RunRow:

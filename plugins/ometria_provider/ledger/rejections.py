@@ -134,9 +134,9 @@ def matches(text: str) -> ColumnElement[bool]:
     return Rejection.reason.icontains(text, autoescape=True) | Rejection.field.icontains(text, autoescape=True)
 
 
-def rejections_of(ledger: Ledger, contact_id: str, limit: int = 20) -> list[RejectionRow]:
-    """Return the latest rejections of one contact, in whichever run."""
-    query = select(*_COLUMNS).where(Rejection.contact_id == contact_id).order_by(Rejection.id.desc()).limit(limit)
+def rejections_of(ledger: Ledger, contact_id: str) -> list[RejectionRow]:
+    """Return all rejections of one contact, in whichever run, the newest first: at most a few for each run kept."""
+    query = select(*_COLUMNS).where(Rejection.contact_id == contact_id).order_by(Rejection.id.desc())
     with ledger.read() as connection:
         return [RejectionRow(*row) for row in connection.execute(query)]
 

@@ -14,6 +14,9 @@ from ometria_provider.ledger.models import ContactState, PushBatch, SyncRun
 from ometria_provider.ledger.rejections import RejectionRow, rejections_of
 from ometria_provider.ledger.scans import is_complete_scan
 
+#: Rejections and events that are shown of a contact unless somebody asks for all.
+LATEST = 20
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -42,7 +45,8 @@ class Standing:
 
     :param state: a state of `contact_state`, or `unknown` when this mapping never read it.
     :param since: when it came into this state.
-    :param run: the run that last wrote it down; later ones left it as it is.
+    :param run: the run that last wrote it down, which may be pruned by now; later ones left it as it is. 0: none did,
+        the ledger was rebuilt from what Ometria holds.
     :param snapshot_at: when the record last sent was read from Antavo.
     :param missed_by: the complete scan that missed it first.
     :param held: why its opt-in is held back.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,14 +16,12 @@ from ometria_provider.delivery.digests import digest
 from ometria_provider.ledger import findings, run_steps
 from ometria_provider.mapping.records import Rejected
 from ometria_provider.operators.base import Work
+from ometria_provider.operators.reasons import ByReason
 from ometria_provider.operators.unsubscribes import Matcher, Person
 
 if TYPE_CHECKING:
     from ometria_provider.ledger.contacts import Known
     from ometria_provider.mapping.records import Mapped
-
-#: Ids of members whose opt-in is held back that a step's facts keep; all are in `contact_state`.
-EXAMPLES = 3
 
 NOT_SENT = "opts out, but the opt-out could not be sent: the identity is at fault"
 
@@ -51,33 +48,11 @@ class Consented:
 
 
 @dataclass
-class HeldBack:
-    """Counts the members whose opt-in is held back, by reason, with a few of their ids."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    first_ids: dict[str, list[str]] = field(default_factory=dict)
-
-    def note(self, contact_id: str, reason: str | None) -> None:
-        """Count one member; None: nothing is held back."""
-        if reason is None:
-            return
-        self.counts[reason] += 1
-        if len(shown := self.first_ids.setdefault(reason, [])) < EXAMPLES:
-            shown.append(contact_id)
-
-    def facts(self) -> dict[str, Any]:
-        """Return the counts as the ledger keeps them: members and first ids by reason."""
-        return {
-            reason: {"members": count, "first_ids": self.first_ids[reason]} for reason, count in self.counts.items()
-        }
-
-
-@dataclass
 class ConsentMapper:
     """Decides what is sent of the consent of chunk after chunk, and counts."""
 
     work: Work
-    held_back: HeldBack = field(default_factory=HeldBack)
+    held_back: ByReason = field(default_factory=ByReason)
 
     @cached_property
     def _unsure(self) -> bool:

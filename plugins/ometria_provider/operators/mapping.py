@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +21,7 @@ from ometria_provider.mapping.records import Rejected
 from ometria_provider.mapping.unread import Unread
 from ometria_provider.operators.base import SyncOperator, Work
 from ometria_provider.operators.consent import Consented, ConsentMapper
+from ometria_provider.operators.reasons import ByReason
 from ometria_provider.staging.tables import mapped_table
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
     from ometria_provider.ledger.contacts import Known
     from ometria_provider.mapping.records import Mapped
+
+
+#: Ids that a slice keeps of those whom one rule of `where` leaves out.
+LEFT_OUT_IDS = 20
 
 
 class MapOperator(SyncOperator):
@@ -49,7 +55,7 @@ class MapOperator(SyncOperator):
             chunks.append({**chunk, "mapped": table is not None})
         facts.update(mapper.facts())
         work.files.write_manifest("map", {"chunks": chunks})
-        self.log.info("%s", ", ".join(f"{name} {count}" for name, count in facts.items() if name != "cleared"))
+        self.log.info("%s", ", ".join(f"{name} {count}" for name, count in facts.items() if isinstance(count, int)))
 
 
 @dataclass
@@ -59,6 +65,7 @@ class _ChunkMapper:
     work: Work
     counts: Counter[str] = field(default_factory=Counter)
     cleared: Counter[str] = field(default_factory=Counter)
+    left_out: ByReason = field(default_factory=partial(ByReason, LEFT_OUT_IDS))
 
     def __post_init__(self) -> None:
         work = self.work
@@ -72,7 +79,8 @@ class _ChunkMapper:
         names = ["read", "unchanged", "filtered", "rejected", "remembered", "held", "to_send", "created", "changed"]
         names.append("left")
         counts: dict[str, Any] = {name: self.counts[name] for name in names}
-        return {**counts, "cleared": dict(self.cleared), "held_back": self.consent.held_back.facts()}
+        reasons = {"held_back": self.consent.held_back.facts(), "left_out": self.left_out.facts()}
+        return {**counts, "cleared": dict(self.cleared), **reasons}
 
     def map(self, index: int, *, asked: bool, unread: Mapping[int, Unread]) -> pa.Table | None:
         """Return the mapped chunk, or None when the source digests alone say that nothing is to be done.
@@ -92,6 +100,7 @@ class _ChunkMapper:
         if None not in glances and not asked and not unread and not self.work.run.is_partial:
             self._count_leavers(glances, map(known.get, ids))
             self.counts.update(glance for glance in glances if glance)
+            self._note_left_out(ids, glances, repeat(None), map(known.get, ids))
             return None
         # Nothing is made of a customer whose details are missing. Where the ledger forgot it since extract looked, the
         # next run asks.
@@ -124,6 +133,7 @@ class _ChunkMapper:
             mapped.outcomes, before, digests, fingerprints, consented, settled, asked=asked
         )
         self._count_leavers(actions, before)
+        self._note_left_out(ids, actions, mapped.reasons, before)
         mapped.rejections.extend(self.consent.leave_alone(consented, mapped, actions))
         for id_, held in zip(ids, consented.held, strict=True):
             self.consent.held_back.note(id_, held)
@@ -190,6 +200,18 @@ class _ChunkMapper:
             (old.is_with_us and old.state != "pending") or (old.state == "departed" and old.sync_run_id == run_id)
             for old in filtered
         )
+
+    def _note_left_out(
+        self,
+        ids: Iterable[str],
+        actions: Iterable[Action | None],
+        reasons: Iterable[str | None],
+        before: Iterable[Known | None],
+    ) -> None:
+        """Note whom the mapping's `where` leaves out, and by which of its rules."""
+        for id_, action, reason, old in zip(ids, actions, reasons, before, strict=False):
+            if action == "filtered":
+                self.left_out.note(id_, reason or (old.reason if old else None))
 
     def _action(
         self, outcome: str, old: Known | None, source: bytes, fingerprint: bytes | None, consent: bytes | None

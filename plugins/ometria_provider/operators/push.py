@@ -16,9 +16,10 @@ from ometria_provider.ledger import batches, contacts, findings
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.metrics import emit, of_push
 from ometria_provider.operators.accounts import ometria_hook
-from ometria_provider.operators.consent import HeldBack, opt_out_of, with_consent
+from ometria_provider.operators.consent import opt_out_of, with_consent
 from ometria_provider.operators.error_log import Watch
 from ometria_provider.operators.opt_outs import OptOutSender
+from ometria_provider.operators.reasons import ByReason
 from ometria_provider.operators.sender import Sender, Target, close_interrupted
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Push:
         if watch:
             self.sender.go_on = watch.check
         self.counts: Counter[str] = Counter()
-        self.held_back = HeldBack()
+        self.held_back = ByReason()
         #: What metrics call it.
         self.name = target.collection
 

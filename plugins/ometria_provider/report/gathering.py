@@ -13,15 +13,18 @@ from ometria_provider.ledger.run_steps import StepRow, total
 from ometria_provider.report.advice import next_steps
 from ometria_provider.report.shape import (
     BookCounts,
+    ByReason,
     Departures,
     DryRun,
     Ended,
-    HeldBack,
     LateErrors,
     RunReport,
     Verification,
 )
 from ometria_provider.report.usage import APIS, step_times, use_of
+
+#: Ids shown of those whom one rule of `where` left out.
+LEFT_OUT = 20
 
 
 def run_report(ledger: Ledger, run_id: int, *, most_followed: int | None = None) -> RunReport:
@@ -46,7 +49,8 @@ def run_report(ledger: Ledger, run_id: int, *, most_followed: int | None = None)
         departures=_departures(run, rows),
         remembered_from=history.earlier_run_with_rejections(ledger, run) if books.remembered else None,
         ended=_ended(ledger, run) if most_followed is None or books.new <= most_followed else [],
-        held_back=_held_back(rows),
+        left_out=_by_reason(rows, "left_out", most=LEFT_OUT),
+        held_back=_by_reason(rows, "held_back", most=rejections.EXAMPLES),
         opt_outs=total(rows, "push", "opt_outs"),
         unknown=total(rows, "gate", "unknown"),
         unknown_ids=[id_ for row in rows for id_ in row.facts.get("unknown_ids") or ()],
@@ -134,17 +138,18 @@ def _departures(run: RunRow, rows: list[StepRow]) -> Departures:
     )
 
 
-def _held_back(rows: list[StepRow]) -> list[HeldBack]:
-    """Return whose opt-in was held back: by map, and by push when an opt-out came in between."""
+def _by_reason(rows: list[StepRow], fact: str, *, most: int) -> list[ByReason]:
+    """Return what map, and push, counted by reason: the most frequent first.
+
+    :param most: ids shown of each.
+    """
     members: Counter[str] = Counter()
     ids: dict[str, list[str]] = {}
     for row in rows:
-        for reason, found in (row.facts.get("held_back") or {}).items():
+        for reason, found in (row.facts.get(fact) or {}).items():
             members[reason] += found["members"]
             ids.setdefault(reason, []).extend(found["first_ids"])
-    return [
-        HeldBack(reason, count, tuple(ids[reason][: rejections.EXAMPLES])) for reason, count in members.most_common()
-    ]
+    return [ByReason(reason, count, tuple(ids[reason][:most])) for reason, count in members.most_common()]
 
 
 def _farewells(rows: list[StepRow]) -> list[StepRow]:

@@ -98,8 +98,8 @@ class Departures:
 
 
 @dataclass(frozen=True)
-class HeldBack:
-    """Members whose opt-in did not go, for one reason.
+class ByReason:
+    """Members whose opt-in did not go, or whom `where` left out, for one reason.
 
     :param first_ids: a few of their contact ids.
     """
@@ -152,6 +152,7 @@ class RunReport:
     :param limits: a sentence for each limit or table rule that stopped the run.
     :param remembered_from: the earlier run that shows why remembered members were rejected.
     :param ended: where those whom it rejected stand by now, once anything became of them.
+    :param left_out: whom the mapping's `where` left out, by its rules.
     :param held_back: opt-ins that opting out, or the member's status, held back.
     :param opt_outs: rejected members whose opt-out went alone.
     :param unknown: chosen members whom Antavo does not have; `unknown_ids`: the first thousand.
@@ -170,7 +171,8 @@ class RunReport:
     remembered_from: int | None
     departures: Departures
     ended: list[Ended] = field(default_factory=list)
-    held_back: list[HeldBack] = field(default_factory=list)
+    left_out: list[ByReason] = field(default_factory=list)
+    held_back: list[ByReason] = field(default_factory=list)
     opt_outs: int = 0
     unknown: int = 0
     unknown_ids: list[str] = field(default_factory=list)

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ometria_provider.dagdefaults import campaign_events_id, contact_sync_id
 from ometria_provider.ledger import history
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.events import Delivery, deliveries_about
-from ometria_provider.ledger.rejections import RejectionRow
-from ometria_provider.ledger.trace import trace
+from ometria_provider.ledger.history import RunRow
+from ometria_provider.ledger.trace import LATEST, trace
 from ometria_provider.mapping.files import check_folder
 from ometria_provider.mapping.model import Mapping
 from ometria_provider.operators.explaining import Explained, Explainer
@@ -33,6 +33,7 @@ router = APIRouter()
 IMPATIENT: dict[str, Any] = {"attempts": 2, "first_wait": 0.5}
 
 Text = Annotated[str, Form(max_length=250)]
+Every = Annotated[bool, Query(alias="all")]
 
 
 @router.get("/customers", response_class=HTMLResponse)
@@ -63,10 +64,13 @@ def find(request: Request, user: SignedIn, ledger: OpenLedger, who: Text = "") -
 
 
 @router.get("/customers/{contact:path}", response_class=HTMLResponse)
-def show(contact: str, request: Request, user: SignedIn, ledger: OpenLedger) -> HTMLResponse:
-    """Show what the ledger knows of a customer."""
+def show(contact: str, request: Request, user: SignedIn, ledger: OpenLedger, every: Every = False) -> HTMLResponse:
+    """Show what the ledger knows of a customer.
+
+    :param every: all rejections and events, not the latest alone.
+    """
     audit.note(user, audit.VIEWED, [contact])
-    return _page(request, user, ledger, contact, None)
+    return _page(request, user, ledger, contact, None, every=every)
 
 
 @router.post("/customers/{contact:path}", response_class=HTMLResponse, dependencies=[SameOrigin])
@@ -89,26 +93,37 @@ def _page(
     contact: str,
     now: list[Explained] | None,
     editing: frozenset[str] = frozenset(),
+    *,
+    every: bool = False,
 ) -> HTMLResponse:
-    known = trace(ledger, contact)
+    known, events = trace(ledger, contact), _readable_events(user, deliveries_about(ledger, contact))
+    named = {row.run for row in known.rejections}
+    named |= {run for one in known.standings for run in (one.run, one.missed_by) if run}
+    there = history.run_rows(ledger, named)
+    seen = _readable_runs(user, there.values())
+    rejections = [row for row in known.rejections if row.run in seen]
+    shown = None if every else LATEST
     return render(
         request,
         "customer.html",
         user=user,
         contact=contact,
         standings=[one for one in known.standings if may_read(user, contact_sync_id(one.mapping))],
-        rejections=_readable_rows(ledger, user, known.rejections),
-        events=_readable_events(user, deliveries_about(ledger, contact)),
+        runs=there.keys(),
+        rejections=rejections[:shown],
+        more_rejections=len(rejections[LATEST:]) if shown else 0,
+        events=events[:shown],
+        more_events=len(events[LATEST:]) if shown else 0,
         now=now,
         editing=editing,
         link=quote(contact, safe=""),
     )
 
 
-def _readable_rows(ledger: Ledger, user: BaseUser, rows: Iterable[RejectionRow]) -> list[RejectionRow]:
-    rows = list(rows)
-    allowed = {run: may_read(user, origin_of(history.run_row(ledger, run)).dag_id) for run in {row.run for row in rows}}
-    return [row for row in rows if allowed[row.run]]
+def _readable_runs(user: BaseUser, rows: Iterable[RunRow]) -> frozenset[int]:
+    dags = {row.id: origin_of(row).dag_id for row in rows}
+    allowed = {dag_id for dag_id in set(dags.values()) if may_read(user, dag_id)}
+    return frozenset(number for number, dag_id in dags.items() if dag_id in allowed)
 
 
 def _readable_events(user: BaseUser, rows: Iterable[Delivery]) -> list[Delivery]:

@@ -41,6 +41,7 @@ def funnel(report: RunReport, refused: Mapping[str, int]) -> list[Stage]:
     run, books = report.run, report.books
     here = f"/runs/{run.id}"
     remembered = f"/runs/{report.remembered_from}/rejections" if report.remembered_from else f"{here}/rejections"
+    left_out = f"{here}#left-out" if report.left_out else f"/mappings/{run.mapping}"
     changed = books.read - books.unchanged - books.filtered - books.remembered
     pending = max(books.to_send - books.sent - refused.get("push", 0), 0)
     rows = [
@@ -50,7 +51,7 @@ def funnel(report: RunReport, refused: Mapping[str, int]) -> list[Stage]:
             changed,
             (
                 Drop(books.unchanged, "unchanged since Ometria last accepted them", f"/runs?mapping={run.mapping}"),
-                Drop(books.filtered, "left out by the mapping's `where`", f"/mappings/{run.mapping}"),
+                Drop(books.filtered, "left out by the mapping's `where`", left_out),
                 Drop(books.remembered, "rejected before, and not due again", remembered),
             ),
         ),

@@ -53,6 +53,12 @@ def test_run_row_holds_the_books(ledger: Ledger) -> None:
         history.run_row(ledger, 99)
 
 
+def test_run_rows_gives_those_that_are_there(ledger: Ledger) -> None:
+    run = green_run().write(ledger)
+    found = history.run_rows(ledger, {run.id, 0, 99})
+    assert found == {run.id: history.run_row(ledger, run.id)}
+
+
 def test_doubtful_batches_gives_their_request_ids(ledger: Ledger) -> None:
     run = green_run().write(ledger)
     write_batch(ledger, run, request_id="good")

@@ -1,7 +1,7 @@
 from ledgers import PastRun, green_run, unchanged_run, write_batch, write_contact
 from ometria_provider.cli.tracing import explain
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.ledger.trace import trace
+from ometria_provider.ledger.trace import LATEST, trace
 
 
 def test_trace_of_an_accepted_contact_names_run_batch_and_scan(ledger: Ledger) -> None:
@@ -34,6 +34,19 @@ def test_trace_stands_in_each_mapping_by_itself(ledger: Ledger) -> None:
     PastRun(mapping="other", collection="other").write(ledger)
     states = {standing.mapping: standing.state for standing in trace(ledger, "ann").standings}
     assert states == {"customers": "accepted", "other": "unknown"}
+
+
+def test_trace_has_all_rejections_and_tells_the_latest(ledger: Ledger) -> None:
+    for number in range(1, 24):
+        green_run(run_id=str(number), rejections=[("ann", "mapping", "email", f"fault {number}.")]).write(ledger)
+    found = trace(ledger, "ann")
+    assert len(found.rejections) == 23
+    text = explain(found, most=LATEST)
+    assert "fault 4." in text
+    assert "fault 3." not in text
+    assert "3 more: --all shows them" in text
+    assert "fault 3." in explain(found)
+    assert "more: --all" not in explain(found)
 
 
 def test_trace_says_which_error_may_be_its_own(ledger: Ledger) -> None:

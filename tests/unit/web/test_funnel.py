@@ -62,6 +62,13 @@ def test_funnel_of_a_dry_run_says_what_would_be_sent(sqlite_ledger: Ledger):
     assert stages[3].drops[0].members == 1973
 
 
+def test_funnel_leads_to_whom_the_where_left_out_and_by_which_rule(sqlite_ledger: Ledger):
+    run = green_run()
+    left_out = {"where: status": {"members": 15, "first_ids": ["m1"]}}
+    facts = {**run.facts, ("map", 0): {**run.facts["map", 0], "left_out": left_out}}
+    assert ("changed", 15, "/runs/1#left-out") in drops(funnel_of(sqlite_ledger, green_run(facts=facts)))
+
+
 def test_funnel_of_nothing_is_empty(sqlite_ledger: Ledger):
     stages = funnel_of(sqlite_ledger, unchanged_run(counts={}, facts={}))
     assert set(counts(stages).values()) == {0}

@@ -99,6 +99,18 @@ def test_run_shows_rules_and_who_answered_for_it(known: Ledger, viewer: TestClie
     assert "Waits for a person" not in approval
 
 
+def test_run_shows_whom_the_where_left_out_by_its_rules(known: Ledger, viewer: TestClient):
+    run = green_run()
+    counted = {"where: status": {"members": 13, "first_ids": ["m1"]}, "where: x": {"members": 2, "first_ids": ["m2"]}}
+    green_run(facts={**run.facts, ("map", 0): {**run.facts["map", 0], "left_out": counted}}).write(known)
+    text = viewer.get("/ometria/runs/1").text
+    assert '<a href="/ometria/runs/1#left-out">15 left out by the mapping' in text
+    section = text.split('<h2 id="left-out">')[1].split("<h2")[0]
+    assert section.index("where: status") < section.index("where: x")
+    assert '<td class="number">13</td>' in section
+    assert '<a class="code" href="/ometria/customers/m1">m1</a>' in section
+
+
 def test_run_s_rejections_are_listed_with_where_they_stand_now(known: Ledger, viewer: TestClient):
     rejections = [("m1", "mapping", "email", "is no address"), ("m2", "push", None, "too large")]
     green_run(rejections=rejections).write(known)
