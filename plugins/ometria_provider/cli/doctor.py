@@ -118,13 +118,18 @@ def _versions(ledger: Ledger) -> Iterator[Check]:
 
     found = installations.seen(ledger, datetime.now(UTC))
     others = installations.others(found, __version__)
+    # Who worked before this version first did is upgraded since, or is not: the next run tells.
+    is_new = all(one.version != __version__ for one in found)
+    do = (
+        f"Nothing has worked with {__version__} yet: ask again after the next run."
+        if is_new
+        else "Install one version everywhere, then restart what runs there (docs/how-to/upgrade.md)."
+    )
     for one in others:
         age = "older" if installations.is_older(one.version, __version__) else "newer"
-        words = (
-            f"{one.host} works with {one.version}, {age} than {__version__} here; last at work {moment(one.seen_at)}. "
-            "Install one version everywhere, then restart what runs there (docs/how-to/upgrade.md)."
-        )
-        yield Check("fail", f"version of {one.role}", words)
+        does = f"{one.host} {'last worked' if is_new else 'works'} with {one.version}, {age} than {__version__} here"
+        words = f"{does}; last at work {moment(one.seen_at)}. {do}"
+        yield Check("warn" if is_new else "fail", f"version of {one.role}", words)
     if not others:
         places = ", ".join(sorted({f"{one.role} on {one.host}" for one in found if one.version == __version__}))
         yield Check("ok", "versions", f"{__version__} here; {f'the same: {places}' if places else 'no other at work'}")

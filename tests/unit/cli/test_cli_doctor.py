@@ -89,6 +89,22 @@ def test_doctor_fails_for_another_version_at_work_and_names_who_is_old(
     assert f"worker-2 works with 0.0.9, older than {__version__} here" in words
 
 
+def test_doctor_warns_right_after_an_upgrade_until_something_worked_with_it(
+    command, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = datetime.now(UTC) - timedelta(hours=1)
+    row = {"host": "worker-1", "role": "worker", "version": "0.0.9", "first_seen_at": before, "seen_at": before}
+    with ledger.write() as connection:
+        connection.execute(insert(Installation), row)
+    state, words = checks(command)["version of worker"]
+    assert state == "warn"
+    assert f"worker-1 last worked with 0.0.9, older than {__version__} here" in words
+    assert f"Nothing has worked with {__version__} yet" in words
+    monkeypatch.setattr(installations, "_noted", {})
+    installations.note(ledger, "worker")
+    assert checks(command)["versions"][0] == "ok"
+
+
 def test_doctor_fails_for_a_ledger_that_a_newer_package_upgraded(command, ledger: Ledger) -> None:
     with ledger.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num='9999'"))
