@@ -32,8 +32,11 @@ _CONNECTIONS = {
 }
 
 
-def env_text(profiles: Collection[str]) -> str:
-    """Return the content of a new `.env`."""
+def env_text(profiles: Collection[str], cores: int = 1) -> str:
+    """Return the content of a new `.env`.
+
+    :param cores: how many the machine has: Docker refuses a limit above that.
+    """
     celery, sandbox, s3 = (each in profiles for each in PROFILES)
     lines = [
         "# Written by `make env` for docker-compose.yaml. It holds secrets: keep it private, back it up apart from the",
@@ -44,6 +47,8 @@ def env_text(profiles: Collection[str]) -> str:
         f"AIRFLOW_EXECUTOR={'CeleryExecutor' if celery else 'LocalExecutor'}",
         f"AIRFLOW_PARALLELISM={16 if celery else 4}",
         "WORKERS=2",
+        "# How many cores one part may take at most: Docker refuses more than it has itself (`docker info`).",
+        f"CPUS={min(4, cores)}",
         "# Of one DAG at once: fewer than workers have room for, so that no sync keeps others and campaigns waiting.",
         f"AIRFLOW_TASKS_PER_DAG={6 if celery else 3}",
         f"STAGING_PATH={'s3://staging@ometria-staging/runs' if s3 else 'file:///opt/airflow/staging'}",
@@ -94,7 +99,7 @@ def write_env_file(path: Path, profiles: Collection[str]) -> bool:
     except FileExistsError:
         return False
     with os.fdopen(file, "w", encoding="utf-8") as stream:
-        stream.write(env_text(profiles))
+        stream.write(env_text(profiles, os.cpu_count() or 1))
     return True
 
 

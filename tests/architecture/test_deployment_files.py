@@ -42,7 +42,8 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def names(*, built: bool = False) -> list[str]:
     """Return the services; those of our own image if `built`."""
     found = YAML(typ="safe").load(COMPOSE.read_text())["services"]
-    return [name for name, service in found.items() if "build" in service or not built]
+    images = {service["image"] for service in found.values() if "build" in service}
+    return [name for name, service in found.items() if service["image"] in images or not built]
 
 
 def test_compose_file_fits_the_specification_s_schema() -> None:
@@ -76,6 +77,54 @@ def test_service_of_ours_has_no_rights_to_spare(raw: dict[str, Any], name: str) 
     mounts = [each for each in service.get("volumes", []) if each.startswith(".")]
     assert all(each.endswith(":ro") for each in mounts)
     assert {each.split(":")[0] for each in mounts} == (set() if name == "sandbox" else {"./dags", "./include"})
+
+
+def test_image_is_built_once_and_pulled_by_nobody(raw: dict[str, Any]) -> None:
+    found = raw["services"]
+    assert [name for name, service in found.items() if "build" in service] == ["migrate"]
+    assert set(names(built=True)) == found.keys() - {"postgres", "redis", "s3"}
+    assert {found[name]["pull_policy"] for name in names(built=True)} == {"never"}
+
+
+@pytest.mark.parametrize("cores", [1, 2, 4, 64])
+def test_limits_are_those_that_a_machine_of_so_many_cores_grants(tmp_path: Path, cores: int) -> None:
+    (tmp_path / ".env").write_text(env_text(PROFILES, cores))
+    found = load(COMPOSE, read_env_file(tmp_path / ".env"))["services"]
+    limits = {name: float(service["deploy"]["resources"]["limits"]["cpus"]) for name, service in found.items()}
+    assert max(limits.values()) <= cores
+    # Four tasks run in these.
+    assert limits["worker"] == limits["scheduler"] == min(4, cores)
+
+
+def test_limits_without_a_word_in_the_env_file_are_granted_everywhere(variables: dict[str, str]) -> None:
+    found = load(COMPOSE, {name: value for name, value in variables.items() if name != "CPUS"})["services"]
+    assert {float(service["deploy"]["resources"]["limits"]["cpus"]) for service in found.values()} == {1.0}
+
+
+@pytest.mark.parametrize("name", ["scheduler", "worker"])
+def test_part_that_runs_tasks_is_given_time_to_end_them(raw: dict[str, Any], name: str) -> None:
+    assert raw["services"][name]["stop_grace_period"] == "15m"
+
+
+def test_broker_is_started_as_the_program_for_which_its_image_leaves_root(raw: dict[str, Any]) -> None:
+    assert raw["services"]["redis"]["command"][0] == "redis-server"
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:8080"),
+        ({"AIRFLOW_PORT": "9090"}, "http://127.0.0.1:9090"),
+        ({"AIRFLOW_PORT": "9090", "AIRFLOW_BASE_URL": "https://sync.example.com"}, "https://sync.example.com"),
+    ],
+    ids=["nothing", "a port", "an address"],
+)
+def test_address_that_browsers_are_sent_to_goes_by_the_port(
+    variables: dict[str, str], given: dict[str, str], url: str
+) -> None:
+    found = services(COMPOSE, variables | given)["api-server"]
+    assert found.environment["AIRFLOW__API__BASE_URL"] == url
+    assert found.published == {f"127.0.0.1:{given.get('AIRFLOW_PORT', '8080')}": 8080}
 
 
 @pytest.mark.parametrize("name", names())
@@ -164,13 +213,15 @@ def test_env_file_has_what_the_compose_file_asks_for_and_nothing_else() -> None:
         ("$$HOME", "$HOME"),
         ("${EMPTY:-3}", "3"),
         ("${X:?no}", "1"),
+        ("${Y:-2${X}${Z:-3}}4", "2134"),
+        ("${X:-2${Y}}", "1"),
     ],
 )
 def test_interpolation_is_the_specification_s(text: str, expected: str) -> None:
     assert interpolate(text, {"X": "1", "EMPTY": ""}) == expected
 
 
-@pytest.mark.parametrize("text", ["$HOME", "${Y}", "${Y:?say}", "${X:+2}"])
+@pytest.mark.parametrize("text", ["$HOME", "${Y}", "${Y:?say}", "${X:+2}", "${Y:-2${Z}}"])
 def test_interpolation_refuses_what_is_missing_or_unknown(text: str) -> None:
     with pytest.raises(ComposeError):
         interpolate(text, {"X": "1"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -14,9 +15,11 @@ import old_ledgers
 import postgres
 import pytest
 from ometria_provider.ledger.engine import HEAD, open_ledger, upgrade
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "backup-and-restore.md"
+DOCS = Path(__file__).parents[2] / "docs"
+DEPLOY = DOCS / "deploy.md"
+PAGE = DOCS / "how-to" / "backup-and-restore.md"
 
 Shell = Callable[..., None]
 
@@ -59,6 +62,33 @@ def test_backup_of_a_sqlite_ledger_at_work_is_whole_and_can_be_put_back(tmp_path
         file.unlink()
     shell("cp ledger-backup.db", str(ledger))
     assert is_whole(f"sqlite:///{ledger}")
+
+
+@pytest.mark.skipif(not postgres.is_installed(), reason="apt-get install postgresql")
+def test_backup_of_the_deployment_fits_its_restore(tmp_path: Path) -> None:
+    """The two lines of docs/deploy.md, with what `docker compose exec` would run in PostgreSQL's container."""
+    lines = re.findall(
+        r"(?m)^docker compose exec -T postgres (pg_\w+ -U postgres .*\bometria_ledger\b.*)$", DEPLOY.read_text()
+    )
+    assert [line.split()[0] for line in lines] == ["pg_dump", "pg_restore"]
+    with postgres.running() as server:
+        url = ledger_at_work(postgres.new_database(server))
+        found = make_url(url)
+        environment = {
+            "PATH": f"{Path(postgres.program('pg_dump')).parent}:{os.environ['PATH']}",
+            "PGHOST": str(found.host),
+            "PGPORT": str(found.port),
+        }
+        before = old_ledgers.counts(url)
+        for line in lines:
+            here = line.replace("-U postgres", f"-U {found.username}").replace("ometria_ledger", str(found.database))
+            subprocess.run(["/bin/sh", "-ec", here], check=True, cwd=tmp_path, env=environment, timeout=60)
+            if here.startswith("pg_dump"):
+                with open_ledger(url).write() as connection:
+                    connection.execute(text("DELETE FROM contact_state"))
+            open_ledger(url).engine.dispose()
+        assert old_ledgers.counts(url) == before
+        open_ledger(url).engine.dispose()
 
 
 @pytest.mark.skipif(not postgres.is_installed(), reason="apt-get install postgresql")

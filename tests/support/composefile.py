@@ -13,7 +13,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-_VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?:(?P<how>:-|:\?)(?P<other>[^}]*))?\}|(?P<bad>.))")
+_VARIABLE = re.compile(
+    r"\$(?:(?P<escaped>\$)|\{(?P<name>\w+)(?:(?P<how>:-|:\?)(?P<other>(?:\$\{[^}]*\}|[^}])*))?\}|(?P<bad>.))"
+)
 
 
 class ComposeError(Exception):
@@ -24,6 +26,7 @@ class ComposeError(Exception):
 class Service:
     """One service, interpolated.
 
+    :param is_built: whether its image is one that a service builds.
     :param command: as a list; None: the image's own.
     :param environment: what its container gets; a variable without a value that is set nowhere is not in it.
     :param depends_on: condition by service; those that are not in the chosen profiles and not required are left out.
@@ -65,7 +68,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """Return a text with `${NAME}`, `${NAME:-default}`, `${NAME:?complaint}` and `$$` resolved.
+    """Return a text with `${NAME}`, `${NAME:-default}`, `${NAME:?complaint}` and `$$` resolved, also in a default.
 
     :raises ComposeError: for a variable that is missing, and for any other use of `$`.
     """
@@ -82,7 +85,7 @@ def interpolate(text: str, variables: Mapping[str, str]) -> str:
             return found
         if match["how"] == ":?":
             raise ComposeError(f"{match['name']} is not set: {match['other']}")
-        return match["other"]
+        return interpolate(match["other"], variables)
 
     return _VARIABLE.sub(value, text)
 
@@ -140,7 +143,7 @@ def _service(
     return Service(
         name=name,
         image=node["image"],
-        is_built="build" in node,
+        is_built=node["image"] in {each["image"] for each in content["services"].values() if "build" in each},
         command=node.get("command"),
         environment={key: value for key, value in environment.items() if value is not None},
         depends_on=depends_on,
@@ -168,6 +171,7 @@ _KNOWN = {
     "logging",
     "ports",
     "profiles",
+    "pull_policy",
     "restart",
     "security_opt",
     "stop_grace_period",
