@@ -101,17 +101,18 @@ def fill(file: Path, contacts: int, runs: int = RUNS) -> None:
     with sqlite3.connect(file) as database:
         database.execute("PRAGMA synchronous=OFF")
         for run in range(1, runs + 1):
-            _insert(database, "sync_run", [_run(run, began + timedelta(days=run), contacts)])
-            _insert(database, "sync_step", _steps(run, began + timedelta(days=run), contacts))
-            _insert(database, "push_batch", _batches(run, began + timedelta(days=run)))
+            insert(database, "sync_run", [_run(run, began + timedelta(days=run), contacts)])
+            insert(database, "sync_step", _steps(run, began + timedelta(days=run), contacts))
+            insert(database, "push_batch", _batches(run, began + timedelta(days=run)))
             many = REJECTED if run in (runs - 1, runs) else 100
-            _insert(database, "rejection", _rejections(run, began + timedelta(days=run), many, contacts))
-        _insert(database, "contact_state", _contacts(contacts, began, runs))
+            insert(database, "rejection", _rejections(run, began + timedelta(days=run), many, contacts))
+        insert(database, "contact_state", _contacts(contacts, began, runs))
         database.commit()
     database.close()
 
 
-def _insert(database: sqlite3.Connection, table: str, rows: Any) -> None:
+def insert(database: sqlite3.Connection, table: str, rows: Any) -> None:
+    """Write rows into a table: dictionaries with the same keys."""
     rows = iter(rows)
     first = next(rows)
     names, marks = ", ".join(first), ", ".join("?" * len(first))
@@ -120,7 +121,8 @@ def _insert(database: sqlite3.Connection, table: str, rows: Any) -> None:
     database.executemany(statement, (tuple(row.values()) for row in rows))
 
 
-def _at(moment: datetime) -> str:
+def at_text(moment: datetime) -> str:
+    """Return a time (UTC) as SQLite keeps it in the ledger."""
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
@@ -138,8 +140,8 @@ def _run(run: int, at: datetime, contacts: int) -> dict[str, Any]:
         "read": contacts,
         **dict.fromkeys(("unchanged", "filtered", "rejected", "sent", "accepted", "pending", "departed"), 0),
         "plan": "A complete scan.",
-        "started_at": _at(at),
-        "ended_at": _at(at + timedelta(minutes=20)),
+        "started_at": at_text(at),
+        "ended_at": at_text(at + timedelta(minutes=20)),
     }
 
 
@@ -153,8 +155,8 @@ def _steps(run: int, at: datetime, contacts: int) -> Iterator[dict[str, Any]]:
                 "slice": index,
                 "state": "done",
                 "facts": '{"read": 50000, "requests": 50, "rate": 25, "seconds": 9.5}',
-                "started_at": _at(at),
-                "ended_at": _at(at + timedelta(minutes=1)),
+                "started_at": at_text(at),
+                "ended_at": at_text(at + timedelta(minutes=1)),
             }
 
 
@@ -168,8 +170,8 @@ def _batches(run: int, at: datetime) -> Iterator[dict[str, Any]]:
             "size": 40_000,
             "state": "acknowledged",
             "request_id": f"req-{run}-{number}",
-            "started_at": _at(at),
-            "ended_at": _at(at),
+            "started_at": at_text(at),
+            "ended_at": at_text(at),
         }
 
 
@@ -182,12 +184,12 @@ def _rejections(run: int, at: datetime, count: int, contacts: int) -> Iterator[d
             "stage": ("mapping", "validation", "push")[number % 3],
             "field": ("phone_number", "date_of_birth", "email")[number % 3],
             "reason": f"is not what it should be ({number % 7})",
-            "created_at": _at(at),
+            "created_at": at_text(at),
         }
 
 
 def _contacts(count: int, began: datetime, runs: int) -> Iterator[dict[str, Any]]:
-    at = _at(began + timedelta(days=runs))
+    at = at_text(began + timedelta(days=runs))
     for number in range(count):
         yield {
             "account": "ometria_default",

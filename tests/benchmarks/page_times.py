@@ -39,6 +39,8 @@ def main() -> None:
         "its rejections": f"{run}/rejections",
         "what it changes": f"{run}/changes",
         "a customer": "/ometria/customers/m0000000",  # whom every run rejected
+        "a campaign": "/ometria/campaigns/busy",
+        "a campaign with few events": "/ometria/campaigns/rare",
         "mappings": "/ometria/mappings",
         "a mapping's editor": f"/ometria/mappings/{MAPPING}",
     }
@@ -46,14 +48,14 @@ def main() -> None:
     draft = {"digest": _digest()}
 
     def get(path: str) -> Any:
-        return _good(client.get(path, headers=FORM))
+        return _good(client.get(path))
 
     def post(path: str, **content: Any) -> Any:
         return _good(client.post(path, headers=FORM, **content))
 
     live = {
-        "Offer Ometria's lists": _live(lambda: get(f"{editor}/lists")),
-        "Look which fields members fill": _live(lambda: get(f"{editor}/fields")),
+        "Offer Ometria's lists": _live(lambda: post(f"{editor}/lists")),
+        "Look which fields members fill": _live(lambda: post(f"{editor}/fields")),
         "Preview on live members": _live(lambda: post(f"{editor}/preview", json=draft)),
     }
     member = post(f"{editor}/preview", json=draft).json()["members"][0]["customer"]

@@ -325,6 +325,7 @@ class EventDelivery(Base):
         UniqueConstraint("event_id", "account", "workflow"),
         Index(None, "run_id"),
         Index(None, "workflow", "state", "id"),
+        Index(None, "workflow", "id"),
         Index("ix_event_delivery_undone", "account", "id"),  # of those to be delivered
     )
 

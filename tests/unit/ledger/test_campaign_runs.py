@@ -1,6 +1,7 @@
 """What a run made of its events is told from the ledger alone."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from ometria_provider.ledger import deliveries, inbox
 from ometria_provider.ledger.campaign_runs import (
@@ -16,6 +17,7 @@ from ometria_provider.ledger.campaign_runs import (
 from ometria_provider.ledger.deliveries import ACKNOWLEDGED, SKIPPED, WAITING, Settled
 from ometria_provider.ledger.engine import Ledger
 from ometria_provider.ledger.inbox import Collected
+from sqlalchemy import event
 
 ACCOUNT = "antavo_default"
 
@@ -76,3 +78,13 @@ def test_latest_runs_are_told_by_the_latest_events(ledger: Ledger) -> None:
     assert (first.run_id, first.states) == ("first", {ACKNOWLEDGED: 1})
     assert latest_runs(ledger, "thanks", 1) == [second]
     assert latest_runs(ledger, "other") == []
+
+
+def test_latest_runs_sort_nothing_however_many_events_there_are(sqlite_ledger: Ledger) -> None:
+    asked: list[tuple[str, Any]] = []
+    event.listen(sqlite_ledger.engine, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
+    latest_runs(sqlite_ledger, "thanks")
+    ((statement, values),) = [each for each in asked if "event_delivery" in each[0]]
+    with sqlite_ledger.read() as connection:
+        plan = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+    assert plan == ["SEARCH event_delivery USING INDEX ix_event_delivery_workflow_id (workflow=?)"]

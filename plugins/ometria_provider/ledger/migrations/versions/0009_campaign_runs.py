@@ -20,3 +20,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "run_id", name=op.f("pk_campaign_run")),
     )
     op.create_index(op.f("ix_campaign_run_ended_at"), "campaign_run", ["ended_at"])
+    # Pages ask for a workflow's latest events, whatever became of them.
+    op.create_index(op.f("ix_event_delivery_workflow_id"), "event_delivery", ["workflow", "id"])
