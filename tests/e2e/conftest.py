@@ -8,7 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 #: They take longest: begun first, in this order, they let both workers of `make test` end at about the same time.
-LONGEST = ("test_kill_and_clear.py", "test_compose.py", "test_pages.py", "test_local_launcher.py")
+LONGEST = ("test_kill_and_clear.py", "test_compose.py", "test_pages.py", "test_editor.py", "test_local_launcher.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

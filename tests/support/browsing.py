@@ -19,6 +19,8 @@ from live import Live
 
 #: A folder for pictures; without it none is taken.
 IMAGES = os.environ.get("OMETRIA_IMAGES")
+#: A name of this machine that no browser trusts without TLS, as it does 127.0.0.1.
+ELSEWHERE = "airflow.test"
 #: Milliseconds to wait for what should be there.
 PATIENCE = 60_000
 
@@ -75,6 +77,37 @@ class Browsing:
         self.page.evaluate("name => localStorage.setItem('theme', name)", name)
         self.page.reload()
 
+    def turn(self, name: str) -> None:
+        """Choose Airflow's light or dark theme in another tab, and wait until this one has followed."""
+        tab = self.page.context.new_page()
+        tab.goto(f"{self.airflow.url}/ometria/static/icon.svg")
+        tab.evaluate("name => localStorage.setItem('theme', name)", name)
+        tab.close()
+        self.page.wait_for_function("name => document.documentElement.classList.contains(name)", arg=name)
+
+    def is_dark(self, frame: Any) -> bool:
+        """Say which of the two themes' colours a page of ours has: background, text, and a button."""
+        colours = frame.locator("body").evaluate(
+            "body => [body, body.querySelector('main button, main a')].flatMap(at => {"
+            " const style = getComputedStyle(at); return [style.backgroundColor, style.color] })"
+        )
+        back, text = colours[:2]
+        known = {("rgb(255, 255, 255)", "rgb(27, 27, 31)"): False, ("rgb(17, 17, 19)", "rgb(236, 236, 240)"): True}
+        assert colours[3] != back, "it can be read"
+        return known[back, text]
+
+    def elsewhere(self, page: str) -> Any:
+        """Show a page by itself, signed in, under a name of this machine that is not trusted without TLS.
+
+        :param page: what follows `/ometria`.
+        """
+        context = self.page.context
+        cookies = [cookie for cookie in context.cookies() if cookie["domain"] == "127.0.0.1"]
+        context.add_cookies([{**cookie, "domain": ELSEWHERE} for cookie in cookies])
+        tab = context.new_page()
+        tab.goto(f"{self.airflow.url.replace('127.0.0.1', ELSEWHERE)}/ometria{page}")
+        return tab
+
     def picture(self, name: str) -> None:
         """Keep what is seen, when pictures are asked for."""
         if IMAGES:
@@ -93,6 +126,7 @@ def browsing(live: Live, airflow: Airflow) -> Iterator[Browsing]:
     with sync_playwright() as playwright:
         # Chromium's own sandbox does not work for root.
         arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+        arguments += [f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1", "--no-proxy-server"]
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         context = browser.new_context(viewport={"width": 1360, "height": 900}, color_scheme="light")
         context.set_default_timeout(PATIENCE)
