@@ -8,10 +8,11 @@ from reference import markdown
 
 _INTRO = f"""\
 Through Airflow's own statistics: set `[metrics] statsd_on` (or `statsd_datadog_enabled`, `otel_on`) of airflow.cfg on
-the workers, and these come beside Airflow's. Names begin with `[metrics] statsd_prefix` (`airflow`) and `{PREFIX}`. A
-backend that carries tags gets them as tags; plain StatsD gets their values as parts of the name, in this order:
-`airflow.{PREFIX}.sent.customers`. Letters that a name cannot have become `_`, values end after {LETTERS} letters, and
-one that is missing is `none`. No member's data is in any of them."""
+the workers, and these come beside Airflow's (StatsD's client is the extra `metrics`, and in the image). Names begin
+with `[metrics] statsd_prefix` (`airflow`) and `{PREFIX}`. A backend that carries tags gets them as tags; plain StatsD
+gets their values as parts of the name, in this order: `airflow.{PREFIX}.sent.customers`. Letters that a name cannot
+have become `_`, values end after {LETTERS} letters, and one that is missing is `none`. No member's data is in any of
+them."""
 
 _NOTES = """\
 - `name` is the mapping, or the Antavo connection of campaigns; `api` is `Antavo` or `Ometria`.
