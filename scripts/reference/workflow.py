@@ -40,8 +40,11 @@ def page() -> str:
         "[transforms](mapping.md#transforms) are those of mapping files.",
         "## What is sent\n\n" + "\n".join(f"- {line}" for line in _sent()),
         "## What is not sent, and why\n\n" + markdown.table(("event", "state of its delivery", "reason"), _refusals()),
-        "What the ledger knows of the member (opted out, departed) is asked when the event is delivered. Of an event "
-        "that was sent before and not acknowledged, the reason also says that it may have arrived.",
+        "What the ledger knows of the member is asked when the event is delivered. Unless the workflow is "
+        "transactional, it skips who opted out by any mapping that joins the two connections, or unsubscribed in "
+        "Ometria; with a `contact_mapping` also who departed from it or is outside its `where`, and with null who "
+        "departed from one of those mappings and is a member of none. Of an event that was sent before and not "
+        "acknowledged, the reason also says that it may have arrived.",
         "## Fields of the event\n\n" + markdown.table(("field", "type", "meaning"), _rows("event", EVENT_FIELDS)),
         "## Fields of the reward\n\nFor these `reward_id` says where the event names its reward.\n\n"
         + markdown.table(("field", "type", "meaning"), _rows("reward", REWARD_FIELDS)),

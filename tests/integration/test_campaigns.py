@@ -346,23 +346,6 @@ def test_mapping_of_another_ometria_account_says_nothing_of_who_unsubscribed(
     assert campaign.received()["received"] == 0
 
 
-def test_mapping_that_cannot_be_read_may_know_an_opt_out(campaign: Campaign) -> None:
-    campaign.sync.mapping(fields=CONSENT)
-    campaign.workflow(contact_mapping=None)
-    campaign.workflow("receipt", event_type="receipt", transactional=True, contact_mapping=None)
-    member = campaign.sync.member(properties={"newsletter": False})
-    assert campaign.sync.run().green
-    campaign.sync.mapping(fields=CONSENT, nonsense=1)
-    event = campaign.happens(member)
-    tally = campaign.deliver()
-    assert isinstance(complaint(tally), Misconfigured)
-    assert campaign.fate(event)[0] == "waiting"
-    assert campaign.fate(event, "receipt")[0] == "acknowledged"
-    campaign.sync.mapping(fields=CONSENT)
-    campaign.deliver()
-    assert campaign.fate(event)[0] == "skipped"
-
-
 def test_broken_mapping_of_other_accounts_keeps_no_event(campaign: Campaign) -> None:
     campaign.sync.mapping("elsewhere", connections={"ometria": "ometria_other"}, nonsense=1)
     campaign.sync.file("notes", "").rename(campaign.sync.mappings / "notes.yml")
@@ -466,17 +449,6 @@ def test_unsubscribe_of_the_address_that_the_event_names_counts_though_the_conta
     assert campaign.fate(events[1])[0] == "acknowledged"
 
 
-def test_profile_that_cannot_be_read_keeps_no_event(campaign: Campaign) -> None:
-    campaign.workflow()
-    out, other = campaign.sync.member(email="cleo@example.com"), campaign.sync.member(email="bea@example.com")
-    assert campaign.sync.run().green
-    campaign.sync.sandbox.control("unsubscribes", {"email": "cleo@example.com"})
-    campaign.sync.fault("500", api="ometria", path="/v2/profiles/*")
-    events = campaign.happens(out), campaign.happens(other)
-    assert complaint(campaign.deliver()) is None
-    assert [campaign.fate(event)[0] for event in events] == ["skipped", "acknowledged"]
-
-
 # Servers that fail
 
 
@@ -517,15 +489,6 @@ def test_lookup_that_antavo_refuses_rejects_its_own_events_and_no_others(
     assert complaint(campaign.deliver()) is None
     assert campaign.fate(events[0]) == ("rejected", f"Antavo refuses to give the {what}: 422 (0: switched-on refusal)")
     assert campaign.fate(events[1])[0] == "acknowledged"
-
-
-def test_profile_that_ometria_refuses_keeps_no_event(campaign: Campaign) -> None:
-    campaign.workflow()
-    campaign.sync.sandbox.control("unsubscribes", {"email": "cleo@example.com"})
-    campaign.sync.fault("refused", api="ometria", path="/v2/profiles/*")
-    event = campaign.happens(campaign.sync.member())
-    assert complaint(campaign.deliver()) is None
-    assert campaign.fate(event)[0] == "acknowledged"
 
 
 def test_lookups_that_fail_again_and_again_do_not_starve_a_new_event(

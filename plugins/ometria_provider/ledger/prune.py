@@ -109,13 +109,15 @@ def _delete(ledger: Ledger, table: Table, *which: ColumnElement[bool]) -> Iterat
 def _old_runs(ledger: Ledger, before: datetime) -> list[int]:
     """Return the runs that nobody needs any more.
 
-    Kept however old they are: of each mapping its last run and the complete scans that the next one compares with;
-    whose requests contacts still hang on; and the last request of all: SQLite would give its number out once more.
+    Kept however old they are: of each mapping its last run, the last that was planned (a file that broke counts as it
+    was then) and the complete scans that the next one compares with; whose requests contacts still hang on; and the
+    last request of all: SQLite would give its number out once more.
     """
     open_contact = or_(ContactState.state == "pending", ContactState.suspect.is_not(None))
     open_batches = select(ContactState.push_batch_id).where(open_contact, ContactState.push_batch_id.is_not(None))
     kept = [
         select(func.max(SyncRun.id)).group_by(SyncRun.dag_id),
+        select(func.max(SyncRun.id)).where(SyncRun.planned_mapping.is_not(None)).group_by(SyncRun.mapping),
         _last_scans(),
         _last_scans(SyncRun.state == "succeeded"),
         select(PushBatch.sync_run_id).where(PushBatch.id.in_(open_batches)),

@@ -130,7 +130,16 @@ def keep_plan(ledger: Ledger, run: Run, **columns: Any) -> None:
 
 def last_planned(ledger: Ledger, dag_id: str) -> Run | None:
     """Return the last run of a DAG that was planned, with what it was planned with."""
-    query = select(SyncRun).where(SyncRun.dag_id == dag_id, SyncRun.planned_mapping.is_not(None))
+    return _last_planned(ledger, SyncRun.dag_id == dag_id)
+
+
+def last_planned_by(ledger: Ledger, mapping: str) -> Run | None:
+    """Return the last run that was planned by a mapping, those included that a campaign made to push contacts first."""
+    return _last_planned(ledger, SyncRun.mapping == mapping)
+
+
+def _last_planned(ledger: Ledger, which: ColumnElement[bool]) -> Run | None:
+    query = select(SyncRun).where(which, SyncRun.planned_mapping.is_not(None))
     with ledger.read() as connection:
         row = connection.execute(query.order_by(SyncRun.id.desc()).limit(1)).one_or_none()
     return None if row is None else Run.of(row)

@@ -85,28 +85,6 @@ def load_owner(path: Path, connections: Connections | None = None) -> Mapping:
     return mapping
 
 
-def load_joining(folder: Path, connections: Connections) -> list[Mapping]:
-    """Read the mapping files that join two accounts.
-
-    :raises MappingFileError: when one that may join them is broken.
-    """
-    found, problems = check_folder(folder)
-    errors = (problem for problem in problems if not problem.warning and problem.file.endswith(".yaml"))
-    if broken := [problem for problem in errors if _may_join(Path(problem.file), connections)]:
-        raise MappingFileError(broken)
-    return [mapping for mapping in found if mapping.connections == connections]
-
-
-def _may_join(path: Path, connections: Connections) -> bool:
-    """Say whether a broken file may be about two accounts, as far as it can be read."""
-    data = read_source(path).data
-    named = data.get("connections") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or not isinstance(named, (dict, type(None))):
-        return True
-    said = Connections().model_dump() | (named or {})
-    return all(said[system] == name or not isinstance(said[system], str) for system, name in connections)
-
-
 def _pair(connections: Connections) -> str:
     return f"`{connections.antavo}` and `{connections.ometria}`"
 

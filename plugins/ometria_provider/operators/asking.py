@@ -7,7 +7,7 @@ at fault. A server that fails over everything is not: nothing is said of anybody
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -117,9 +117,20 @@ class Asking(Generic[Answer]):
                 raise one
             else:
                 yield id_, one
-        if failed and not self._answers({id_ for id_, _ in failed}):
+        if failed and not self.answers({id_ for id_, _ in failed}):
             raise failed[-1][1]
         yield from failed
+
+    def answers(self, failed: Container[str]) -> bool:
+        """Say whether the server answers for another id now: for one of those that it answered for, if there are."""
+        try:
+            known = self.others() if self._answered is None else (self._answered,)
+            another = next((id_ for id_ in known if id_ not in failed), None)
+            if another is not None:
+                self.ask(another)
+        except SyncError:
+            return False
+        return another is not None
 
     def _each(self, ids: Iterable[str]) -> Iterator[tuple[str, Answer | SyncError]]:
         unique = list(dict.fromkeys(ids))
@@ -145,21 +156,10 @@ class Asking(Generic[Answer]):
         if not isinstance(error, LookupRefused) and isinstance(error, Fatal):
             self._gave_up = error
         elif self._failed_in_a_row >= ENOUGH:
-            if self._answers({id_}):
+            if self.answers({id_}):
                 self._failed_in_a_row = 0
             else:
                 self._gave_up = _everybody(error)
-
-    def _answers(self, failed: set[str]) -> bool:
-        """Say whether the server answers for another id now: for one of those that it answered for, if there are."""
-        try:
-            known = self.others() if self._answered is None else (self._answered,)
-            another = next((id_ for id_ in known if id_ not in failed), None)
-            if another is not None:
-                self.ask(another)
-        except SyncError:
-            return False
-        return another is not None
 
 
 def _everybody(error: SyncError) -> SyncError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as AnyMapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
@@ -44,6 +45,7 @@ class Standing:
     :param refused: why its record was rejected last.
     :param delivered: Ometria has its record, as far as the ledger knows.
     :param exists: Ometria has the contact, if only from earlier times.
+    :param current: a run met it as a member, and the mapping's `where` says the same today.
     """
 
     opted_out: str | None
@@ -52,6 +54,7 @@ class Standing:
     refused: str | None
     delivered: bool
     exists: bool
+    current: bool
 
     @property
     def no_marketing(self) -> str | None:
@@ -115,6 +118,46 @@ class Audience:
         return {key: why for key, one in self.standings(members).items() if (why := one.opted_out)}
 
 
+@dataclass(frozen=True)
+class Audiences:
+    """The members of several mappings: one customer may be a contact of each."""
+
+    each: Sequence[Audience]
+
+    def members(self, customers: AnyMapping[str, dict[str, Any]]) -> dict[str, list[Member]]:
+        """Return what each mapping makes of customers, by Antavo's id."""
+        made = [audience.members(customers) for audience in self.each]
+        return {id_: [own[id_] for own in made] for id_ in customers}
+
+    def no_marketing(self, members: AnyMapping[Key, Sequence[Member]]) -> dict[Key, str]:
+        """Return why customers start no campaign of no mapping's own: one opted out, or left and is a member nowhere.
+
+        Being outside a `where` without having left says nothing: that mapping was never about the customer.
+        """
+        return {key: why for key, own in self._standings(members).items() if (why := _refusal(own) or _farewell(own))}
+
+    def opted_out(self, members: AnyMapping[Key, Sequence[Member]]) -> dict[Key, str]:
+        """Return who opted out through any of the mappings, and how it is known."""
+        return {key: why for key, own in self._standings(members).items() if (why := _refusal(own))}
+
+    def _standings(self, members: AnyMapping[Key, Sequence[Member]]) -> dict[Key, list[Standing]]:
+        found = [
+            audience.standings({key: own[number] for key, own in members.items()})
+            for number, audience in enumerate(self.each)
+        ]
+        return {key: [own[key] for own in found] for key in members}
+
+
+def _refusal(standings: Sequence[Standing]) -> str | None:
+    return next((one.opted_out for one in standings if one.opted_out), None)
+
+
+def _farewell(standings: Sequence[Standing]) -> str | None:
+    if any(one.current for one in standings):
+        return None
+    return next((one.departed for one in standings if one.departed), None)
+
+
 def _standing(one: Member, old: Known | None, unsubscribed_at: datetime | None) -> Standing:
     facts = Facts(unsubscribed_at=unsubscribed_at)
     return Standing(
@@ -124,6 +167,7 @@ def _standing(one: Member, old: Known | None, unsubscribed_at: datetime | None) 
         refused=old.reason if old is not None and old.state == "rejected" else None,
         delivered=old is not None and old.fingerprint is not None,
         exists=old is not None and _exists(old),
+        current=old is not None and old.state not in _GONE and one.outside is None,
     )
 
 

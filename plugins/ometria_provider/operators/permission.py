@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import monotonic
+from typing import Any
 
 import msgspec
 
 from ometria_provider.delivery.consent import UNSUBSCRIBED
-from ometria_provider.exceptions import Fatal, LookupRefused, Misconfigured, Retryable, SyncError
+from ometria_provider.exceptions import Fatal, Misconfigured, Retryable, SyncError
 from ometria_provider.ledger.deliveries import REJECTED, SKIPPED
 from ometria_provider.ledger.engine import Ledger
-from ometria_provider.mapping.files import load_joining, load_owner
+from ometria_provider.mapping.files import load_owner
 from ometria_provider.mapping.model import Connections
 from ometria_provider.operators import rebuilding, unsubscribes
 from ometria_provider.operators.accounts import ometria_hook
-from ometria_provider.operators.audience import Audience, Member, Standing
+from ometria_provider.operators.audience import Audience, Audiences, Member, Standing
 from ometria_provider.operators.candidate import Candidate, Ends
 from ometria_provider.operators.event_sender import Look, objections
+from ometria_provider.operators.joining import joining
 from ometria_provider.operators.newcomers import Newcomers
 from ometria_provider.operators.unsubscribes import Matcher, Person
 from ometria_provider.settings import Settings
 
-#: Seconds that looking up the profiles of those who unsubscribed may hold campaigns up; contact syncs do the rest.
-PATIENCE = 2
+#: Seconds that looking up the profiles of those who unsubscribed may take. Where there are more, no marketing goes
+#: before all are known, so that a longer look is a shorter wait.
+PATIENCE = 30
 
 #: Seconds for which a run believes what it read of unsubscribes: one with a backlog goes on for long.
 UNSUBSCRIBES_AGE = 60.0
 
 #: What becomes of events while nobody knows all opt-outs: a rebuild of the contacts has not ended.
 MEANWHILE = "Until then events for its contacts wait."
+
+#: What marketing events wait for while profiles are left over.
+UNREAD = (
+    "Not all profiles of people who unsubscribed in Ometria could be read yet, so that nobody can tell who may get "
+    "marketing: each run, and each contact sync that maps consent, reads on. Events of transactional workflows go all "
+    "the same."
+)
 
 #: How often Ometria is asked before events wait for the next run, and the first pause in seconds.
 ATTEMPTS, FIRST_WAIT = 3, 0.2
@@ -89,11 +99,7 @@ class Permission:
         account = self.connections.ometria
         try:
             hook = ometria_hook(self.ledger, account, urgent=True, attempts=ATTEMPTS, first_wait=FIRST_WAIT)
-            # Whom the profiles speak of may stay unknown for now: e-mail and customer id are known all the same.
-            try:
-                unsubscribes.catch_up(self.ledger, account, hook, run_id=0, patience=PATIENCE)
-            except (Retryable, LookupRefused):
-                unsubscribes.catch_up(self.ledger, account, hook, run_id=0, patience=0)
+            known = unsubscribes.catch_up(self.ledger, account, hook, run_id=0, patience=PATIENCE)
         except Misconfigured as error:
             return Misconfigured(
                 f"{error} Without Ometria's unsubscribes nobody can tell who may get marketing: let the key read them. "
@@ -101,7 +107,7 @@ class Permission:
             )
         except SyncError as error:
             return error
-        return None
+        return None if known else Retryable(UNREAD)
 
     def _named_unsubscribed(self, people: Mapping[int, Person]) -> dict[int, str]:
         """Return who unsubscribed, by whatever their custom events name them."""
@@ -110,63 +116,63 @@ class Permission:
 
     # Who opted out
 
-    def _consenting(self, candidates: list[Candidate], others: object = None) -> list[Candidate]:
-        """Leave those waiting of whom nobody can tell whether they opted out or unsubscribed."""
-        if not any(one.is_marketing for one in candidates):
-            return candidates
-        fault = others if isinstance(others, SyncError) else self._unsubscribes
-        if fault is None:
-            return candidates
-        for one in candidates:
-            if one.is_marketing:
-                self.ends.wait(one, fault)
-        return [one for one in candidates if not one.is_marketing]
-
-    def _heeding(self, candidates: list[Candidate], looks: Mapping[int, Sequence[Look]]) -> list[Candidate]:
-        """Skip whom something speaks against; the others are looked at again before they go."""
-        reasons = objections({one.row.id: looks.get(one.row.id, ()) for one in candidates})
-        kept = []
-        for one in candidates:
-            if one.row.id in reasons:
-                self.ends.end(one, SKIPPED, reasons[one.row.id])
-            else:
-                one.looks.extend(looks.get(one.row.id, ()))
-                kept.append(one)
-        return kept
-
-    def _without_mapping(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Return who may be mailed where no mapping is named: none that joins the accounts says otherwise."""
-        candidates = self._consenting(candidates, self._others)
-        asked = [one for one in candidates if one.is_marketing]
-        looks: dict[int, list[Look]] = {one.row.id: [Look(self._named_unsubscribed, _named(one))] for one in asked}
-        for audience in self._others if asked and not isinstance(self._others, SyncError) else ():
-            members = audience.members({one.customer_id: one.customer for one in asked})
-            for one in asked:
-                looks[one.row.id].insert(0, Look(audience.opted_out, members[one.customer_id]))
-        return self._heeding(candidates, looks)
-
     @cached_property
-    def _others(self) -> list[Audience] | SyncError:
-        """The mappings that join the two accounts; an error when one is broken, or its contacts are being rebuilt."""
-        folder = self.settings.mappings_folder
+    def _joining(self) -> list[Audience] | SyncError:
+        """The members of all mappings that join the two accounts; an error when nobody can tell who opted out there."""
         try:
-            found = load_joining(folder, self.connections) if folder.is_dir() else []
+            found = joining(self.ledger, self.settings.mappings_folder, self.connections)
             for one in found:
                 rebuilding.refuse_unfinished(self.ledger, one, then=MEANWHILE)
         except SyncError as error:
             return error
         return [Audience(self.ledger, one) for one in found]
 
-    # Whom a mapping knows
+    def _heeding(
+        self, candidates: list[Candidate], looks: dict[int, list[Look]], own: str | None = None
+    ) -> list[Candidate]:
+        """Skip whom anything speaks against. While nobody can tell all that may, the other marketing events wait.
+
+        Those that go are looked at again before they do.
+
+        :param looks: what marketing events are skipped for, by delivery; what other mappings know is added.
+        :param own: the contact mapping that the workflows name. Without one the others say who left the programme, too.
+        """
+        marketing = [one for one in candidates if one.is_marketing]
+        if not marketing:
+            return candidates
+        joined = self._joining
+        fault = joined if isinstance(joined, SyncError) else self._unsubscribes
+        known = [] if isinstance(joined, SyncError) else joined
+        others = Audiences([audience for audience in known if audience.mapping.name != own])
+        members = others.members(_customers(marketing))
+        for one in marketing:
+            ask = others.opted_out if own else others.no_marketing
+            looks[one.row.id].append(Look(ask, members[one.customer_id]))
+        reasons = objections(looks)
+        kept = []
+        for one in candidates:
+            if one.row.id in reasons:
+                self.ends.end(one, SKIPPED, reasons[one.row.id])
+            elif fault is not None and one.is_marketing:
+                self.ends.wait(one, fault)
+            else:
+                one.looks.extend(looks.get(one.row.id, ()))
+                kept.append(one)
+        return kept
+
+    def _without_mapping(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Return who may be mailed where no mapping is named."""
+        looks = {one.row.id: [Look(self._named_unsubscribed, _named(one))] for one in candidates if one.is_marketing}
+        return self._heeding(candidates, looks)
 
     def _in_audience(self, name: str, candidates: list[Candidate]) -> list[Candidate]:
+        """Return who may be mailed of those whom a mapping knows, with their contacts in Ometria."""
         audience = self.audience(name)
         if isinstance(audience, SyncError):
             for one in candidates:
                 self.ends.wait(one, audience)
             return []
-        candidates = self._consenting(candidates)
-        members = audience.members({one.customer_id: one.customer for one in candidates})
+        members = audience.members(_customers(candidates))
         looks: dict[int, list[Look]] = {}
         # An address that the mapping does not know as the contact's: no consent of the contact's is about it.
         known_by = [f"customer.{row.loyalty}" for row in audience.mapping.rows if row.remote == "email"]
@@ -175,7 +181,9 @@ class Permission:
                 looks[one.row.id] = [Look(audience.no_marketing, members[one.customer_id])]
                 if one.workflow.identity.identity_email not in (*known_by, None):
                     looks[one.row.id].append(Look(self._named_unsubscribed, _named(one)))
-        return self._with_contacts(audience, self._heeding(candidates, looks), members)
+        return self._with_contacts(audience, self._heeding(candidates, looks, own=name), members)
+
+    # Contacts that Ometria lacks
 
     def _with_contacts(
         self, audience: Audience, candidates: list[Candidate], members: Mapping[str, Member]
@@ -217,6 +225,10 @@ class Permission:
             why = standing.refused or "Antavo no longer has the customer"
             self.ends.end(one, REJECTED, f"its contact was not delivered: {why}")
         return False
+
+
+def _customers(candidates: Iterable[Candidate]) -> dict[str, dict[str, Any]]:
+    return {one.customer_id: one.customer for one in candidates}
 
 
 def _is_lacking(standing: Standing) -> bool:

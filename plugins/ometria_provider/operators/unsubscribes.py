@@ -2,7 +2,8 @@
 
 An unsubscribe names an e-mail and a profile. The profile's identities say which contacts it speaks of, whatever
 e-mail they have by now: one request for each new unsubscribe, in ten minutes at most for each reading. What is left
-over waits for the next one, and until then no new opt-in goes.
+over waits for the next one; until then no new opt-in goes, and no campaign starts. A profile that alone cannot be read
+holds up nobody: its person is known by e-mail, and it is asked for again at each reading.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ometria_provider.delivery.consent import who
-from ometria_provider.exceptions import Misconfigured
+from ometria_provider.exceptions import Misconfigured, SyncError
 from ometria_provider.ledger import cursors, unsubscribes
 from ometria_provider.ledger.engine import Ledger
+from ometria_provider.operators.asking import Asking
 
 if TYPE_CHECKING:
     from ometria_provider.hooks.ometria import OmetriaHook
@@ -53,33 +55,40 @@ def read(ledger: Ledger, account: str, hook: OmetriaHook, *, run_id: int) -> boo
         log.warning("Ometria's unsubscribes cannot be read, so that no new opt-in is sent: %s", refusal)
         return False
     if not known:
-        log.warning("More unsubscribes than can be looked up now; until they are no new opt-in is sent")
+        log.warning("Not all profiles of those who unsubscribed are known now; until they are no new opt-in is sent")
     return known
 
 
 def catch_up(ledger: Ledger, account: str, hook: OmetriaHook, *, run_id: int, patience: float) -> bool:
     """Read who unsubscribed since the last reading; return whether the profiles of all are known now.
 
+    A profile that cannot be read while others can counts as known: no reading would ever end otherwise.
+
     :param run_id: the run that the ledger's cursor names; 0: none.
     :param patience: seconds that looking up profiles may take.
     :raises Misconfigured: when the key may not read them.
+    :raises Retryable: when Ometria does not answer.
     """
     now = datetime.now(UTC)
     since = cursors.get(ledger, account, "", CURSOR)
-    rows = hook.unsubscribes(since and since - LOOK_BACK)
-    rows.sort(key=lambda row: row.at)
-    until = _keep(ledger, account, hook, rows, room=int(hook.data_requests_per_second * patience))
-    cursors.move(ledger, account, "", CURSOR, at=min(until or now, now), run_id=run_id)
-    return until is None
+    rows = sorted(hook.unsubscribes(since and since - LOOK_BACK), key=lambda row: row.at)
+    missing, looked_up = _keep(ledger, account, rows)
+    asked = list(islice(missing, int(hook.data_requests_per_second * patience)))
+    asking = Asking(hook.profile, hook.concurrency, lambda: looked_up)
+    for profile_id, found in asking.told(asked):
+        if isinstance(found, SyncError):
+            log.warning("Somebody who unsubscribed is known by e-mail only, until the profile can be read: %s", found)
+        else:
+            marks = [*_people_of(account, found), who(account, "profile", profile_id)]
+            unsubscribes.keep(ledger, account, dict.fromkeys(marks, missing.pop(profile_id).at))
+    # The next reading begins with those that are missing still.
+    cursors.move(ledger, account, "", CURSOR, at=min([now, *(row.at for row in missing.values())]), run_id=run_id)
+    unread = missing.keys() & set(asked)
+    return len(unread) == len(missing) and (not unread or asking.answers(unread))
 
 
-def _keep(
-    ledger: Ledger, account: str, hook: OmetriaHook, rows: Sequence[Unsubscribed], *, room: int
-) -> datetime | None:
-    """Keep the unsubscribes of a reading; return the time of the first that was not looked up, None when all were.
-
-    :param room: profiles that may be looked up.
-    """
+def _keep(ledger: Ledger, account: str, rows: Sequence[Unsubscribed]) -> tuple[dict[str, Unsubscribed], list[str]]:
+    """Keep the e-mails of a reading; return the profiles to look up, in its order, and those that were before."""
     times: dict[bytes, datetime] = {}
     new: dict[str, Unsubscribed] = {}
     profiles = {who(account, "profile", row.profile_id): row.profile_id for row in rows if row.profile_id}
@@ -91,10 +100,7 @@ def _keep(
         if row.profile_id and mark is not None and (mark not in known or known[mark] < row.at):
             new[row.profile_id] = row
     unsubscribes.keep(ledger, account, times)
-    for profile_id, row in islice(new.items(), room):
-        marks = [*_people_of(account, hook.profile(profile_id)), who(account, "profile", profile_id)]
-        unsubscribes.keep(ledger, account, dict.fromkeys(marks, row.at))
-    return min((row.at for row in islice(new.values(), room, None)), default=None)
+    return new, [profile_id for profile_id in profiles.values() if profile_id not in new]
 
 
 def _people_of(account: str, profile: dict[str, Any] | None) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from ledgers import PastRun, green_run, unchanged_run, write_batch, write_contact
-from ometria_provider.ledger import campaign_facts, deliveries, inbox, prune
+from ometria_provider.ledger import campaign_facts, deliveries, inbox, prune, runs
 from ometria_provider.ledger.campaign_facts import CampaignFacts, LateWords
 from ometria_provider.ledger.deliveries import Settled
 from ometria_provider.ledger.engine import Ledger
@@ -47,6 +47,18 @@ def test_old_runs_go_with_what_they_found_but_for_the_last_ones(ledger: Ledger) 
     assert count(ledger, Rejection) == 0
     with ledger.read() as connection:
         assert old.id not in set(connection.execute(select(SyncStep.sync_run_id)).scalars())
+
+
+def test_last_run_that_a_mapping_planned_stays_though_later_ones_could_not_plan(ledger: Ledger) -> None:
+    broken = {"state": "failed", "reason": "broken"}
+    first, planned, *_, last = [PastRun(run_id=str(number), **broken).write(ledger) for number in range(4)]
+    for run in (first, planned):
+        runs.keep_plan(ledger, run, planned_mapping="{}")
+    prune.prune(ledger, LATER, DAY)
+    assert ids(ledger) == [planned.id, last.id]
+    found = runs.last_planned_by(ledger, "customers")
+    assert found is not None
+    assert found.id == planned.id
 
 
 def test_young_and_running_runs_stay(ledger: Ledger) -> None:
