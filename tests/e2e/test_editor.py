@@ -86,10 +86,12 @@ def test_download_when_the_server_refuses_says_why_and_gives_nothing(browser: Br
     browser.page.on("download", keep)
     cookies = browser.page.context.cookies()
     browser.page.context.clear_cookies()
-    frame.get_by_role("button", name="Download customers.yaml").click()
-    frame.locator("#said").get_by_text("Nobody is signed in").wait_for()
-    browser.page.context.add_cookies(cookies)
-    browser.page.remove_listener("download", keep)
+    try:
+        frame.get_by_role("button", name="Download customers.yaml").click()
+        frame.locator("#said").get_by_text("Nobody is signed in").wait_for()
+    finally:
+        browser.page.context.add_cookies(cookies)
+        browser.page.remove_listener("download", keep)
     assert given == []
     browser.complaints.clear()
 
