@@ -54,7 +54,7 @@ tests-e2e:
 		code=$$?; cat .venv/e2e.log; exit $$code
 
 tests-of-parts:
-	$(VENV)/pytest -n $(JOBS) -m "not e2e" --durations 15 --durations-min 5
+	$(VENV)/pytest -n $(JOBS) --dist worksteal -m "not e2e" --durations 15 --durations-min 5
 
 bench: install-dev ## Measure the figures of docs/performance.md, each beside its baseline: BENCH='--quick --only cpu'
 	$(VENV)/python -m tests.benchmarks $(BENCH)

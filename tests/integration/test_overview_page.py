@@ -9,7 +9,7 @@ from pages import pages
 from sqlalchemy import delete
 from sync import Sync
 
-DAGS = ("contact_sync__members", "contact_sync__others")
+DAGS = ("contact_sync__asleep", "contact_sync__awake")
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def dags(airflow_database: None) -> Iterator[None]:
 @pytest.mark.usefixtures("dags")
 def test_overview_says_which_dags_are_paused(sync: Sync) -> None:
     sync.ledger.ready()
-    sync.mapping()
-    sync.mapping("others")
+    sync.mapping("asleep")
+    sync.mapping("awake")
     text = pages("VIEWER").get("/ometria/").text
-    rows = {name: text[text.index(f">{name}</a>") :].partition("</tr>")[0] for name in ("members", "others")}
-    assert {name: ">paused</span>" in row for name, row in rows.items()} == {"members": True, "others": False}
+    rows = {name: text[text.index(f">{name}</a>") :].partition("</tr>")[0] for name in ("asleep", "awake")}
+    assert {name: ">paused</span>" in row for name, row in rows.items()} == {"asleep": True, "awake": False}
     assert "does not say which DAGs are paused" not in text
