@@ -202,6 +202,13 @@ MEANINGS: dict[str, dict[str, str]] = {
         "facts": "what it asked each API for, and what Ometria's error log gained that may be about its events",
         "ended_at": "when it was written down",
     },
+    "webhook_refusal": {
+        "id": "number of the refusal; the latest 1,000 are kept",
+        "account": "the Antavo connection's id",
+        "event_id": "the event that the webhook was about, as its sender said",
+        "reason": "why it was refused",
+        "refused_at": "when",
+    },
     "webhook_token": {
         "digest": "digest of the token's `jti`",
         "event_id": "the event that it came with; with another one it is refused",

@@ -173,24 +173,42 @@ def test_webhook_replay_after_the_server_started_anew_is_refused_as_well(ledger,
 
 
 @pytest.mark.parametrize(
-    ("what", "why"),
+    ("what", "why", "traced"),
     [
-        ("forged", "the token's signature is wrong"),
-        ("expired", "the token has expired"),
-        ("replayed", "the token was used for another event already"),
+        ("forged", "the token's signature is wrong", False),
+        ("expired", "the token has expired", True),
+        ("replayed", "the token was used for another event already", True),
     ],
 )
-def test_webhook_with_a_bad_token_holds_no_other_back_and_is_in_the_log_not_in_trace(site, ledger, caplog, what, why):
+def test_webhook_with_a_bad_token_holds_no_other_back_and_is_traced_if_the_sender_signed_it(
+    site, ledger, caplog, what, why, traced
+):
     used = token(jti=uuid.uuid4().hex)
     assert site.post(event("e1"), auth=used).status_code == 200
     bad = {"forged": token("another secret, as long as it must be"), "expired": token(lasts=-60), "replayed": used}
-    assert site.post(event("e2"), auth=bad[what]).status_code == 401
+    refused = site.post(event("e2"), auth=bad[what])
+    assert (refused.status_code, refused.json()["reason"]) == (401, why)
     assert f"A webhook was answered 401: {why}" in caplog.messages
     assert site.post(event("e3"), auth=token(jti=uuid.uuid4().hex)).status_code == 200
     assert rows(ledger) == ["e1", "e3"]
-    traced = {id_: CliRunner().invoke(app, ["trace", id_]) for id_ in ("e1", "e2", "e3")}
-    assert [result.exit_code for result in traced.values()] == [0, 1, 0]
-    assert "reward_claimed: waiting, " in traced["e3"].output
+    told = {id_: CliRunner().invoke(app, ["trace", id_]) for id_ in ("e1", "e2", "e3")}
+    assert [result.exit_code for result in told.values()] == [0, 0 if traced else 1, 0]
+    assert (why in told["e2"].output) is traced
+    assert "reward_claimed: waiting, " in told["e3"].output
+
+
+def test_webhook_with_an_expired_token_is_401_whatever_it_holds(site):
+    assert site.post(b"nonsense", auth=token(lasts=-60)).status_code == 401
+
+
+def test_webhook_refused_once_and_taken_then_shows_both_in_trace(site, ledger):
+    assert site.post(event("e1"), auth=token(lasts=-60)).status_code == 401
+    assert site.post(event("e1"), auth=token(jti=uuid.uuid4().hex)).status_code == 200
+    output = CliRunner().invoke(app, ["trace", "e1", "-o", "json"]).output
+    (refused,) = json.loads(output)["refused_webhooks"]
+    assert (refused["event_id"], refused["reason"]) == ("e1", "the token has expired")
+    assert len(json.loads(output)["events"]) == 1
+    assert rows(ledger) == ["e1"]
 
 
 def test_webhook_tokens_without_a_name_serve_many_events_until_they_expire(site, ledger):

@@ -128,13 +128,14 @@ def trace(
     """Say where one customer or one event stands, and why.
 
     Of a customer: state, reason, run and request in every mapping, its rejections, and its events. Of an event: what
-    became of it for each workflow, and its customer.
+    became of it for each workflow, its customer, and webhooks about it that were refused.
 
     With --now a few requests are made, and members' values go to this terminal, and nowhere else.
     """
     from ometria_provider.cli import explaining
     from ometria_provider.cli.events import explained
     from ometria_provider.cli.tracing import explain
+    from ometria_provider.ledger import refusals
     from ometria_provider.ledger.events import deliveries_about
     from ometria_provider.ledger.trace import LATEST
     from ometria_provider.ledger.trace import trace as look_up
@@ -142,13 +143,19 @@ def trace(
     ledger = open_for_reading()
     events = explained(deliveries_about(ledger, what))
     customer = next((row.customer_id for row in events if row.event_id == what and row.customer_id), what)
-    found = look_up(ledger, customer)
+    found, refused = look_up(ledger, customer), refusals.about(ledger, what)
     asked = explaining.ask(customer, explaining.mappings_asked_for(mapping)) if now else []
-    known = found.known or bool(events) or any(one.in_antavo or one.in_ometria for one in asked)
+    known = found.known or bool(events) or bool(refused) or any(one.in_antavo or one.in_ometria for one in asked)
     if output == "json":
-        print_json({**_fields(found), "events": events, "known": known, **({"now": asked} if now else {})})
+        told = {
+            **_fields(found),
+            "events": events,
+            "refused_webhooks": [one._asdict() for one in refused],
+            "known": known,
+        }
+        print_json({**told, **({"now": asked} if now else {})})
     else:
-        typer.echo(explain(found, events, None if every else LATEST))
+        typer.echo(explain(found, events, refused, None if every else LATEST))
         if now:
             typer.echo("\n" + explaining.now_text(asked))
     if not known or any(one.problem for one in asked):

@@ -9,6 +9,7 @@ from ometria_provider.text import moment, table
 
 if TYPE_CHECKING:
     from ometria_provider.ledger.events import Delivery
+    from ometria_provider.ledger.refusals import Refusal
     from ometria_provider.ledger.trace import Standing, Trace
 
 _MEANING = {
@@ -31,14 +32,19 @@ _BECAME = {
 }
 
 
-def explain(trace: Trace, events: Sequence[Delivery] = (), most: int | None = None) -> str:
+def explain(
+    trace: Trace, events: Sequence[Delivery] = (), refused: Sequence[Refusal] = (), most: int | None = None
+) -> str:
     """Return what the ledger knows of a contact and of events, as text.
 
     :param events: the contact's, or one event's.
+    :param refused: webhooks about the event that were not taken.
     :param most: rejections and events that are told; None: all.
     """
     blocks = [f"Contact {trace.contact_id}"]
-    if not trace.known and events:
+    if not trace.known and not events and refused:
+        blocks = [f"Event {trace.contact_id}: no webhook about it was taken, and it was not asked for yet."]
+    elif not trace.known and events:
         blocks.append("No mapping ever read it; what is known of it are its events.")
     elif not trace.known:
         blocks.append(_never_read(trace))
@@ -54,6 +60,9 @@ def explain(trace: Trace, events: Sequence[Delivery] = (), most: int | None = No
     if events:
         blocks += ["Its events, the newest first", *("\n".join(_delivery(each)) for each in events[:most])]
         blocks += filter(None, [_more(events, most).strip("\n")])
+    if refused:
+        told = [(one.refused_at, one.account, one.reason) for one in refused]
+        blocks.append("Webhooks about it that were refused\n" + table(("when", "for", "why"), told, indent="  "))
     return "\n\n".join(blocks)
 
 

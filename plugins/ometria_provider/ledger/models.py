@@ -366,6 +366,19 @@ class WebhookToken(Base):
     expires_at: Mapped[datetime]
 
 
+class WebhookRefusal(Base):
+    """A webhook that was refused though its sender is known: the token had expired, or was another event's."""
+
+    __tablename__ = "webhook_refusal"
+    __table_args__ = (Index(None, "event_id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    account: Mapped[str] = mapped_column(String(200))
+    event_id: Mapped[str] = mapped_column(String(250))
+    reason: Mapped[str] = mapped_column(Text)
+    refused_at: Mapped[datetime]
+
+
 class CachedReward(Base):
     """A reward as Antavo gave it last, for the runs of the next minutes. No member's data is in it."""
 

@@ -27,6 +27,7 @@ from ometria_provider.ledger.models import (
     LateError,
     PushBatch,
     SyncRun,
+    WebhookRefusal,
 )
 from ometria_provider.ledger.scans import is_complete_scan
 
@@ -85,6 +86,9 @@ def prune(
     with ledger.write() as connection:
         prune_incidents(connection, before)
     for gone in _delete(ledger, _table(CampaignRun), CampaignRun.ended_at < before):
+        pruned.findings += gone
+        tell(pruned)
+    for gone in _delete(ledger, _table(WebhookRefusal), WebhookRefusal.refused_at < before):
         pruned.findings += gone
         tell(pruned)
     for gone in _delete(ledger, _table(LateError), LateError.until < before):

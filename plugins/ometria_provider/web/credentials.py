@@ -47,6 +47,10 @@ class Denied(Exception):
     """The request does not come from whom the connection names; the text says why, and holds nothing of it."""
 
 
+class Expired(Denied):
+    """The sender signed the token, and it is too old: which event it is about can be believed, no more."""
+
+
 @dataclass(frozen=True)
 class Token:
     """A token that was found good and can be told from others by its `jti`.
@@ -83,7 +87,7 @@ class _Signed:
         claims = self._claims(value.strip())
         now, expires = time.time(), int(claims["exp"])
         if expires <= now:
-            raise Denied("the token has expired")
+            raise Expired("the token has expired")
         if expires > now + self.max_lifetime:
             raise Denied(
                 f"the token is valid for more than {self.max_lifetime} seconds; let it expire sooner, or raise the "
@@ -99,8 +103,8 @@ class _Signed:
             return jwt.decode(value, self.key, algorithms=[self.algorithm], options=options, leeway=SKEW)
         except jwt.MissingRequiredClaimError:
             raise Denied("the token never expires: it needs the claim exp") from None
-        except jwt.ExpiredSignatureError:
-            raise Denied("the token has expired") from None
+        except jwt.ExpiredSignatureError:  # looked at once the signature was found good
+            raise Expired("the token has expired") from None
         except jwt.InvalidAlgorithmError:
             raise Denied(f"the token is not signed with {self.algorithm}") from None
         except jwt.InvalidSignatureError:
@@ -152,7 +156,8 @@ class Credentials:
     def check(self, authorization: str | None) -> Token | None:
         """Let a request pass by its `Authorization` header; return its token when that is good for one event only.
 
-        :raises Denied: saying why.
+        :raises Expired: when it is the sender's, and too old.
+        :raises Denied: in any other case, saying why.
         """
         scheme, _, value = (authorization or "").strip().partition(" ")
         match scheme.lower():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ometria_provider.exceptions import Retryable
-from ometria_provider.ledger import inbox, tokens
+from ometria_provider.ledger import inbox, refusals, tokens
 from ometria_provider.ledger.engine import Ledger, open_ledger
 from ometria_provider.ledger.inbox import Collected
 from ometria_provider.settings import read_settings
@@ -19,15 +19,17 @@ from ometria_provider.workflows.events import Event
 
 @dataclass(frozen=True)
 class Arrival:
-    """An event that came with good credentials.
+    """An event whose sender is known.
 
     :param account: Antavo connection id.
     :param token: when it is good for one event only.
+    :param denied: why the event is not taken, when its sender is known all the same.
     """
 
     account: str
     event: Event
     token: Token | None
+    denied: Denied | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class Keeper:
         outcomes: dict[int, Outcome] = {}
         wanted: dict[str, list[tuple[int, Arrival, tuple[str, ...]]]] = defaultdict(list)
         for place, arrival in enumerate(arrivals):
-            if names := self._folder.wanting(arrival.account, arrival.event.action):
+            if arrival.denied:
+                outcomes[place] = arrival.denied
+            elif names := self._folder.wanting(arrival.account, arrival.event.action):
                 wanted[arrival.account].append((place, arrival, names))
             elif self._folder.broken:
                 outcomes[place] = Retryable("A workflow file cannot be read, and this event may be what it is about.")
@@ -76,6 +80,8 @@ class Keeper:
                 outcomes[place] = Kept()
         for account, group in wanted.items():
             outcomes.update(self._put(account, group))
+        denied = [(arrivals[place], end) for place, end in outcomes.items() if isinstance(end, Denied)]
+        refusals.note(self._ledger, [(one.account, one.event.id, str(why)) for one, why in denied])
         return [outcomes[place] for place in range(len(arrivals))]
 
     def _put(self, account: str, group: Sequence[tuple[int, Arrival, tuple[str, ...]]]) -> dict[int, Outcome]:

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from ometria_provider.exceptions import Misconfigured, Retryable, SyncError
 from ometria_provider.web import ANTAVO
-from ometria_provider.web.credentials import Credentials, Denied, Token
+from ometria_provider.web.credentials import Credentials, Denied, Expired
 from ometria_provider.web.intake import Intake
 from ometria_provider.web.keeping import Arrival, Keeper, Kept, Outcome
 from ometria_provider.web.lookup import CurrentCredentials, airflow_connection
@@ -108,22 +108,31 @@ class Receiver:
             raise Refused.later(reason) from None
         if credentials is None:
             return None
+        token, expired = None, None
         try:
             token = credentials.check(request.headers.get("authorization"))
+        except Expired as error:  # the sender's own: `trace` shows of which event
+            expired = error
         except Denied as error:
             raise Refused.denied(credentials, error) from None
         if self._in_work >= MOST_IN_WORK:
             raise Refused.later(f"{MOST_IN_WORK} webhooks are in work already")
         self._in_work += 1
         try:
-            return await self._keep(credentials, await _event(request), token)
+            try:
+                event = await _event(request)
+            except Refused:
+                if expired is not None:
+                    raise Refused.denied(credentials, expired) from None
+                raise
+            return await self._keep(credentials, Arrival(credentials.account, event, token, expired))
         finally:
             self._in_work -= 1
 
-    async def _keep(self, credentials: Credentials, event: Event, token: Token | None) -> Kept:
+    async def _keep(self, credentials: Credentials, arrival: Arrival) -> Kept:
         try:
             async with asyncio.timeout(KEEP_SECONDS):
-                outcome = await self._intake.put(Arrival(credentials.account, event, token))
+                outcome = await self._intake.put(arrival)
         except TimeoutError:
             raise Refused.later(f"the ledger did not take the event within {KEEP_SECONDS:.0f} seconds") from None
         except SyncError as error:
