@@ -60,8 +60,10 @@ def main() -> int:
     for name in options.only:
         started = time.monotonic()
         print(f"{name} …", end=" ", file=sys.stderr, flush=True)
-        rows += BENCHMARKS[name].measure(quick=options.quick)
-        print(f"{time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        found = BENCHMARKS[name].measure(quick=options.quick)
+        # At once: a benchmark behind it may break off.
+        print(f"{time.monotonic() - started:.0f} s\n{markdown(found)}", file=sys.stderr, flush=True)
+        rows += found
     table = markdown(rows)
     print(table)
     if not options.quick and options.only == list(BENCHMARKS):

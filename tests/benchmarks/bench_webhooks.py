@@ -178,7 +178,13 @@ async def send(url: str, name: str, seconds: int, apart: float, half_way: object
 
 
 async def _post(session: aiohttp.ClientSession, url: str, id_: str, apart: float, sent: Sent) -> None:
-    event = {"id": id_, "action": "reward", "customer": {"id": "c1"}, "timestamp": "2026-01-15T12:00:00Z"}
+    event = {
+        "id": id_,
+        "action": "reward",
+        "customer": {"id": "c1"},
+        "timestamp": "2026-01-15T12:00:00Z",
+        "properties": {},
+    }
     for attempt in range(TRIES):
         began = time.monotonic()
         try:
