@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import sys
 
+import pytest
 from ometria_provider.hooks.ometria_answers import PushAnswer
-from ometria_provider.operators.couriers import Couriers
+from ometria_provider.operators.couriers import SWITCH, Couriers
 
 
 def test_collector_leaves_alone_what_lived_before_the_requests_while_they_go() -> None:
@@ -21,6 +23,13 @@ def test_collector_leaves_alone_what_lived_before_the_requests_while_they_go() -
         couriers.answers(1, 0)
     assert seen[0] > before + 10_000, "all that is imported"
     assert gc.get_freeze_count() == 0
+
+
+def test_threads_hand_over_sooner_while_requests_go_and_as_usual_afterwards() -> None:
+    usual = sys.getswitchinterval()
+    with Couriers(lambda _body: PushAnswer(1, 0, None), 1):
+        assert sys.getswitchinterval() == pytest.approx(SWITCH) != usual
+    assert sys.getswitchinterval() == usual
 
 
 def test_each_body_is_answered_and_what_a_push_raised_is_an_answer() -> None:
