@@ -111,6 +111,13 @@ def test_webhook_that_no_workflow_names_is_answered_200_and_not_kept(site, ledge
     assert rows(ledger) == ["e2"]
 
 
+def test_webhook_that_no_workflow_names_needs_no_ledger(site, monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW__OMETRIA__LEDGER_SQL_ALCHEMY_CONN", f"sqlite:///{tmp_path}/a_file/ledger.db")
+    (tmp_path / "a_file").touch()
+    assert site.post(event("e1", action="checkout")).status_code == 200
+    assert site.post(event("e2")).status_code == 503
+
+
 def test_webhook_is_for_the_antavo_connection_that_the_connection_names(site, ledger, workflows, connect):
     text_ = (workflows / "reward_claimed.yaml").read_text()
     (workflows / "eu.yaml").write_text(text_ + "\nconnections: {antavo: antavo_eu}\n")

@@ -80,8 +80,8 @@ class Keeper:
                 outcomes[place] = Kept()
         for account, group in wanted.items():
             outcomes.update(self._put(account, group))
-        denied = [(arrivals[place], end) for place, end in outcomes.items() if isinstance(end, Denied)]
-        refusals.note(self._ledger, [(one.account, one.event.id, str(why)) for one, why in denied])
+        if denied := [(arrivals[place], end) for place, end in outcomes.items() if isinstance(end, Denied)]:
+            refusals.note(self._ledger, [(one.account, one.event.id, str(why)) for one, why in denied])
         return [outcomes[place] for place in range(len(arrivals))]
 
     def _put(self, account: str, group: Sequence[tuple[int, Arrival, tuple[str, ...]]]) -> dict[int, Outcome]:
