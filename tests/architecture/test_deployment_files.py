@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,13 @@ def test_entrypoint_that_probes_of_the_helm_chart_call_is_the_command_itself(com
 
 
 @pytest.mark.timeout(60)
+def _children(pid: int) -> set[str]:
+    """Return the names of a process's children; none when one of them has ended meanwhile."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return {child.name() for child in psutil.Process(pid).children()}
+    return set()
+
+
 def test_log_groomer_of_the_helm_chart_removes_old_files_and_ends_when_it_is_told(tmp_path: Path) -> None:
     old, new = tmp_path / "logs" / "old" / "1.log", tmp_path / "logs" / "new" / "2.log"
     for file in (old, new):
@@ -268,8 +276,8 @@ def test_log_groomer_of_the_helm_chart_removes_old_files_and_ends_when_it_is_tol
     with called("clean-logs", AIRFLOW_HOME=str(tmp_path), AIRFLOW__LOG_RETENTION_DAYS="3") as process:
         assert process.stdout
         assert process.stdout.readline() == f"{old}\n"
-        while "sleep" not in {child.name() for child in psutil.Process(process.pid).children()}:
-            pass
+        while "sleep" not in _children(process.pid):
+            time.sleep(0.05)
         assert not old.parent.exists()
         assert new.exists()
         process.terminate()
