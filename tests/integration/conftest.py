@@ -14,10 +14,7 @@ from ometria_provider.hooks.base import JsonApiHook
 from ometria_provider.hooks.ometria import OmetriaHook
 from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
-from sync import Sync
-
-#: No limits: these tests are about what is sent, not about when.
-UNLIMITED = {"antavo_requests_per_minute": 0, "ometria_push_per_second": 0, "ometria_data_per_second": 0}
+from sync import UNLIMITED, Sync
 
 
 class Prove(Protocol):

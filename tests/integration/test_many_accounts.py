@@ -9,7 +9,7 @@ import pytest
 from ometria_provider.exceptions import Retryable
 from ometria_provider.sandbox.process import RunningSandbox, running
 from ometria_provider.sandbox.settings import SandboxSettings
-from sync import FAST, Sync
+from sync import FAST, UNLIMITED, Sync
 
 ACCOUNTS = ("a", "b")
 #: Each mapping's name is that of its accounts, Antavo's first.
@@ -18,16 +18,7 @@ PAIRS = tuple(antavo + ometria for antavo in ACCOUNTS for ometria in ACCOUNTS)
 
 @pytest.fixture(scope="module")
 def running_other() -> Iterator[RunningSandbox]:
-    settings = SandboxSettings(
-        port=0,
-        members=200,
-        seed=7,
-        validation_delay_ms=0,
-        antavo_requests_per_minute=0,
-        ometria_push_per_second=0,
-        ometria_data_per_second=0,
-    )
-    with running(settings) as sandbox:
+    with running(SandboxSettings(port=0, members=200, seed=7, validation_delay_ms=0, **UNLIMITED)) as sandbox:
         yield sandbox
 
 

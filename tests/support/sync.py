@@ -56,6 +56,9 @@ VALID = {
 }
 
 
+#: No limits: these tests are about what is sent, not about when.
+UNLIMITED = {"antavo_requests_per_minute": 0, "ometria_push_per_second": 0, "ometria_data_per_second": 0}
+
 #: Rates beyond what any test needs; the sandbox validates before it answers, or a test says otherwise.
 FAST = {"push_requests_per_second": 500, "data_requests_per_second": 500, "settle_seconds": 0}
 

@@ -1,4 +1,4 @@
-"""What a campaign run found beside what became of each event: for its report, the overview and what needs attention."""
+"""What a campaign run found beside what became of each event: for its report, its page and the overview."""
 
 from __future__ import annotations
 

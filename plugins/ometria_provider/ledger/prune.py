@@ -85,12 +85,10 @@ def prune(
         _prune_events(ledger, min(before, datetime.now(UTC) - expiry), pruned, tell)
     with ledger.write() as connection:
         prune_incidents(connection, before)
-    for gone in _delete(ledger, _table(CampaignRun), CampaignRun.ended_at < before):
-        pruned.findings += gone
-        tell(pruned)
-    for gone in _delete(ledger, _table(WebhookRefusal), WebhookRefusal.refused_at < before):
-        pruned.findings += gone
-        tell(pruned)
+    for model, at in ((CampaignRun, CampaignRun.ended_at), (WebhookRefusal, WebhookRefusal.refused_at)):
+        for gone in _delete(ledger, _table(model), at < before):
+            pruned.findings += gone
+            tell(pruned)
     for gone in _delete(ledger, _table(LateError), LateError.until < before):
         pruned.late_errors += gone
         tell(pruned)
